@@ -1,0 +1,5 @@
+"""``python -m hpcfed`` is ``hpcfed``."""
+
+from hpcfed.cli import main
+
+main()

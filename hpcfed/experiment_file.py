@@ -1,0 +1,161 @@
+"""From a TOML file and --set options to a checked Experiment, and back to text and digest.
+
+The digest covers the keys that can change a result; [run], uplink.transport, client.threads and
+name cannot, and server.rounds may grow.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any  # Any: TOML values are of any type until the model has checked them
+
+import tomli_w
+from pydantic import BaseModel, ValidationError
+
+from hpcfed.config import Experiment
+from hpcfed.errors import InputError
+
+Tree = dict[str, Any]
+_FREE_KEYS = ("name", "run", "uplink.transport", "client.threads", "server.rounds")
+_EXCLUSIVE = {"client.epochs": "client.steps", "client.steps": "client.epochs"}
+
+
+def read_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Read a job file and apply ``KEY=VALUE`` overrides. Raises InputError for anything wrong."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such job file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as a job file: {error}") from None
+    return parse_experiment(text, overrides, source=str(path))
+
+
+def parse_experiment(
+    text: str, overrides: Sequence[str] = (), source: str = "experiment"
+) -> Experiment:
+    """Parse TOML text and overrides; ``source`` names the text in messages."""
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{source}: not valid TOML: {error}") from None
+    for item in overrides:
+        _override(tree, item)
+    return build_experiment(tree, source)
+
+
+def build_experiment(tree: Tree, source: str) -> Experiment:
+    """Validate a nested dict. Raises InputError listing every problem, one a line."""
+    try:
+        return Experiment.model_validate(tree)
+    except ValidationError as error:
+        problems = {}
+        for detail in error.errors(include_url=False):
+            path, message = _problem(dict(detail))
+            problems.setdefault(".".join(path.split(".")[:2]), f"{source}: {message}")
+        raise InputError("\n".join(problems.values())) from None
+
+
+def to_toml(experiment: Experiment) -> str:
+    """Return the complete experiment as TOML, defaults written out."""
+    return tomli_w.dumps(_tree(experiment))
+
+
+def digest(experiment: Experiment) -> str:
+    """Return the SHA-256 (hex) of the keys that can change a result."""
+    return hashlib.sha256(json.dumps(_result_keys(experiment), sort_keys=True).encode()).hexdigest()
+
+
+def changed_keys(old: Experiment, new: Experiment) -> list[str]:
+    """Return the dotted keys that differ and can change a result."""
+    first, second = _result_keys(old), _result_keys(new)
+    return sorted(k for k in first.keys() | second.keys() if first.get(k) != second.get(k))
+
+
+def key_paths(model: type[BaseModel] = Experiment, prefix: str = "") -> Iterator[str]:
+    """Yield every dotted key of the experiment file."""
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from key_paths(kind, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def _tree(experiment: Experiment) -> Tree:
+    return experiment.model_dump(mode="json", exclude_none=True)
+
+
+def _flatten(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _result_keys(experiment: Experiment) -> Tree:
+    return {
+        key: value
+        for key, value in _flatten(_tree(experiment))
+        if key not in _FREE_KEYS and key.split(".")[0] not in _FREE_KEYS
+    }
+
+
+def _override(tree: Tree, item: str) -> None:
+    key, equals, text = item.partition("=")
+    key = key.strip()
+    if not equals or not key:
+        raise InputError(f"--set {item}: expected KEY=VALUE, as in --set server.rounds=20")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *tables, last = key.split(".")
+    if (other := _EXCLUSIVE.get(key)) is not None:
+        tree.get("client", {}).pop(other.split(".")[1], None)
+    for table in tables:
+        tree = tree.setdefault(table, {})
+        if not isinstance(tree, dict):
+            raise InputError(f"--set {item}: {table} is a value, not a table")
+    tree[last] = value
+
+
+def _problem(error: Tree) -> tuple[str, str]:
+    """Return the dotted key of a pydantic error and what to tell the user."""
+    path = ".".join(str(part) for part in error["loc"] if not _is_branch(part))
+    kind, found = error["type"], error.get("input")
+    if kind == "extra_forbidden":
+        return path, f"{path}: unknown key; did you mean {_nearest(path)}?"
+    if kind == "value_error":
+        message = str(error["ctx"]["error"])
+        return path, f"{path}: {message}" if path else message
+    return path, f"{path}: {error['msg'][0].lower()}{error['msg'][1:]}, found {_toml(found)}"
+
+
+def _nearest(path: str) -> str:
+    table, _, key = path.rpartition(".")
+    known = list(key_paths())
+    siblings = [k for k in known if k.rpartition(".")[0] == table] if table else []
+    tables = sorted({k.partition(".")[0] for k in known}) if not table else []
+    for names in ([k.rpartition(".")[2] for k in siblings], tables):
+        if near := difflib.get_close_matches(key, names, n=1, cutoff=0.6):
+            return f"{table}.{near[0]}" if table else near[0]
+    by_key = {k.rpartition(".")[2]: k for k in known}
+    if near := difflib.get_close_matches(key, list(by_key), n=1, cutoff=0.6):
+        return by_key[near[0]]
+    return difflib.get_close_matches(path, known, n=1, cutoff=0.0)[0]
+
+
+def _toml(value: object) -> str:
+    return tomli_w.dumps({"v": value}).strip()[4:] if not isinstance(value, dict) else "a table"
+
+
+def _is_branch(part: object) -> bool:
+    # pydantic adds the branch of a union ("constrained-float", "tuple[...]") to an error's path
+    return isinstance(part, str) and ("-" in part or "[" in part)
