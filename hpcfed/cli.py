@@ -1,0 +1,157 @@
+"""The commands; nothing else parses arguments. Libraries are imported by the command that needs them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hpcfed.errors import InputError, StoppedRunError
+
+EXIT_FAILED, EXIT_BAD_INPUT, EXIT_STOPPED = 1, 2, 75
+
+app = typer.Typer(
+    help="Federated learning of spiking neural networks on MPI.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+data_app = typer.Typer(help="List, fetch, inspect and encode data sets.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+Job = Annotated[Path, typer.Argument(help="job file (TOML), or the name of a packaged job")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="override a key of the job file; repeatable"),
+]
+
+
+def main() -> None:
+    """Run a command; bad input is one message and exit code 2."""
+    try:
+        app()
+    except InputError as error:
+        _complain(error)
+        sys.exit(EXIT_BAD_INPUT)
+
+
+@app.callback(invoke_without_command=True)
+def root(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
+    """Federated learning of spiking neural networks on MPI."""
+    if version:
+        from hpcfed import __version__
+
+        print(f"hpcfed {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    job: Job,
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="output folder; default results/NAME")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="continue the run in the folder")] = False,
+    ranks: Annotated[int | None, typer.Option(min=1, help="start mpirun with this many")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="print errors only")] = False,
+) -> None:
+    """Train: alone, under mpirun or srun, or starting mpirun itself with --ranks."""
+    from hpcfed.experiment_file import read_experiment
+    from hpcfed.jobfiles import find_job
+
+    if ranks is not None:
+        from hpcfed.federation.plan import decide
+        from hpcfed.launch import launch
+
+        decide(read_experiment(find_job(job), overrides or ()), out, resume)  # fail before mpirun
+        sys.exit(launch(_without_ranks(sys.argv[1:]), ranks))
+    from hpcfed.federation.run import Request
+    from hpcfed.progress import reporter
+
+    request = Request(
+        load=lambda: read_experiment(find_job(job), overrides or ()),
+        out=out,
+        resume=resume,
+        notify=(lambda text: None) if quiet else _say,
+        progress=reporter(quiet),
+    )
+    sys.exit(_run_on_all_ranks(request, quiet))
+
+
+@app.command()
+def show(path: Annotated[Path, typer.Argument(help="run file, its folder, or a folder of runs")]) -> None:
+    """Show a run, or all runs below a folder, as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from hpcfed.report.summary import find_runs, overview, summary
+
+    runs = find_runs(path)
+    single = len(runs) == 1
+    table = Table(show_header=not single, box=None)
+    columns = ("", "") if single else ("run", "status", "rounds", "validation", "test", "uplink")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in summary(runs[0]) if single else overview(runs, path):
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 120, markup=False).print(table)
+
+
+@app.command()
+def doctor(
+    out: Annotated[Path, typer.Option(help="output folder to check")] = Path("results"),
+) -> None:
+    """Check MPI, ranks, threads, GPUs, the output folder and versions; also under mpirun."""
+    from hpcfed.doctor import doctor as examine
+
+    sys.exit(examine(out))
+
+
+def _run_on_all_ranks(request: object, quiet: bool) -> int:
+    """Run on this rank and return its exit code; the failing rank, or the root, says why."""
+    from hpcfed.federation import run as federation
+    from hpcfed.federation import transport
+
+    comm = transport.world()
+    try:
+        result = federation.run(request, comm)
+    except (InputError, StoppedRunError) as error:
+        if comm.Get_rank() == 0:
+            _complain(error)
+        return EXIT_BAD_INPUT if isinstance(error, InputError) else EXIT_FAILED
+    except transport.AgreedError as error:
+        if error.__cause__ is not None:
+            transport.print_error(comm.Get_rank(), error.__cause__)
+        return EXIT_FAILED
+    if comm.Get_rank() == 0 and not quiet:
+        _report(result)
+    return EXIT_STOPPED if result.status == "stopped" else 0
+
+
+def _report(result: object) -> None:
+    show(result.path)
+    if result.status == "stopped":
+        print(f"stopped; continue with --resume. Run file: {result.path}")
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _complain(error: Exception) -> None:
+    sys.stdout.flush()
+    print(f"error: {error}", file=sys.stderr, flush=True)
+
+
+def _without_ranks(arguments: list[str]) -> list[str]:
+    kept, skip = [], False
+    for argument in arguments:
+        if skip or argument.startswith("--ranks="):
+            skip = False
+        elif argument == "--ranks":
+            skip = True
+        else:
+            kept.append(argument)
+    return kept

@@ -1,0 +1,120 @@
+"""Evaluation over all ranks: fixed batches by sample index, exact sums, one reduction.
+
+Batches hold the same samples on any number of ranks; whole batches go to ranks, and per-sample
+losses are added on the integer grid, so that every figure has the same bits. B batch, K classes,
+G groups, L hidden layers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcfed.events import EventSet
+from hpcfed.federation.exact import admissible, grid
+from hpcfed.federation.transport import Transport
+from hpcfed.snn.trainer import BatchResult, Trainer
+
+F32 = NDArray[np.float32]
+I64 = NDArray[np.int64]
+
+BATCH_SIZE = 64
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How one set of parameters does on one set of samples.
+
+    Attributes:
+        loss: mean loss; NaN if a sample's loss is not finite (or reaches 2**12).
+        confusion: (K, K) int64, samples by (label, prediction).
+        group_correct, group_total: (G,) int64, by speaker.
+        spikes: (L,) int64, of each hidden layer over all samples and bins.
+        num_events: input events of all samples.
+    """
+
+    loss: float
+    confusion: I64
+    group_correct: I64
+    group_total: I64
+    spikes: I64
+    num_events: int
+
+    @property
+    def num_samples(self) -> int:
+        """Samples evaluated."""
+        return int(self.confusion.sum())
+
+    @property
+    def accuracy(self) -> float:
+        """Fraction of samples whose class is predicted."""
+        return float(np.trace(self.confusion) / self.num_samples)
+
+
+def evaluate(
+    transport: Transport, trainer: Trainer, params: F32, events: EventSet, samples: I64
+) -> Evaluation | None:
+    """Evaluate ``params`` (P,) on ``samples`` (n,); the result lies at the root, None elsewhere."""
+    num_classes, num_groups = len(events.class_names), len(events.group_names)
+    sums = _Sums.zeros(num_classes, num_groups, _num_layers(trainer))
+    starts = range(transport.rank * BATCH_SIZE, len(samples), transport.size * BATCH_SIZE)
+
+    def evaluate_batches() -> None:
+        for start in starts:
+            batch = samples[start : start + BATCH_SIZE]
+            sums.add(events, batch, trainer.evaluate(params, events, batch), len(samples))
+
+    transport.together("evaluation", evaluate_batches)
+    transport.sum_at_root(sums.flat)
+    return sums.result(events, samples) if transport.rank == 0 else None
+
+
+def _num_layers(trainer: Trainer) -> int:
+    return sum(name.endswith(".input") for name in trainer.layout.names)
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """All of an evaluation's integers in one vector, so that one reduction carries them."""
+
+    flat: I64
+    sizes: tuple[int, int, int]
+
+    @classmethod
+    def zeros(cls, num_classes: int, num_groups: int, num_layers: int) -> _Sums:
+        length = 2 + num_classes**2 + 2 * num_groups + num_layers
+        return cls(np.zeros(length, np.int64), (num_classes, num_groups, num_layers))
+
+    def parts(self) -> tuple[I64, I64, I64, I64, I64]:
+        """Return views: [loss, bad losses], confusion, group correct, group total, spikes."""
+        classes, groups, _ = self.sizes
+        head, confusion, correct, total, spikes = np.split(
+            self.flat, np.cumsum([2, classes**2, groups, groups])
+        )
+        return head, confusion.reshape(classes, classes), correct, total, spikes
+
+    def add(self, events: EventSet, batch: I64, result: BatchResult, num_samples: int) -> None:
+        head, confusion, correct, total, spikes = self.parts()
+        labels, groups = events.labels[batch], events.groups[batch]
+        fine = np.array([admissible(loss) for loss in result.losses[:, None]])
+        ones = grid(np.ones(num_samples, np.int64))
+        head[0] += ones.integers(result.losses[fine], 1).sum()
+        head[1] += (~fine).sum()
+        np.add.at(confusion, (labels, result.predictions), 1)
+        np.add.at(correct, groups, (labels == result.predictions).astype(np.int64))
+        np.add.at(total, groups, 1)
+        spikes += result.spikes
+
+    def result(self, events: EventSet, samples: I64) -> Evaluation:
+        head, confusion, correct, total, spikes = self.parts()
+        loss = grid(np.ones(len(samples), np.int64)).reals(head[:1])[0] / len(samples)
+        return Evaluation(
+            loss=float("nan") if head[1] else float(loss),
+            confusion=confusion,
+            group_correct=correct,
+            group_total=total,
+            spikes=spikes,
+            num_events=int(events.num_events[samples].sum()),
+        )

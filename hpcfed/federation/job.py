@@ -1,0 +1,105 @@
+"""From an experiment to everything that stays fixed while it runs.
+
+Every rank builds the same job from the same configuration and data: who owns which samples, the
+network, the uplink. N clients, P parameters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcfed import datasets
+from hpcfed.config import Experiment
+from hpcfed.errors import InputError
+from hpcfed.federation.participation import assign, drop_probabilities, participants
+from hpcfed.federation.server import averaging
+from hpcfed.federation.uplink import Cohort, Uplink
+from hpcfed.partition import partition
+from hpcfed.snn import make_trainer
+from hpcfed.snn.trainer import Client, Trainer
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+MAX_PARAMETERS = 1 << 28  # a message stays below MPI 3.1's 2**31 bytes
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every rank knows and no round changes.
+
+    Attributes:
+        clients: N clients with the ids of their training samples.
+        drop: (N,) float64, q of each client.
+        owners: (N,) int64 rank that keeps a client's residuals; None without error feedback.
+    """
+
+    experiment: Experiment
+    data: datasets.Data
+    clients: tuple[Client, ...]
+    trainer: Trainer
+    uplink: Uplink
+    drop: F64
+    owners: I64 | None
+
+    @property
+    def num_samples(self) -> I64:
+        """(N,) int64 training samples of each client."""
+        return np.array([len(client.samples) for client in self.clients], np.int64)
+
+    def cohort(self, round_index: int, num_ranks: int) -> Cohort:
+        """Return who trains in a round, and on which rank."""
+        ids = participants(self.drop, self.experiment.seed, round_index)
+        ranks = assign(self._work()[ids], num_ranks) if self.owners is None else self.owners[ids]
+        return Cohort(round_index, ids, ranks)
+
+    def group_names(self) -> list[str]:
+        """Return the largest group among each client's samples."""
+        events = self.data.train
+        counts = (np.bincount(events.groups[c.samples]) for c in self.clients)
+        return [events.group_names[int(count.argmax())] for count in counts]
+
+    def _work(self) -> I64:
+        steps, batch = self.experiment.client.steps, self.experiment.client.batch_size
+        if steps is None:
+            return self.num_samples
+        return np.minimum(self.num_samples, batch) * steps
+
+
+def build_job(experiment: Experiment, num_ranks: int, device: str) -> Job:
+    """Load the data and build the job. Raises InputError for what does not fit together."""
+    data = datasets.load(experiment.data)
+    events = data.train
+    positions = partition(
+        experiment.partition,
+        events.labels[data.train_ids],
+        events.groups[data.train_ids],
+        experiment.seed,
+    )
+    clients = tuple(Client(k, data.train_ids[mine]) for k, mine in enumerate(positions))
+    trainer = make_trainer(experiment, events.num_channels, len(events.class_names), device=device)
+    size, num_clients = trainer.layout.size, len(clients)
+    _check_sizes(experiment, num_clients, size)
+    drop = drop_probabilities(experiment.participation.drop_probability, num_clients)
+    num_samples = np.array([len(client.samples) for client in clients], np.int64)
+    weighting = averaging(experiment, num_samples, drop, size)
+    owners = assign(num_samples, num_ranks) if experiment.uplink.error_feedback else None
+    uplink = Uplink(experiment.uplink, weighting, experiment.seed, size)
+    return Job(experiment, data, clients, trainer, uplink, drop, owners)
+
+
+def _check_sizes(experiment: Experiment, num_clients: int, size: int) -> None:
+    q = experiment.participation.drop_probability
+    if isinstance(q, tuple) and len(q) != num_clients:
+        raise InputError(
+            f"participation.drop_probability has {len(q)} values, but there are {num_clients} "
+            "clients; give one value, or one per client"
+        )
+    if size > MAX_PARAMETERS:
+        raise InputError(
+            f"the network has {size} parameters, at most {MAX_PARAMETERS} can be sent; "
+            "shrink model.hidden"
+        )

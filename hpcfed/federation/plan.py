@@ -1,0 +1,77 @@
+"""What to run and where: decided from the configuration and the output folder, without MPI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpcfed import records
+from hpcfed.config import Experiment
+from hpcfed.errors import InputError
+from hpcfed.experiment_file import changed_keys, parse_experiment, to_toml
+from hpcfed.records import Record, read_record
+from hpcfed.snn import resolve_engine
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A decision that every rank follows.
+
+    Attributes:
+        config: the complete experiment as TOML, with the engine resolved.
+        folder: where the run file lies or will lie.
+        resumed: whether the folder's run is continued.
+        round: rounds done already.
+        finished: whether nothing is left to do.
+    """
+
+    config: str
+    folder: str
+    resumed: bool
+    round: int
+    finished: bool
+
+
+def decide(experiment: Experiment, out: Path | None, resume: bool) -> Plan:
+    """Decide what a request means. Raises InputError; writes nothing."""
+    folder = out or Path("results") / experiment.name
+    path = folder / records.RUN_FILE
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file; choose another folder with --out")
+    if path.exists() and not resume:
+        raise InputError(
+            f"{folder}: holds a run already; continue it with --resume, or choose another folder "
+            "with --out"
+        )
+    resumed = path.exists()
+    finished, first_round = False, 0
+    if resumed:
+        record = read_record(path)
+        experiment = _resumed(experiment, record, path)
+        first_round = int(record.checkpoint["round"])
+        finished = first_round == experiment.server.rounds
+    else:
+        engine = resolve_engine(experiment)
+        client = experiment.client.model_copy(update={"engine": engine})
+        experiment = experiment.model_copy(update={"client": client})
+    return Plan(to_toml(experiment), str(folder), resumed, first_round, finished)
+
+
+def _resumed(experiment: Experiment, record: Record, path: Path) -> Experiment:
+    """Return the experiment that continues ``record``. Raises InputError if it is another one."""
+    old = parse_experiment(record.attributes["config_toml"], source=str(path))
+    if experiment.client.engine == "auto":
+        client = experiment.client.model_copy(update={"engine": old.client.engine})
+        experiment = experiment.model_copy(update={"client": client})
+    if changed := changed_keys(old, experiment):
+        raise InputError(
+            f"{path}: was run with other values of {', '.join(changed)}; undo the change, or "
+            "start another run with --out"
+        )
+    done = int(record.checkpoint["round"])
+    if experiment.server.rounds < done:
+        raise InputError(
+            f"{path}: has {done} rounds already, server.rounds = {experiment.server.rounds} "
+            "would be fewer; rounds may only grow"
+        )
+    return experiment

@@ -1,0 +1,231 @@
+"""Turns what the ranks did into the run file; the root holds the log, the others take part."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any  # Any: columns of the log are of any scalar type
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcfed.errors import StoppedRunError
+from hpcfed.federation import residuals as residual_files
+from hpcfed.federation.evaluation import Evaluation
+from hpcfed.federation.job import Job
+from hpcfed.federation.masking import uplink_cost
+from hpcfed.federation.meter import Meter, Spent
+from hpcfed.federation.residuals import Residuals
+from hpcfed.federation.rounds import Outcome
+from hpcfed.federation.server import ServerState
+from hpcfed.federation.transport import Transport
+from hpcfed.federation.uplink import STATISTICS, predicted_bytes
+from hpcfed.records import RUN_FILE, Record, write_record
+from hpcfed.snn.schedule import learning_rate
+
+NAN = float("nan")
+NUM_EXAMPLES = 4
+
+
+@dataclass(frozen=True)
+class RoundReport:
+    """What a progress display learns of a finished round."""
+
+    round: int
+    num_rounds: int
+    values: dict[str, Any]
+    uplink_bytes: float
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What a run asks and tells the world outside: was it asked to stop, how far is it."""
+
+    stop_requested: Callable[[], bool]
+    progress: Callable[[RoundReport], None]
+
+
+class RunRecorder:
+    """The record of one run at ``folder``."""
+
+    def __init__(
+        self,
+        job: Job,
+        transport: Transport,
+        folder: Path,
+        record: Record,
+        hooks: Hooks,
+    ) -> None:
+        self._job, self._transport, self._folder = job, transport, folder
+        self.record = record
+        self._hooks = hooks
+        self._evaluations: dict[str, Evaluation] = {}
+        self._last_write = time.monotonic()
+        self._seconds_write = 0.0
+
+    def wishes(self) -> tuple[bool, bool]:
+        """Say whether this rank was asked to stop, and whether the root wants to write."""
+        age = time.monotonic() - self._last_write
+        due = age >= self._job.experiment.run.checkpoint_seconds
+        return self._hooks.stop_requested(), due and self._transport.rank == 0
+
+    def add(self, outcome: Outcome, state: ServerState, meter: Meter) -> None:
+        """Record a finished round."""
+        spent = meter.collect()
+        if self._transport.rank != 0:
+            return
+        self._evaluations = outcome.evaluations or self._evaluations
+        values = self._round_values(outcome, state, spent)
+        log = self.record.log
+        log.append(values, _client_rows(outcome, len(self._job.clients)))
+        sent = float(np.nansum(log.rounds["uplink_bytes_bitmask"]))
+        num_rounds = self._job.experiment.server.rounds
+        self._hooks.progress(RoundReport(state.round, num_rounds, values, sent))
+
+    def write(self, state: ServerState, residuals: Residuals | None, status: str) -> None:
+        """Write the run file, residuals first. Raises StoppedRunError when the disk is full."""
+        begin, name = time.perf_counter(), ""
+        if residuals is not None and state.round > 0:
+            name = residual_files.file_name(state.round)
+            shape = (len(self._job.clients), self._job.uplink.size)
+            residual_files.save(self._transport, self._folder / name, residuals, shape)
+        self._transport.together("writing", lambda: self._write(state, name, status))
+        self._last_write = time.monotonic()
+        self._seconds_write = time.perf_counter() - begin
+
+    def write_failure(self, message: str) -> None:
+        """Note at the root why the run failed, keeping the last checkpoint."""
+        if self._transport.rank != 0:
+            return
+        self._close_attempt(f"failed: {message}", None)
+        failed = replace(
+            self.record,
+            attributes=self.record.attributes | {"status": "failed", "error": message},
+            log=self.record.log.truncated(int(self.record.checkpoint["round"])),
+        )
+        write_record(self._folder / RUN_FILE, failed)
+
+    def _write(self, state: ServerState, residuals_name: str, status: str) -> None:
+        if self._transport.rank != 0:
+            return
+        self._close_attempt("" if status == "running" else status, state.round)
+        evaluation = self.record.evaluation
+        if self._evaluations:
+            evaluation = _evaluation_values(self._job, state, self._evaluations)
+        self.record = replace(
+            self.record,
+            attributes=self.record.attributes | {"status": status, "error": ""},
+            evaluation=evaluation,
+            params=state.params.copy(),
+            checkpoint={
+                "round": state.round,
+                "moments": state.moments,
+                "residuals": residuals_name,
+            },
+        )
+        path = self._folder / RUN_FILE
+        try:
+            write_record(path, self.record)
+        except OSError as error:
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+                raise
+            raise StoppedRunError(
+                f"{path} cannot be written: {error.strerror}; what was there is whole: "
+                "free some space and continue with --resume"
+            ) from None
+        residual_files.remove_others(self._folder, residuals_name)
+
+    def _close_attempt(self, ended: str, last_round: int | None) -> None:
+        attempt = self.record.attempts[-1]
+        attempt["ended"] = ended
+        if last_round is not None:
+            attempt["last_round"] = last_round
+
+    def _round_values(self, outcome: Outcome, state: ServerState, spent: Spent) -> dict[str, Any]:
+        job, cohort = self._job, outcome.cohort
+        columns = dict(zip(STATISTICS, outcome.statistics.T, strict=True))
+        weights = job.num_samples[cohort.clients]
+        num_values, num_messages = int(columns["values"].sum()), len(cohort.clients)
+        cost = uplink_cost(job.experiment.uplink, job.uplink.size, num_values, num_messages)
+        predicted = predicted_bytes(job.uplink, cohort, self._transport.size)[outcome.transport]
+        model_bytes = job.uplink.size * 4
+        values: dict[str, Any] = {
+            "train_loss": _mean(columns["loss"], weights),
+            "hidden_rate": _mean(columns["hidden_rate"], weights),
+            "num_participants": num_messages,
+            "num_rejected": int(outcome.rejected.sum()),
+            "uplink_values": cost.values,
+            "uplink_bytes_seed": cost.seed,
+            "uplink_bytes_bitmask": cost.bitmask,
+            "uplink_bytes_coordinates": cost.coordinates,
+            "downlink_bytes": num_messages * model_bytes,
+            "predicted_bytes": predicted + (self._transport.size - 1) * model_bytes,
+            "mpi_bytes": spent.mpi_bytes,
+            "seconds_train": spent.train,
+            "seconds_communicate": spent.communicate,
+            "seconds_wait": spent.wait,
+            "seconds_evaluate": spent.evaluate,
+            "seconds_write": self._seconds_write,
+            "learning_rate": learning_rate(job.experiment.client, cohort.round),
+            "params_digest": hashlib.sha256(state.params.tobytes()).hexdigest(),
+        }
+        self._seconds_write = 0.0
+        for name in ("validation", "test"):
+            found = outcome.evaluations.get(name)
+            values[f"{name}_accuracy"] = found.accuracy if found else NAN
+            values[f"{name}_loss"] = found.loss if found else NAN
+        return values
+
+
+def _mean(values: NDArray[np.float64], weights: NDArray[np.int64]) -> float:
+    return float((values * weights).sum() / weights.sum()) if len(values) else NAN
+
+
+def _client_rows(outcome: Outcome, num_clients: int) -> dict[str, NDArray[Any]]:
+    rows = {
+        "participated": np.zeros(num_clients, np.uint8),
+        "train_loss": np.full(num_clients, np.nan, np.float32),
+        "update_norm": np.full(num_clients, np.nan, np.float32),
+    }
+    clients = outcome.cohort.clients
+    rows["participated"][clients] = 1
+    with np.errstate(over="ignore"):
+        rows["train_loss"][clients] = outcome.statistics[:, STATISTICS.index("loss")]
+        rows["update_norm"][clients] = outcome.statistics[:, STATISTICS.index("norm")]
+    return rows
+
+
+def _evaluation_values(
+    job: Job, state: ServerState, evaluations: dict[str, Evaluation]
+) -> dict[str, Any]:
+    split = "test" if "test" in evaluations else "validation"
+    found = evaluations[split]
+    events = job.data.train if split == "validation" else job.data.test
+    samples = job.data.validation_ids if split == "validation" else job.data.test_ids
+    assert events is not None  # there are figures, so there are events
+    cells = found.num_samples * events.num_bins
+    widths = [s[0] for n, s in zip(job.trainer.layout.names, job.trainer.layout.shapes, strict=True)
+              if n.endswith(".input")]
+    first = np.unique(events.labels[samples], return_index=True)[1]
+    chosen = samples[np.sort(first)][:NUM_EXAMPLES]
+    hidden = job.trainer.hidden_spikes(state.params, events, chosen)
+    examples = {f"hidden{i}": spikes.astype(np.uint8) for i, spikes in enumerate(hidden)}
+    dense = events.dense(chosen).transpose(1, 0, 2)
+    with np.errstate(invalid="ignore"):
+        group_accuracy = found.group_correct / found.group_total
+    return {
+        "split": split,
+        "round": str(state.round),
+        "confusion": found.confusion,
+        "group_accuracy": group_accuracy,
+        "group": np.array(events.group_names, object),
+        "class": np.array(events.class_names, object),
+        "layer_rates": found.spikes / (np.array(widths) * cells),
+        "input_rate": np.float64(found.num_events / (cells * events.num_channels)),
+        "example_spikes": examples
+        | {"input": dense.astype(np.uint8), "label": events.labels[chosen]},
+    }

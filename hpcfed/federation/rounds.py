@@ -1,0 +1,136 @@
+"""The round loop: participation, local training, masked exact aggregation, server step, evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcfed.errors import StoppedRunError
+from hpcfed.federation import server
+from hpcfed.federation.evaluation import Evaluation, evaluate
+from hpcfed.federation.exact import Totals
+from hpcfed.federation.job import Job
+from hpcfed.federation.meter import Meter
+from hpcfed.federation.residuals import Residuals
+from hpcfed.federation.server import ServerState
+from hpcfed.federation.transport import Transport
+from hpcfed.federation.uplink import STATISTICS, Cohort, Sender, aggregate, chosen_transport
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a round leaves besides parameters, complete at the root.
+
+    ``statistics`` is (n, 5) float64: for each participant the values that STATISTICS names.
+    """
+
+    cohort: Cohort
+    transport: str
+    statistics: NDArray[np.float64]
+    evaluations: dict[str, Evaluation]
+
+    @property
+    def rejected(self) -> NDArray[np.bool_]:
+        """(n,) whose update was left out."""
+        return self.statistics[:, STATISTICS.index("rejected")] > 0
+
+
+class Recorder(Protocol):
+    """What the loop asks of the run's record; every rank has one and calls it together."""
+
+    def wishes(self) -> tuple[bool, bool]:
+        """Say whether this rank was asked to stop, and whether it is time to write."""
+        ...
+
+    def add(self, outcome: Outcome, state: ServerState, meter: Meter) -> None:
+        """Record a finished round."""
+        ...
+
+    def write(self, state: ServerState, residuals: Residuals | None, status: str) -> None:
+        """Write the run file."""
+        ...
+
+
+def run_rounds(
+    job: Job,
+    state: ServerState,
+    residuals: Residuals | None,
+    transport: Transport,
+    recorder: Recorder,
+) -> str:
+    """Run the rounds that are left; return the status, "finished" or "stopped".
+
+    ``state`` is the root's; other ranks hold a buffer for the parameters that the root fills.
+    ``residuals`` are this rank's, changed in place; None without error feedback.
+    """
+    transport.broadcast(state.params)
+    num_rounds = job.experiment.server.rounds
+    while state.round < num_rounds:
+        meter = Meter(transport)
+        cohort = job.cohort(state.round, transport.size)
+        how = chosen_transport(job.uplink, cohort, transport.size)
+        statistics = np.zeros((len(cohort.clients), len(STATISTICS)))
+        mine = [job.clients[k] for k in cohort.of(transport.rank)]
+        updates = job.trainer.train(state.params, job.data.train, mine, state.round)
+        sender = Sender(job.uplink, cohort, updates, statistics, residuals)
+        totals = aggregate(transport, sender, how)
+        meter.lap("update")
+        transport.sum_at_root(statistics)
+        outcome = Outcome(cohort, how, statistics, {})
+        meter.lap("statistics")
+        state = _server_step(job, state, transport, totals, outcome)
+        transport.broadcast(state.params)
+        meter.lap("model")
+        if state.round % job.experiment.run.eval_every == 0 or state.round == num_rounds:
+            outcome = replace(outcome, evaluations=_evaluate(job, state, transport))
+        meter.lap("evaluation")
+        recorder.add(outcome, state, meter)
+        stop, write = transport.any(*recorder.wishes())
+        if state.round == num_rounds or stop:
+            break
+        if write:
+            recorder.write(state, residuals, "running")
+    status = "finished" if state.round >= num_rounds else "stopped"
+    recorder.write(state, residuals, status)
+    return status
+
+
+def _server_step(
+    job: Job, state: ServerState, transport: Transport, totals: Totals, outcome: Outcome
+) -> ServerState:
+    """Return the next state; only the root's parameters are new, the others wait for them."""
+
+    def step() -> ServerState:
+        following = replace(state, round=state.round + 1)
+        if transport.rank != 0:
+            return following
+        clients, rejected = outcome.cohort.clients, outcome.rejected
+        if rejected.any() and job.experiment.server.on_rejected == "stop":
+            raise StoppedRunError(
+                f"round {state.round}: updates of clients {clients[rejected].tolist()} are not "
+                "finite or reach 2^12; lower client.learning_rate or set client.clip_norm"
+            )
+        accepted = clients[~rejected]
+        if not len(accepted):
+            return following
+        mean = job.uplink.averaging.mean(totals, accepted)
+        return server.step(following, mean, job.experiment.server)
+
+    return transport.together("server step", step)
+
+
+def _evaluate(job: Job, state: ServerState, transport: Transport) -> dict[str, Evaluation]:
+    data, found = job.data, {}
+    sets = {
+        "validation": (data.train, data.validation_ids),
+        "test": (data.test, data.test_ids),
+    }
+    for name, (events, samples) in sets.items():
+        if events is not None and len(samples):
+            result = evaluate(transport, job.trainer, state.params, events, samples)
+            if result is not None:
+                found[name] = result
+    return found

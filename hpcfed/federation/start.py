@@ -1,0 +1,137 @@
+"""The first state of a run, fresh or continued, and what its record says of this start."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import json
+import platform
+import sys
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any  # Any: attributes of a run file are of any scalar type
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcfed import records
+from hpcfed.errors import InputError
+from hpcfed.experiment_file import digest, to_toml
+from hpcfed.federation import transport as mpi
+from hpcfed.federation.job import Job
+from hpcfed.federation.plan import Plan
+from hpcfed.federation.server import ServerState, first_state
+from hpcfed.federation.transport import Transport
+from hpcfed.records import Record, read_record
+from hpcfed.snn.layout import initial_params
+
+PACKAGES = ("hpcfed", "numpy", "torch", "norse", "mpi4py", "h5py")
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a run begins: its record so far and the server's state, complete at the root."""
+
+    record: Record
+    state: ServerState
+
+
+def begin(job: Job, plan: Plan, transport: Transport) -> Start:
+    """Return where the run begins; makes the folder of a fresh run. Complete at the root."""
+    size, folder = job.uplink.size, Path(plan.folder)
+    if transport.rank != 0:
+        buffer = np.zeros(size, np.float32)
+        return Start(_empty_record(job), ServerState(plan.round, buffer, np.zeros((0, 0))))
+    if plan.resumed:
+        start = _continued(job, folder)
+    else:
+        start = Start(_empty_record(job), first_state(_first_params(job), job.experiment.server))
+        folder.mkdir(parents=True, exist_ok=True)
+    attributes = start.record.attributes | {
+        "config_toml": to_toml(job.experiment),
+        "config_digest": digest(job.experiment),
+    }
+    attempt = _attempt(transport, start.state.round)
+    attempts = [*start.record.attempts, attempt]
+    return Start(replace(start.record, attributes=attributes, attempts=attempts), start.state)
+
+
+def _continued(job: Job, folder: Path) -> Start:
+    record = read_record(folder / records.RUN_FILE)
+    if record.attributes["data_digest"] != job.data.digest:
+        raise InputError(
+            f"{folder}: was run on other data ({record.attributes['data_source']}); restore it, "
+            "or start another run with --out"
+        )
+    checkpoint = record.checkpoint
+    state = ServerState(int(checkpoint["round"]), record.params, checkpoint["moments"])
+    for attempt in record.attempts:
+        attempt["ended"] = attempt["ended"] or "killed"
+    return Start(replace(record, log=record.log.truncated(state.round)), state)
+
+
+def _first_params(job: Job) -> NDArray[np.float32]:
+    source, layout = job.experiment.model.warm_start, job.trainer.layout
+    if source is None:
+        return initial_params(job.experiment.model, layout, job.experiment.seed)
+    record = read_record(Path(source))
+    if record.layout != (layout.names, layout.shapes):
+        raise InputError(
+            f"model.warm_start = {source}: its matrices are {record.layout}, this network's are "
+            f"{(layout.names, layout.shapes)}; use a run of the same network"
+        )
+    return np.asarray(record.params, np.float32)
+
+
+def _empty_record(job: Job) -> Record:
+    layout = job.trainer.layout
+    provenance = {
+        "versions": versions(),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "command": sys.argv,
+    }
+    return Record(
+        attributes={
+            "name": job.experiment.name,
+            "status": "running",
+            "error": "",
+            "engine": job.experiment.client.engine,
+            "data_source": job.data.source,
+            "data_digest": job.data.digest,
+            "provenance": json.dumps(provenance),
+        },
+        log=records.Log(),
+        clients={
+            "num_samples": job.num_samples,
+            "group": np.array(job.group_names(), object),
+        },
+        evaluation={},
+        params=np.zeros(0, np.float32),
+        layout=(layout.names, layout.shapes),
+        checkpoint={},
+        attempts=[],
+    )
+
+
+def _attempt(transport: Transport, first_round: int) -> dict[str, Any]:
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "ended": "",
+        "num_ranks": transport.size,
+        "hosts": ",".join(dict.fromkeys(transport.hosts)),
+        "mpi": mpi.library_version(),
+        "versions": json.dumps(versions()),
+        "first_round": first_round,
+        "last_round": first_round,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that shape a result, where they are installed."""
+    found = {}
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found

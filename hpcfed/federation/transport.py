@@ -1,0 +1,213 @@
+"""MPI, and the only import of mpi4py: collectives on NumPy buffers, errors that end all ranks.
+
+Every collective is preceded by a barrier, so that waiting for others and moving bytes are told
+apart. Bytes are counted as payload: what a rank sends to another one, whatever tree the library
+builds.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any, TypeVar  # Any: mpi4py's communicator, whose stubs the base install lacks
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcfed.errors import InputError, StoppedRunError
+from hpcfed.federation.watchdog import Watchdog
+
+I64 = NDArray[np.int64]
+Bytes = NDArray[np.uint8]
+Array = TypeVar("Array", bound=NDArray[Any])
+Result = TypeVar("Result")
+
+_CHUNK_ITEMS = 1 << 26  # MPI 3.1 counts items in 31 bits
+
+
+class AgreedError(Exception):
+    """A rank failed and all ranks know it: every rank raises this, one after a collective.
+
+    On the failing rank ``__cause__`` is its own exception.
+    """
+
+
+def world() -> Any:
+    """Return COMM_WORLD, starting MPI. Raises InputError if there is no MPI to start."""
+    try:
+        import mpi4py
+
+        # without threads in the library a collective from a worker thread could not be checked;
+        # hpcfed calls MPI from the main thread only
+        mpi4py.rc.thread_level = "funneled"
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:
+        raise InputError(
+            f"MPI cannot be started ({error}); install hpcfed[train,mpi], or load your cluster's MPI"
+        ) from None
+    return MPI.COMM_WORLD
+
+
+def library_version() -> str:
+    """Return the MPI library's own description, on one line."""
+    world()
+    from mpi4py import MPI
+
+    return " ".join(MPI.Get_library_version().strip("\0").split("\n")[0].split())
+
+
+class Transport:
+    """The collectives of a run over one communicator, with their seconds and bytes."""
+
+    def __init__(self, comm: Any) -> None:
+        self._comm = comm.Dup()
+        self.rank: int = self._comm.Get_rank()
+        self.size: int = self._comm.Get_size()
+        self.hosts: list[str] = self._comm.allgather(_hostname())
+        self.local_rank = self.hosts[: self.rank].count(self.hosts[self.rank])
+        self.seconds_wait = 0.0
+        self.seconds_communicate = 0.0
+        self.bytes_sent = 0
+        self._watchdog: Watchdog | None = None
+
+    def watch(self, limit_min: float) -> None:
+        """From now on name the ranks that make others wait longer than ``limit_min`` minutes."""
+        self._watchdog = Watchdog(self.rank, self.hosts, limit_min, self._comm.bcast)
+
+    def close(self) -> None:
+        """Pass a barrier and free the communicator."""
+        self._comm.Barrier()
+        if self._watchdog is not None:
+            self._watchdog.close()
+        self._comm.Free()
+
+    def broadcast(self, array: Array) -> Array:
+        """Copy the root's ``array`` into every rank's, in place."""
+        flat = array.reshape(-1)
+        self._collective("broadcast", lambda part: self._comm.Bcast(part, root=0), flat)
+        if self.rank == 0:
+            self.bytes_sent += (self.size - 1) * array.nbytes
+        return array
+
+    def sum_at_root(self, array: Array) -> Array:
+        """Add the ranks' ``array`` (int64 or float64) at the root, in place there."""
+        from mpi4py import MPI
+
+        def reduce(part: Array) -> None:
+            if self.rank == 0:
+                self._comm.Reduce(MPI.IN_PLACE, part, op=MPI.SUM, root=0)
+            else:
+                self._comm.Reduce(part, None, op=MPI.SUM, root=0)
+
+        self._collective("reduce", reduce, array.reshape(-1))
+        self.bytes_sent += array.nbytes * (self.rank != 0)
+        return array
+
+    def gather(self, payload: Bytes) -> list[Bytes]:
+        """Return every rank's (n,) uint8 payload at the root, in rank order; elsewhere nothing."""
+        from mpi4py import MPI
+
+        size = np.array([payload.size], np.int64)
+        sizes = np.zeros(self.size if self.rank == 0 else 0, np.int64)
+        arrived = np.empty(0, np.uint8)
+
+        def gather(part: Bytes) -> None:
+            nonlocal arrived
+            self._comm.Gather(size, sizes, root=0)
+            arrived = np.empty(int(sizes.sum()), np.uint8)
+            target = [arrived, (sizes, None), MPI.BYTE] if self.rank == 0 else None
+            self._comm.Gatherv([part, MPI.BYTE], target, root=0)
+
+        self._collective("gather", gather, payload, split=False)
+        self.bytes_sent += payload.nbytes * (self.rank != 0)
+        return np.split(arrived, np.cumsum(sizes)[:-1]) if self.rank == 0 else []
+
+    def any(self, *flags: bool) -> list[bool]:
+        """Return for each flag whether it is set on any rank; the same on every rank."""
+        from mpi4py import MPI
+
+        mine = np.array(flags, np.int64)
+        self._collective(
+            "agree", lambda part: self._comm.Allreduce(MPI.IN_PLACE, part, op=MPI.MAX), mine
+        )
+        return [bool(flag) for flag in mine]
+
+    def broadcast_text(self, text: str) -> str:
+        """Return the root's text on every rank."""
+        return str(self._comm.bcast(text, root=0))
+
+    def together(self, phase: str, action: Callable[[], Result]) -> Result:
+        """Run ``action`` on every rank; if it raises on any, raise on all.
+
+        InputError and StoppedRunError are raised as such everywhere, anything else as AgreedError,
+        for the failing rank of lowest number.
+        """
+        error: Exception | None = None
+        self._enter(phase, waiting=False)
+        try:
+            result = action()
+        except Exception as caught:  # whatever it is, all ranks must learn of it
+            error = caught
+        self._raise_together(error)
+        return result
+
+    def _raise_together(self, error: Exception | None) -> None:
+        from mpi4py import MPI
+
+        failing = np.array([self.size if error is None else self.rank], np.int64)
+        self._collective(
+            "agree", lambda part: self._comm.Allreduce(MPI.IN_PLACE, part, op=MPI.MIN), failing
+        )
+        first = int(failing[0])
+        if first == self.size:
+            return
+        kind, message = self._comm.bcast(_described(error), root=first)
+        if kind == "InputError":
+            raise InputError(message)
+        if kind == "StoppedRunError":
+            raise StoppedRunError(message)
+        raise AgreedError(f"rank {first}: {kind}: {message}") from error
+
+    def _collective(
+        self, name: str, call: Callable[[Array], None], array: Array, split: bool = True
+    ) -> None:
+        self._enter(name, waiting=True)
+        begin = time.perf_counter()
+        self._comm.Barrier()
+        ready = time.perf_counter()
+        step = _CHUNK_ITEMS if split else max(len(array), 1)
+        for start in range(0, max(len(array), 1), step):
+            call(array[start : start + step])
+        self.seconds_wait += ready - begin
+        self.seconds_communicate += time.perf_counter() - ready
+        self._enter("computing", waiting=False)
+
+    def _enter(self, phase: str, waiting: bool) -> None:
+        if self._watchdog is not None:
+            self._watchdog.enter(phase, waiting)
+
+
+def abort_all(comm: Any, error: BaseException) -> None:
+    """Print this rank's error and end every rank of ``comm``; the last resort."""
+    print_error(comm.Get_rank(), error)
+    if comm.Get_size() > 1:
+        time.sleep(0.2)  # let the launcher forward the message before it says its own
+        comm.Abort(1)
+
+
+def print_error(rank: int, error: BaseException) -> None:
+    """Print what happened on ``rank``: one line that says it, then the traceback."""
+    lines = traceback.format_exception(error)
+    sys.stdout.flush()
+    print(f"rank {rank}: {lines[-1]}{''.join(lines)}", file=sys.stderr, end="", flush=True)
+
+
+def _described(error: Exception | None) -> tuple[str, str]:
+    return type(error).__name__, str(error)
+
+
+def _hostname() -> str:
+    return os.uname().nodename

@@ -1,0 +1,220 @@
+"""From local updates to the root's exact sums, two ways with identical bits.
+
+``gather`` carries each client's surviving values to the root, in waves of bounded memory: the
+literal uplink. ``reduce`` adds a rank's clients first and then calls one MPI Reduce. Either way
+what counts is decode(encode(M * D)), and a client whose decoded update is not finite or reaches
+2**12 is left out. P parameters, s sent entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcfed.config import UplinkConfig
+from hpcfed.federation import masking
+from hpcfed.federation.exact import Entries, Totals, admissible
+from hpcfed.federation.server import Averaging
+from hpcfed.federation.transport import Transport
+from hpcfed.snn.trainer import LocalUpdate
+
+F32 = NDArray[np.float32]
+I64 = NDArray[np.int64]
+Bytes = NDArray[np.uint8]
+
+WAVE_BYTES = 32 << 20
+STATISTICS = ("loss", "norm", "hidden_rate", "values", "rejected")
+
+
+@dataclass(frozen=True)
+class Uplink:
+    """How one experiment's updates travel; pure functions of (round, client) and the update."""
+
+    config: UplinkConfig
+    averaging: Averaging
+    seed: int
+    size: int
+
+    def totals(self) -> Totals:
+        """Return empty totals of the right kind."""
+        return Totals.zeros(self.size, self.averaging.mode == "received")
+
+    def message(self, update: F32, round_index: int, client: int) -> tuple[Bytes, Entries]:
+        """Return what the client sends for ``update`` (P,), and which entries that is."""
+        if self.config.mask == "top-k":
+            entries: Entries = masking.top_entries(
+                update, masking.num_kept(self.config, self.size)
+            )
+            packed = masking.pack_entries(np.asarray(entries), self.size)
+        else:
+            entries, packed = self._random_entries(round_index, client), np.empty(0, np.uint8)
+        payload = masking.encode(update[entries], self.config.dtype)
+        return np.concatenate([payload, packed]), entries
+
+    def received(self, message: Bytes, round_index: int, client: int) -> tuple[Entries, F32]:
+        """Return the entries and (s,) float32 values that the root reads from a message."""
+        if self.config.mask != "top-k":
+            return self._random_entries(round_index, client), masking.decode(
+                message, self.config.dtype
+            )
+        count = masking.num_kept(self.config, self.size)
+        length = count * masking.ITEM_BYTES[self.config.dtype]
+        length += masking.SCALE_BYTES[self.config.dtype]
+        values = masking.decode(message[:length].copy(), self.config.dtype)
+        return masking.unpack_entries(message[length:].copy(), self.size, count), values
+
+    def accepts(self, values: F32, client: int) -> bool:
+        """Say whether a decoded update counts."""
+        return admissible(values, float(self.averaging.factors[client]))
+
+    def add(self, totals: Totals, entries: Entries, values: F32, client: int) -> None:
+        """Add one accepted client's decoded values to ``totals``, exactly."""
+        weight = int(self.averaging.weights[client])
+        factor = float(self.averaging.factors[client])
+        totals.add(entries, self.averaging.grid.integers(values, weight, factor), weight)
+
+    def max_message_bytes(self) -> int:
+        """Return an upper bound of one message's size."""
+        return self.size * masking.ITEM_BYTES[self.config.dtype] + self.size // 8 + 8
+
+    def expected_message_bytes(self) -> float:
+        """Return the expected size of one message."""
+        config = self.config
+        kept = self.size * (1 - config.mask_probability)
+        size = kept * masking.ITEM_BYTES[config.dtype] + masking.SCALE_BYTES[config.dtype]
+        if config.mask == "top-k":
+            coordinates = kept * masking.COORDINATE_BYTES
+            size += min(coordinates, masking.bitmask_bytes(self.size))
+        return size
+
+    def _random_entries(self, round_index: int, client: int) -> Entries:
+        stream = masking.mask_stream(self.seed, round_index, client)
+        return masking.random_entries(self.config, self.size, stream)
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """The participants of one round and the rank of each, both (n,) int64 in client order."""
+
+    round: int
+    clients: I64
+    ranks: I64
+
+    def of(self, rank: int) -> I64:
+        """Return the clients that ``rank`` trains, ascending."""
+        return self.clients[self.ranks == rank]
+
+
+def predicted_bytes(uplink: Uplink, cohort: Cohort, num_ranks: int) -> dict[str, float]:
+    """Return the bytes each transport is expected to move through MPI this round."""
+    vectors = 2 if uplink.averaging.mode == "received" else 1
+    return {
+        "gather": int((cohort.ranks != 0).sum()) * uplink.expected_message_bytes(),
+        "reduce": (num_ranks - 1) * vectors * uplink.size * 8.0,
+    }
+
+
+def chosen_transport(uplink: Uplink, cohort: Cohort, num_ranks: int) -> str:
+    """Return ``gather`` or ``reduce``: the setting, or for ``auto`` what moves fewer bytes."""
+    if uplink.config.transport != "auto":
+        return uplink.config.transport
+    costs = predicted_bytes(uplink, cohort, num_ranks)
+    return "gather" if costs["gather"] < costs["reduce"] else "reduce"
+
+
+@dataclass
+class Sender:
+    """One rank's side of a round: trains its clients one after the other and codes their updates.
+
+    ``statistics`` (n, 5) float64 has a row per participant; a rank fills its own, zeros elsewhere.
+    ``residuals`` maps this rank's clients to what error feedback kept, (P,) float32 each, and is
+    updated in place; None without error feedback.
+    """
+
+    uplink: Uplink
+    cohort: Cohort
+    updates: Iterator[LocalUpdate]
+    statistics: NDArray[np.float64]
+    residuals: dict[int, F32] | None
+
+    def send(self, client: int) -> tuple[Bytes, Entries, F32]:
+        """Train the next client, which is ``client``; return message, entries, decoded values."""
+        local = next(self.updates)
+        kept = None if self.residuals is None else self.residuals.get(client)
+        update = local.delta.copy() if kept is None else local.delta + kept
+        message, entries = self.uplink.message(update, self.cohort.round, client)
+        values = self.uplink.received(message, self.cohort.round, client)[1]
+        accepted = self.uplink.accepts(values, client)
+        if self.residuals is not None and accepted and np.isfinite(update).all():
+            update[entries] -= values
+            self.residuals[client] = update
+        norm = np.sqrt(np.square(local.delta, dtype=np.float64).sum())
+        row = int(np.searchsorted(self.cohort.clients, client))
+        self.statistics[row] = (local.loss, norm, local.hidden_rate, values.size, not accepted)
+        return message, entries, values
+
+
+def aggregate(transport: Transport, sender: Sender, how: str) -> Totals:
+    """Train this rank's clients and add all ranks' updates; the totals count at the root."""
+    if how == "gather":
+        return _gather(transport, sender)
+    totals = transport.together("training", lambda: _local_totals(transport.rank, sender))
+    transport.sum_at_root(totals.sums)
+    if totals.arrived is not None:
+        transport.sum_at_root(totals.arrived)
+    return totals
+
+
+def _local_totals(rank: int, sender: Sender) -> Totals:
+    totals = sender.uplink.totals()
+    for client in sender.cohort.of(rank).tolist():
+        _, entries, values = sender.send(client)
+        if sender.uplink.accepts(values, client):
+            sender.uplink.add(totals, entries, values, client)
+    return totals
+
+
+def _gather(transport: Transport, sender: Sender) -> Totals:
+    uplink, totals = sender.uplink, sender.uplink.totals()
+    for wave in waves(sender.cohort, uplink.max_message_bytes()):
+        mine = [client for client, rank in wave if rank == transport.rank]
+        messages = transport.together("training", lambda mine=mine: _messages(sender, mine))
+        sizes = np.array([message.size for message in messages], np.int64)
+        payload = np.concatenate([sizes.view(np.uint8), *messages])
+        arrived = transport.gather(payload)
+        for rank, buffer in enumerate(arrived):
+            clients = [client for client, owner in wave if owner == rank]
+            _add_messages(sender, totals, clients, buffer)
+    return totals
+
+
+def _messages(sender: Sender, clients: Sequence[int]) -> list[Bytes]:
+    return [sender.send(client)[0] for client in clients]
+
+
+def _add_messages(sender: Sender, totals: Totals, clients: Sequence[int], buffer: Bytes) -> None:
+    header = 8 * len(clients)
+    sizes = buffer[:header].copy().view(np.int64)
+    bounds = np.cumsum(sizes)[:-1] + header
+    for client, message in zip(clients, np.split(buffer, [header, *bounds])[1:], strict=False):
+        entries, values = sender.uplink.received(message.copy(), sender.cohort.round, client)
+        if sender.uplink.accepts(values, client):
+            sender.uplink.add(totals, entries, values, client)
+
+
+def waves(cohort: Cohort, message_bytes: int) -> list[list[tuple[int, int]]]:
+    """Cut the round's messages into waves of bounded memory: lists of (client, rank).
+
+    Ranks take turns, so that all train at once; within a rank clients stay in ascending order.
+    """
+    turns = np.zeros(len(cohort.clients), np.int64)
+    for rank in np.unique(cohort.ranks):
+        mine = cohort.ranks == rank
+        turns[mine] = np.arange(mine.sum())
+    order = np.lexsort((cohort.ranks, turns))
+    pairs = [(int(cohort.clients[i]), int(cohort.ranks[i])) for i in order]
+    length = max(1, WAVE_BYTES // message_bytes)
+    return [pairs[start : start + length] for start in range(0, len(pairs), length)]

@@ -1,0 +1,49 @@
+"""Accuracy and loss over rounds, one run, as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from hpcfed.errors import InputError
+from hpcfed.records import read_record
+
+# Okabe and Ito's colours, told apart with any colour vision
+COLOURS = {"validation": "#0072B2", "test": "#D55E00", "train": "#009E73"}
+
+
+def draw(run_file: Path, picture: Path) -> None:
+    """Draw the learning curve of ``run_file`` into ``picture`` (png, svg or pdf).
+
+    Raises InputError if the run has no round yet.
+    """
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    record = read_record(run_file)
+    rounds = record.log.rounds
+    if not record.log.num_rounds:
+        raise InputError(f"{run_file}: has no round yet, nothing can be drawn")
+    x = np.arange(1, record.log.num_rounds + 1)
+    figure, (top, bottom) = plt.subplots(
+        2, 1, figsize=(3.5, 3.6), sharex=True, layout="constrained"
+    )
+    for name in ("validation", "test"):
+        accuracy = 100 * np.array(rounds[f"{name}_accuracy"], np.float64)
+        known = ~np.isnan(accuracy)
+        top.plot(x[known], accuracy[known], ".-", ms=3, lw=1, color=COLOURS[name], label=name)
+    for name in ("train", "validation", "test"):
+        loss = np.array(rounds[f"{name}_loss"], np.float64)
+        known = ~np.isnan(loss)
+        bottom.plot(x[known], loss[known], ".-", ms=3, lw=1, color=COLOURS[name], label=name)
+    top.set(ylabel="accuracy / %", ylim=(0, 100), title=record.attributes["name"])
+    bottom.set(ylabel="loss / nat", xlabel="round", ylim=(0, None))
+    for axes in (top, bottom):
+        axes.legend(fontsize=7, frameon=False)
+        axes.grid(alpha=0.3, lw=0.5)
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(picture, dpi=200)
+    plt.close(figure)

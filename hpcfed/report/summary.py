@@ -1,0 +1,139 @@
+"""A run, or a folder of runs, in a few lines: what it was, how far it came, what it cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any  # Any: columns of the log are of any scalar type
+
+import numpy as np
+
+from hpcfed.errors import InputError
+from hpcfed.records import RUN_FILE, Record, read_record
+
+Rows = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Best:
+    """The round of highest validation accuracy, and test accuracy there (reported only)."""
+
+    round: int
+    validation: float
+    test: float
+
+
+def find_runs(path: Path) -> list[Path]:
+    """Return the run files at or below ``path``. Raises InputError if there is none."""
+    if path.is_file():
+        return [path]
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder")
+    found = sorted(path.rglob(RUN_FILE))
+    if not found:
+        raise InputError(f"{path}: no {RUN_FILE} here or below")
+    return found
+
+
+def summary(path: Path) -> Rows:
+    """Return (what, value) lines for one run file."""
+    record = read_record(path)
+    rounds = record.log.rounds
+    attributes = record.attributes
+    lines = [
+        ("run", f"{attributes['name']} ({path})"),
+        ("status", f"{attributes['status']} {attributes['error']}".strip()),
+        ("rounds", f"{record.log.num_rounds}"),
+        ("clients", f"{len(record.clients['num_samples'])}, {_ranks(record)}"),
+        ("data", f"{record.clients['num_samples'].sum()} samples of {attributes['data_source']}"),
+        ("parameters", f"{record.params.size}"),
+    ]
+    if record.log.num_rounds:
+        lines += [*_results(rounds), *_costs(rounds)]
+    return lines
+
+
+def best_round(rounds: dict[str, list[Any]]) -> Best | None:
+    """Return the best evaluated round by validation accuracy, the earliest of equals."""
+    validation = np.array(rounds["validation_accuracy"], np.float64)
+    if not len(validation) or np.isnan(validation).all():
+        return None
+    at = int(np.nanargmax(validation))
+    return Best(at + 1, float(validation[at]), float(rounds["test_accuracy"][at]))
+
+
+def overview(paths: list[Path], root: Path) -> Iterator[tuple[str, ...]]:
+    """Yield (run, status, rounds, validation, test, uplink) for each run file below ``root``.
+
+    A file that cannot be read is a line that says so.
+    """
+    for path in paths:
+        name = str(path.parent.relative_to(root)) if root.is_dir() else str(path)
+        try:
+            record = read_record(path)
+        except InputError as error:
+            yield name, f"unreadable: {error}", "", "", "", ""
+            continue
+        rounds = record.log.rounds
+        uplink = size_text(float(np.nansum(rounds["uplink_bytes_bitmask"])))
+        accuracies = (_last(rounds, "validation_accuracy"), _last(rounds, "test_accuracy"))
+        status = str(record.attributes["status"])
+        yield name, status, str(record.log.num_rounds), *map(percent, accuracies), uplink
+
+
+def percent(fraction: float) -> str:
+    """Return a fraction as per cent, a dash for NaN."""
+    return "-" if math.isnan(fraction) else f"{100 * fraction:.1f} %"
+
+
+def size_text(size_bytes: float) -> str:
+    """Return a size in a unit that fits, in powers of 1000."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size_bytes < 1000:
+            return f"{size_bytes:.3g} {unit}"
+        size_bytes /= 1000
+    return f"{size_bytes:.3g} TB"
+
+
+def _ranks(record: Record) -> str:
+    if not record.attempts:
+        return "not started"
+    return f"last on {record.attempts[-1]['num_ranks']} ranks, {len(record.attempts)} starts"
+
+
+def _last(rounds: dict[str, list[Any]], name: str) -> float:
+    known = [value for value in rounds[name] if not math.isnan(value)]
+    return float(known[-1]) if known else math.nan
+
+
+def _results(rounds: dict[str, list[Any]]) -> Rows:
+    lines = [
+        (f"{name} accuracy", f"{percent(_last(rounds, f'{name}_accuracy'))} after the last round")
+        for name in ("validation", "test")
+    ]
+    best = best_round(rounds)
+    if best is not None:
+        text = f"{percent(best.validation)} validation, {percent(best.test)} test"
+        lines.append(("best on validation", f"round {best.round}: {text}"))
+    lines.append(("hidden rate", f"{rounds['hidden_rate'][-1]:.3f} spikes per neuron and bin"))
+    return lines
+
+
+def _costs(rounds: dict[str, list[Any]]) -> Rows:
+    def total(name: str) -> float:
+        return float(np.sum(rounds[name]))
+
+    ways = [(w, total(f"uplink_bytes_{w}")) for w in ("seed", "bitmask", "coordinates")]
+    text = ", ".join(f"{size_text(size)} as values + {w}" for w, size in ways if size == size)
+    names = ("train", "communicate", "wait", "evaluate", "write")
+    seconds = ", ".join(f"{total(f'seconds_{name}'):.1f} {name}" for name in names)
+    return [
+        ("participants", f"{np.mean(rounds['num_participants']):.1f} a round"),
+        ("rejected updates", f"{int(total('num_rejected'))}"),
+        ("uplink", f"{int(total('uplink_values'))} values: {text}"),
+        ("downlink", size_text(total("downlink_bytes"))),
+        ("through MPI", size_text(total("mpi_bytes"))),
+        ("seconds", seconds),
+    ]
