@@ -1,14 +1,20 @@
-"""The commands; nothing else parses arguments. Libraries are imported by the command that needs them."""
+"""The commands; nothing else parses arguments. Each imports the libraries it needs."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hpcfed.errors import InputError, StoppedRunError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hpcfed.federation.run import Request, RunResult
+    from hpcfed.progress import Reporter
 
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_STOPPED = 1, 2, 75
 
@@ -28,6 +34,10 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="override a key of the job file; repeatable"),
 ]
 
+DataRoot = Annotated[
+    str | None, typer.Option(help="folder of data sets; default HPCFED_DATA, else ~/.local/share")
+]
+
 
 def main() -> None:
     """Run a command; bad input is one message and exit code 2."""
@@ -39,7 +49,9 @@ def main() -> None:
 
 
 @app.callback(invoke_without_command=True)
-def root(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
     """Federated learning of spiking neural networks on MPI."""
     if version:
         from hpcfed import __version__
@@ -53,7 +65,9 @@ def run(
     job: Job,
     overrides: Overrides = None,
     out: Annotated[Path | None, typer.Option(help="output folder; default results/NAME")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="continue the run in the folder")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="continue the run in the folder")
+    ] = False,
     ranks: Annotated[int | None, typer.Option(min=1, help="start mpirun with this many")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="print errors only")] = False,
 ) -> None:
@@ -70,20 +84,23 @@ def run(
     from hpcfed.federation.run import Request
     from hpcfed.progress import reporter
 
+    progress = reporter(quiet)
     request = Request(
         load=lambda: read_experiment(find_job(job), overrides or ()),
         out=out,
         resume=resume,
         notify=(lambda text: None) if quiet else _say,
-        progress=reporter(quiet),
+        progress=progress,
     )
-    sys.exit(_run_on_all_ranks(request, quiet))
+    sys.exit(_run_on_all_ranks(request, progress, quiet))
 
 
 @app.command()
-def show(path: Annotated[Path, typer.Argument(help="run file, its folder, or a folder of runs")]) -> None:
+def show(
+    path: Annotated[Path, typer.Argument(help="run file, its folder, or a folder of runs")],
+) -> None:
     """Show a run, or all runs below a folder, as a table."""
-    from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from hpcfed.report.summary import find_runs, overview, summary
@@ -95,8 +112,8 @@ def show(path: Annotated[Path, typer.Argument(help="run file, its folder, or a f
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in summary(runs[0]) if single else overview(runs, path):
-        table.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 120, markup=False).print(table)
+        table.add_row(*map(escape, row))
+    _console().print(table)
 
 
 @app.command()
@@ -109,7 +126,77 @@ def doctor(
     sys.exit(examine(out))
 
 
-def _run_on_all_ranks(request: object, quiet: bool) -> int:
+@data_app.command("list")
+def list_data(root: DataRoot = None) -> None:
+    """List the known data sets and where they lie."""
+    from hpcfed.datasets.info import print_known
+    from hpcfed.datasets.places import data_root, known_sets
+
+    print_known(known_sets(data_root(root)), _console())
+
+
+@data_app.command()
+def info(
+    path: Annotated[str, typer.Argument(help="name of a data set, or a file of SHD's layout")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="key of [data], as num_bins=500"),
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="write a raster of a few samples to this PNG")
+    ] = None,
+) -> None:
+    """Show samples, classes, speakers, spikes and density; draw a raster."""
+    from hpcfed.datasets.info import describe, print_info
+    from hpcfed.experiment_file import parse_experiment
+
+    keys = [f"data.{item.removeprefix('data.')}" for item in overrides or ()]
+    experiment = parse_experiment("", [f"data.dataset={path}", *keys], source="data info")
+    print_info(describe(experiment.data, picture), _console())
+    if picture is not None:
+        print(f"raster: {picture}")
+
+
+@data_app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="shd, ssc or tonic:NAME")], root: DataRoot = None
+) -> None:
+    """Download a data set; an interrupted download is taken up again."""
+    from hpcfed.datasets.fetch import fetch as download
+
+    for path in download(name, root):
+        print(path)
+
+
+@data_app.command()
+def encode(
+    waves: Annotated[Path, typer.Argument(help="folder of recordings (wav, flac), or one file")],
+    out: Annotated[Path, typer.Argument(help="file to write, of SHD's layout")],
+    pattern: Annotated[
+        str | None, typer.Option(help="file names, as {label}_{speaker}_{index}.wav")
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(help="CSV of file,label[,speaker]")] = None,
+    channels: Annotated[int, typer.Option(help="channels of the inner ear")] = 700,
+    duration: Annotated[float | None, typer.Option(help="use the first seconds only")] = None,
+    seed: Annotated[int, typer.Option(help="seed of the spikes")] = 0,
+    workers: Annotated[int | None, typer.Option(help="processes; default: all cores")] = None,
+) -> None:
+    """Encode recordings as spikes by the inner-ear model; a killed encoding is taken up again."""
+    from hpcfed.datasets.encode import EncodeOptions
+    from hpcfed.datasets.encode import encode as listen
+
+    options = EncodeOptions(pattern, labels, channels, duration, seed, workers)
+    done = listen(waves, out, options)
+    print(f"{done.path}: {done.num_samples} samples, {done.num_spikes} spikes")
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 120)
+
+
+def _run_on_all_ranks(request: Request, progress: Reporter, quiet: bool) -> int:
     """Run on this rank and return its exit code; the failing rank, or the root, says why."""
     from hpcfed.federation import run as federation
     from hpcfed.federation import transport
@@ -125,12 +212,14 @@ def _run_on_all_ranks(request: object, quiet: bool) -> int:
         if error.__cause__ is not None:
             transport.print_error(comm.Get_rank(), error.__cause__)
         return EXIT_FAILED
+    finally:
+        progress.close()
     if comm.Get_rank() == 0 and not quiet:
         _report(result)
     return EXIT_STOPPED if result.status == "stopped" else 0
 
 
-def _report(result: object) -> None:
+def _report(result: RunResult) -> None:
     show(result.path)
     if result.status == "stopped":
         print(f"stopped; continue with --resume. Run file: {result.path}")

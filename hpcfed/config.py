@@ -35,15 +35,17 @@ class DataConfig(Section):
 
     dataset: str = Field(
         "spoken-digits",
-        description='`"spoken-digits"`, `"shd"`, `"ssc"`, `"tonic:NAME"`, or the path of a training file of '
-        "SHD's layout, relative to the working directory",
+        description='`"spoken-digits"`, `"shd"`, `"ssc"`, `"tonic:NAME"`, a path "module:function" '
+        "of your own, or the path of a training file of SHD's layout, relative to the working "
+        "directory",
     )
     test: str | None = Field(
         None, description="path of the test file when `dataset` is a path; absent: no test"
     )
     root: str | None = Field(
         None,
-        description="folder of downloaded or hand-placed data sets; absent: `HPCFED_DATA`, else `~/.local/share/hpcfed`",
+        description="folder of downloaded or hand-placed data sets; absent: `HPCFED_DATA`, else "
+        "`~/.local/share/hpcfed`",
     )
     classes: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
         None, description="use only these labels, renumbered in this order; absent: all"
@@ -80,8 +82,8 @@ class PartitionConfig(Section):
 
     kind: Literal["group", "iid", "dirichlet", "shards", "quantity"] | str = Field(
         "group",
-        description='`"group"` (one speaker a client), `"iid"`, `"dirichlet"` (label skew by `alpha`), '
-        '`"shards"` (`classes_per_client`), `"quantity"` (sizes skewed by `alpha`), or a dotted path '
+        description='`"group"` (one speaker a client), `"iid"`, `"dirichlet"` (label skew by '
+        '`alpha`), `"shards"` (`classes_per_client`), `"quantity"` (sizes by `alpha`), or a path '
         "`module:function` of your own",
     )
     num_clients: Count | None = Field(
@@ -104,7 +106,8 @@ class ModelConfig(Section):
 
     kind: Literal["snn", "ann"] | str = Field(
         "snn",
-        description='`"snn"`, `"ann"` (leaky ReLU twin of the same shape), or a dotted path `module:function`',
+        description='`"snn"`, `"ann"` (leaky ReLU twin of the same shape), or a path '
+        "`module:function` of your own",
     )
     hidden: tuple[Count, ...] = Field((128,), description="neurons of each hidden layer")
     recurrent: bool = Field(False, description="recurrent weights within each hidden layer")
@@ -244,7 +247,8 @@ class ServerConfig(Section):
     )
     rescale: bool = Field(
         False,
-        description="divide by the probability of arrival: the mask's, for `all` the participation's too",
+        description="divide by the probability of arrival: the mask's, for `all` the "
+        "participation's too",
     )
     client_weights: Literal["samples", "uniform"] = Field(
         "samples", description="weight of a client in the average"

@@ -54,11 +54,12 @@ def build_experiment(tree: Tree, source: str) -> Experiment:
     try:
         return Experiment.model_validate(tree)
     except ValidationError as error:
-        problems = {}
-        for detail in error.errors(include_url=False):
-            path, message = _problem(dict(detail))
-            problems.setdefault(".".join(path.split(".")[:2]), f"{source}: {message}")
-        raise InputError("\n".join(problems.values())) from None
+        problems = [_problem(dict(detail)) for detail in error.errors(include_url=False)]
+        # where a value fits no branch of a union, the branch that looked deepest knows best
+        deepest = [p for p in problems if not any(q[0].startswith(p[0] + ".") for q in problems)]
+        messages = dict(reversed(deepest))
+        lines = [f"{source}: {messages[path]}" for path in dict(deepest)]
+        raise InputError("\n".join(lines)) from None
 
 
 def to_toml(experiment: Experiment) -> str:

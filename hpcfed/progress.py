@@ -6,8 +6,10 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from hpcfed.report.summary import size_text
 
@@ -17,10 +19,20 @@ if TYPE_CHECKING:
 TERMINAL_VARIABLE = "HPCFED_TERMINAL"  # set by the launcher: the root's output is piped through it
 
 
-def reporter(quiet: bool) -> Callable[[RoundReport], None]:
-    """Return what to call after each round."""
+class Reporter:
+    """Is called after each round and closed after the last; this one says nothing."""
+
+    def __call__(self, report: RoundReport) -> None:
+        """Take note of a finished round."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+
+
+def reporter(quiet: bool) -> Reporter:
+    """Return the reporter that suits the output."""
     if quiet:
-        return lambda report: None
+        return Reporter()
     if sys.stdout.isatty() or TERMINAL_VARIABLE in os.environ:
         return _Bar()
     return _Lines()
@@ -57,7 +69,7 @@ class _Clock:
         return time_text(elapsed / done * (report.num_rounds - report.round))
 
 
-class _Lines:
+class _Lines(Reporter):
     def __init__(self) -> None:
         self._clock = _Clock()
 
@@ -67,26 +79,33 @@ class _Lines:
         print(f"{place}: {describe(report)}, {left} left", flush=True)
 
 
-class _Bar:
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn
+class _Bar(Reporter):
+    """Appears with the first report, which only the root gets; drawn anew once a round."""
 
-        width, height = (os.environ.get(TERMINAL_VARIABLE) or "x").split("x")
-        console = Console(
-            force_terminal=True,
-            width=int(width) if width else None,
-            height=int(height) if height else None,
-        )
-        columns = TextColumn("round {task.completed}/{task.total}"), BarColumn(bar_width=20)
-        self._progress = Progress(*columns, TextColumn("{task.description}"), console=console)
-        self._clock, self._task = _Clock(), self._progress.add_task("", total=None)
-        self._progress.start()
+    def __init__(self) -> None:
+        self._clock = _Clock()
+        self._progress: Progress | None = None
 
     def __call__(self, report: RoundReport) -> None:
-        text = f"{describe(report)}, {self._clock.left(report)} left"
-        self._progress.update(
-            self._task, total=report.num_rounds, completed=report.round, description=text
-        )
-        if report.round == report.num_rounds:
+        if self._progress is None:
+            self._progress = _progress_bar()
+            self._progress.start()
+            self._progress.add_task("", total=report.num_rounds)
+        left = self._clock.left(report)
+        text = f"{report.round}/{report.num_rounds}, {left} left, {describe(report)}"
+        self._progress.update(TaskID(0), completed=report.round, description=text, refresh=True)
+
+    def close(self) -> None:
+        if self._progress is not None:
             self._progress.stop()
+
+
+def _progress_bar() -> Progress:
+    width, _, height = os.environ.get(TERMINAL_VARIABLE, "x").partition("x")
+    console = Console(
+        force_terminal=True,
+        width=int(width) if width else None,
+        height=int(height) if height else None,
+    )
+    columns = BarColumn(bar_width=16), TextColumn("{task.description}")
+    return Progress(*columns, console=console, auto_refresh=False)

@@ -88,7 +88,6 @@ class Log:
         for name, rows in self.clients.items():
             rows.append(per_client[name])
 
-
     def truncated(self, num_rounds: int) -> Log:
         """Return the first ``num_rounds`` rounds."""
         return Log(

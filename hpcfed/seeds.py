@@ -1,4 +1,4 @@
-"""Counter-based random words: the same (seed, purpose, round, client) gives the same words anywhere.
+"""Counter-based random words: (seed, purpose, round, client) gives the same words anywhere.
 
 Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011, doi:10.1145/2063384.2063405). The key is the two
 32-bit words of the seed, the counter is (block, client, round, purpose); each block yields four

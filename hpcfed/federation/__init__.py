@@ -1,0 +1,1 @@
+"""Federated rounds over MPI: participation, masking, exact sums, server, records."""

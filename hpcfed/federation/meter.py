@@ -6,8 +6,11 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpcfed.federation.transport import Transport
+
+F64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Meter:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self._laps: dict[str, np.ndarray] = {}
+        self._laps: dict[str, F64] = {}
         self._last = self._now()
 
     def lap(self, name: str) -> None:
@@ -49,10 +52,10 @@ class Meter:
             ]
         )
         total = self._transport.sum_at_root(mine)
-        means = (total[:4] / self._transport.size).tolist()
-        return Spent(*means, mpi_bytes=float(total[4]))
+        train, communicate, wait, evaluate = (total[:4] / self._transport.size).tolist()
+        return Spent(train, communicate, wait, evaluate, mpi_bytes=float(total[4]))
 
-    def _now(self) -> np.ndarray:
+    def _now(self) -> F64:
         t = self._transport
         return np.array(
             [time.perf_counter(), t.seconds_wait, t.seconds_communicate, t.bytes_sent], np.float64

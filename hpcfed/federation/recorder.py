@@ -186,7 +186,7 @@ def _mean(values: NDArray[np.float64], weights: NDArray[np.int64]) -> float:
 
 
 def _client_rows(outcome: Outcome, num_clients: int) -> dict[str, NDArray[Any]]:
-    rows = {
+    rows: dict[str, NDArray[Any]] = {
         "participated": np.zeros(num_clients, np.uint8),
         "train_loss": np.full(num_clients, np.nan, np.float32),
         "update_norm": np.full(num_clients, np.nan, np.float32),
@@ -208,8 +208,11 @@ def _evaluation_values(
     samples = job.data.validation_ids if split == "validation" else job.data.test_ids
     assert events is not None  # there are figures, so there are events
     cells = found.num_samples * events.num_bins
-    widths = [s[0] for n, s in zip(job.trainer.layout.names, job.trainer.layout.shapes, strict=True)
-              if n.endswith(".input")]
+    widths = [
+        s[0]
+        for n, s in zip(job.trainer.layout.names, job.trainer.layout.shapes, strict=True)
+        if n.endswith(".input")
+    ]
     first = np.unique(events.labels[samples], return_index=True)[1]
     chosen = samples[np.sort(first)][:NUM_EXAMPLES]
     hidden = job.trainer.hidden_spikes(state.params, events, chosen)

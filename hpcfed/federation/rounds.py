@@ -1,4 +1,4 @@
-"""The round loop: participation, local training, masked exact aggregation, server step, evaluation."""
+"""The round loop: participation, local training, exact aggregation, server step, evaluation."""
 
 from __future__ import annotations
 

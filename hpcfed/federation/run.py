@@ -78,7 +78,8 @@ def _work(request: Request, plan: Plan, transport: Transport, stop: StopRequest)
     experiment, folder = parse_experiment(plan.config), Path(plan.folder)
     transport.watch(experiment.run.watchdog_min)
     job = transport.together(
-        "loading data", lambda: build_job(experiment, transport.size, device_of_rank(transport.local_rank))
+        "loading data",
+        lambda: build_job(experiment, transport.size, device_of_rank(transport.local_rank)),
     )
     start = transport.together("starting", lambda: begin(job, plan, transport))
     residuals = _residuals(job, folder, start, transport)

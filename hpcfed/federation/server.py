@@ -65,10 +65,12 @@ class Averaging:
     keep: float
 
     def mean(self, totals: Totals, accepted: I64) -> F64:
-        """Return the aggregated update, (P,) float64, of the ``accepted`` clients (at least one)."""
+        """Return the aggregated update, (P,) float64, of at least one ``accepted`` client."""
         sums = self.grid.reals(totals.sums)
         if self.mode == "received" and totals.arrived is not None:
-            return np.divide(sums, totals.arrived, out=np.zeros_like(sums), where=totals.arrived > 0)
+            return np.divide(
+                sums, totals.arrived, out=np.zeros_like(sums), where=totals.arrived > 0
+            )
         members = self.weights if self.mode == "all" else self.weights[accepted]
         return np.asarray(sums / (members.sum() * self.keep))
 

@@ -11,7 +11,7 @@ STOP_SIGNALS = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
 
 
 class StopRequest:
-    """While entered, SIGUSR1, SIGTERM and a first SIGINT ask the run to stop; a second SIGINT kills."""
+    """While entered, USR1, TERM and a first INT ask the run to stop; a second INT kills."""
 
     def __init__(self) -> None:
         self.requested = False

@@ -22,7 +22,7 @@ from hpcfed.federation.watchdog import Watchdog
 
 I64 = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
-Array = TypeVar("Array", bound=NDArray[Any])
+Array = NDArray[Any]
 Result = TypeVar("Result")
 
 _CHUNK_ITEMS = 1 << 26  # MPI 3.1 counts items in 31 bits
@@ -46,7 +46,7 @@ def world() -> Any:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         raise InputError(
-            f"MPI cannot be started ({error}); install hpcfed[train,mpi], or load your cluster's MPI"
+            f"MPI cannot be started ({error}); install hpcfed[train,mpi], or load the cluster's MPI"
         ) from None
     return MPI.COMM_WORLD
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,9 +46,7 @@ class Uplink:
     def message(self, update: F32, round_index: int, client: int) -> tuple[Bytes, Entries]:
         """Return what the client sends for ``update`` (P,), and which entries that is."""
         if self.config.mask == "top-k":
-            entries: Entries = masking.top_entries(
-                update, masking.num_kept(self.config, self.size)
-            )
+            entries: Entries = masking.top_entries(update, masking.num_kept(self.config, self.size))
             packed = masking.pack_entries(np.asarray(entries), self.size)
         else:
             entries, packed = self._random_entries(round_index, client), np.empty(0, np.uint8)
@@ -105,7 +104,7 @@ class Cohort:
 
     def of(self, rank: int) -> I64:
         """Return the clients that ``rank`` trains, ascending."""
-        return self.clients[self.ranks == rank]
+        return np.asarray(self.clients[self.ranks == rank])
 
 
 def predicted_bytes(uplink: Uplink, cohort: Cohort, num_ranks: int) -> dict[str, float]:
@@ -181,7 +180,7 @@ def _gather(transport: Transport, sender: Sender) -> Totals:
     uplink, totals = sender.uplink, sender.uplink.totals()
     for wave in waves(sender.cohort, uplink.max_message_bytes()):
         mine = [client for client, rank in wave if rank == transport.rank]
-        messages = transport.together("training", lambda mine=mine: _messages(sender, mine))
+        messages = transport.together("training", partial(_messages, sender, mine))
         sizes = np.array([message.size for message in messages], np.int64)
         payload = np.concatenate([sizes.view(np.uint8), *messages])
         arrived = transport.gather(payload)

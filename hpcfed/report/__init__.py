@@ -1,0 +1,1 @@
+"""Tables and figures from run files; stands on records and configuration alone."""
