@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpcfed.errors import InputError, StoppedRunError
+from hpcfed.terminal import console
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from hpcfed.federation.run import Request, RunResult
     from hpcfed.progress import Reporter
 
@@ -113,7 +112,7 @@ def show(
         table.add_column(column, overflow="fold")
     for row in summary(runs[0]) if single else overview(runs, path):
         table.add_row(*map(escape, row))
-    _console().print(table)
+    console().print(table)
 
 
 @app.command()
@@ -132,7 +131,7 @@ def list_data(root: DataRoot = None) -> None:
     from hpcfed.datasets.info import print_known
     from hpcfed.datasets.places import data_root, known_sets
 
-    print_known(known_sets(data_root(root)), _console())
+    print_known(known_sets(data_root(root)), console())
 
 
 @data_app.command()
@@ -152,7 +151,7 @@ def info(
 
     keys = [f"data.{item.removeprefix('data.')}" for item in overrides or ()]
     experiment = parse_experiment("", [f"data.dataset={path}", *keys], source="data info")
-    print_info(describe(experiment.data, picture), _console())
+    print_info(describe(experiment.data, picture), console())
     if picture is not None:
         print(f"raster: {picture}")
 
@@ -188,12 +187,6 @@ def encode(
     options = EncodeOptions(pattern, labels, channels, duration, seed, workers)
     done = listen(waves, out, options)
     print(f"{done.path}: {done.num_samples} samples, {done.num_spikes} spikes")
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else 120)
 
 
 def _run_on_all_ranks(request: Request, progress: Reporter, quiet: bool) -> int:

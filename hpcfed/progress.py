@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
-import os
-import sys
 import time
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from hpcfed.report.summary import size_text
+from hpcfed.terminal import console, terminal_size
 
 if TYPE_CHECKING:
     from hpcfed.federation.recorder import RoundReport
-
-TERMINAL_VARIABLE = "HPCFED_TERMINAL"  # set by the launcher: the root's output is piped through it
 
 
 class Reporter:
@@ -33,9 +29,7 @@ def reporter(quiet: bool) -> Reporter:
     """Return the reporter that suits the output."""
     if quiet:
         return Reporter()
-    if sys.stdout.isatty() or TERMINAL_VARIABLE in os.environ:
-        return _Bar()
-    return _Lines()
+    return _Lines() if terminal_size() is None else _Bar()
 
 
 def describe(report: RoundReport) -> str:
@@ -101,11 +95,5 @@ class _Bar(Reporter):
 
 
 def _progress_bar() -> Progress:
-    width, _, height = os.environ.get(TERMINAL_VARIABLE, "x").partition("x")
-    console = Console(
-        force_terminal=True,
-        width=int(width) if width else None,
-        height=int(height) if height else None,
-    )
     columns = BarColumn(bar_width=16), TextColumn("{task.description}")
-    return Progress(*columns, console=console, auto_refresh=False)
+    return Progress(*columns, console=console(), auto_refresh=False)
