@@ -1,0 +1,184 @@
+"""From the [data] table to binned events: ``load`` is all that the rest of hpcfed needs to know.
+
+S samples, K classes. The validation split is taken here, before anyone divides the training
+samples among clients.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcfed.config import DataConfig
+from hpcfed.datasets import validation
+from hpcfed.datasets.sources import Sources, find_sources
+from hpcfed.dotted import resolve
+from hpcfed.errors import InputError
+from hpcfed.events import Binning, EventSet
+
+I64 = NDArray[np.int64]
+_DOTTED = re.compile(r"(?!tonic:)[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+__all__ = ["Data", "load"]
+
+
+@dataclass(frozen=True)
+class Data:
+    """A loaded data set.
+
+    Attributes:
+        train: all samples of the training file; of SSC also those of its validation file, after.
+        test: all samples of the test file, or None without one.
+        train_ids: samples of ``train`` to learn from, ascending int64.
+        validation_ids: samples of ``train`` kept for validation, ascending int64.
+        test_ids: samples of ``test`` to report on, ascending int64; empty without a test file.
+        digest: SHA-256 (hex) of the digests of all source files.
+        source: ``data.dataset`` as it was given.
+    """
+
+    train: EventSet
+    test: EventSet | None
+    train_ids: I64
+    validation_ids: I64
+    test_ids: I64
+    digest: str
+    source: str
+
+
+def load(config: DataConfig) -> Data:
+    """Load, bin and split the data set of ``config``. Raises InputError for unusable data."""
+    if _DOTTED.fullmatch(config.dataset):
+        train, test, digest = _custom(config)
+        num_training = None
+    else:
+        sources = find_sources(config)
+        train, test, digest = _read(sources, config)
+        num_training = sources.num_training
+    if config.classes is not None:
+        train = _subset(train, config.classes)
+        test = None if test is None else _subset(test, config.classes)
+    train_ids, validation_ids = _split(train.labels, config, num_training)
+    _check_not_empty(config, train_ids, test)
+    test_ids = np.empty(0, np.int64) if test is None else np.flatnonzero(test.labels >= 0)
+    return Data(train, test, train_ids, validation_ids, test_ids, digest, config.dataset)
+
+
+def binning(config: DataConfig) -> Binning:
+    """Return the binning of the [data] table."""
+    return Binning(config.duration, config.num_bins, config.counts)
+
+
+def _read(sources: Sources, config: DataConfig) -> tuple[EventSet, EventSet | None, str]:
+    bins = binning(config)
+    train = sources.train.events(bins)
+    if sources.test is None:
+        return train, None, _joint_digest(sources.train.digest)
+    test = sources.test.events(bins)
+    _check_same_kind(train, test, (sources.train.name, sources.test.name))
+    digest = _joint_digest(sources.train.digest, sources.test.digest)
+    return (
+        train,
+        replace(test, num_channels=train.num_channels, class_names=train.class_names),
+        digest,
+    )
+
+
+def _custom(config: DataConfig) -> tuple[EventSet, EventSet | None, str]:
+    """Call the user's ``function(config)``: it gives (training events, test events or None)."""
+    given = resolve(config.dataset, "data.dataset")(config)
+    if not (isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], EventSet)):
+        raise InputError(
+            f"{config.dataset} gave {type(given).__name__}; expected (EventSet, EventSet or None)"
+        )
+    train, test = given
+    sets = [train] if test is None else [train, test]
+    for events in sets:
+        _check_custom(events, config)
+    if test is not None:
+        _check_same_kind(train, test, ("the training events", f"{config.dataset}, test events"))
+    return train, test, _joint_digest(*map(_events_digest, sets))
+
+
+def _check_custom(events: EventSet, config: DataConfig) -> None:
+    found, expected = (events.num_bins, events.duration), (config.num_bins, config.duration)
+    if found != expected:
+        raise InputError(
+            f"{config.dataset} gave {found[0]} bins over {found[1]:g} s; "
+            f"data.num_bins and data.duration are {expected[0]} and {expected[1]:g} s"
+        )
+    sizes = {len(events.labels), len(events.groups), len(events.sample_offsets) - 1}
+    if len(sizes) > 1 or len(events.bin_offsets) not in sizes or not len(events.labels):
+        raise InputError(f"{config.dataset}: labels, groups and offsets disagree, or are empty")
+    if events.channels.size and int(events.channels.max()) >= events.num_channels:
+        raise InputError(
+            f"{config.dataset} has channel {events.channels.max()} of {events.num_channels}"
+        )
+    if events.labels.max() >= len(events.class_names):
+        raise InputError(
+            f"{config.dataset} has label {events.labels.max()}, but "
+            f"{len(events.class_names)} class_names"
+        )
+
+
+def _check_same_kind(train: EventSet, test: EventSet, names: tuple[str, str]) -> None:
+    if test.num_channels > train.num_channels:
+        raise InputError(
+            f"{names[1]}: {test.num_channels} channels, the network expects {train.num_channels} "
+            f"as in {names[0]}; set data.test to a file of the same channels"
+        )
+    if test.labels.max() >= len(train.class_names):
+        raise InputError(
+            f"{names[1]}: label {test.labels.max()}, the network knows {len(train.class_names)} "
+            f"classes as in {names[0]}; set data.test to a file of the same classes"
+        )
+    for ours, theirs in zip(train.class_names, test.class_names, strict=False):
+        if ours != theirs:
+            raise InputError(
+                f'{names[1]}: class "{theirs}" stands where {names[0]} has "{ours}"; '
+                "set data.test to a file of the same classes"
+            )
+
+
+def _subset(events: EventSet, classes: tuple[int, ...]) -> EventSet:
+    num_classes = len(events.class_names)
+    if max(classes) >= num_classes:
+        raise InputError(
+            f"data.classes: label {max(classes)}, the data set has labels 0 to {num_classes - 1}"
+        )
+    # One entry more than there are classes: label -1 looks up the last, and stays -1.
+    renumbered = np.full(num_classes + 1, -1, np.int64)
+    renumbered[list(classes)] = np.arange(len(classes))
+    names = tuple(events.class_names[label] for label in classes)
+    return replace(events, labels=renumbered[events.labels], class_names=names)
+
+
+def _split(labels: I64, config: DataConfig, num_training: int | None) -> tuple[I64, I64]:
+    if num_training is None:
+        return validation.split(labels, config.validation_fraction, config.split_seed)
+    chosen = np.flatnonzero(labels >= 0)
+    return chosen[chosen < num_training], chosen[chosen >= num_training]
+
+
+def _check_not_empty(config: DataConfig, train_ids: I64, test: EventSet | None) -> None:
+    empty = "training" if not len(train_ids) else None
+    if test is not None and test.labels.max() < 0:
+        empty = "test"
+    if empty:
+        raise InputError(f"data.classes = {list(config.classes or ())}: no {empty} sample is left")
+
+
+def _events_digest(events: EventSet) -> str:
+    total = hashlib.sha256()
+    for field in fields(events):
+        value = getattr(events, field.name)
+        content = value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode()
+        total.update(field.name.encode() + content)
+    return total.hexdigest()
+
+
+def _joint_digest(*digests: str) -> str:
+    return hashlib.sha256("|".join(digests).encode()).hexdigest()

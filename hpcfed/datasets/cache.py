@@ -1,0 +1,180 @@
+"""Binned events as one memory-mapped file on node-local storage, shared through the page cache.
+
+A file is named by the digest of its source and the binning, so its content is a function of its
+name: builders may race, the last rename wins, and nothing changes. A file holds a prefix (magic
+bytes, size of the header, size of the file), a JSON header (names, and where each array lies), and
+the arrays of an :class:`~hpcfed.events.EventSet` as they lie in memory. A file that is not as long
+as its prefix says, or of another version, is built again.
+
+The folder is ``HPCFED_CACHE``, else ``SLURM_TMPDIR``, else one of our own in the system's
+temporary folder. Without a folder that can be written, events stay in memory, with a warning.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import struct
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any  # Any: a JSON header holds values of several types
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcfed.events import Binning, EventSet
+
+_LOG = logging.getLogger("hpcfed")
+_MAGIC = b"hpcfed-events-1\n"  # the number is the format's version
+_PREFIX = struct.Struct("<16sQQ")  # magic, bytes of the header, bytes of the file
+_ALIGNMENT = 64  # a cache line
+_ARRAYS = ("channels", "counts", "bin_offsets", "sample_offsets", "labels", "groups")
+_VALUES = ("num_channels", "duration", "num_cut", "class_names", "group_names")
+
+
+@dataclass(frozen=True)
+class CacheKey:
+    """What a cached set is made of: SHA-256 of the source's bytes (hex), and how it is binned."""
+
+    digest: str
+    binning: Binning
+
+    @property
+    def file_name(self) -> str:
+        """Name of the cache file: 32 hex digits that stand for source, binning and version."""
+        parts = (_MAGIC.decode(), self.digest, *map(repr, vars(self.binning).values()))
+        return hashlib.sha256("|".join(parts).encode()).hexdigest()[:32] + ".events"
+
+
+class CacheRefusedError(Exception):
+    """The cache's folder cannot be used; events stay in memory."""
+
+
+def cached(key: CacheKey, build: Callable[[], EventSet]) -> EventSet:
+    """Return the events of ``key`` as a read-only memory map, calling ``build`` if there is none.
+
+    What ``build`` raises passes through. If the cache cannot be used, ``build``'s result is
+    returned as it is.
+    """
+    try:
+        path = cache_folder() / key.file_name
+    except (OSError, CacheRefusedError) as error:
+        _LOG.warning("event cache not used, events stay in memory: %s", error)
+        return build()
+    found = open_events(path)
+    if found is not None:
+        return found
+    with _one_builder(path):
+        found = open_events(path)
+        return found if found is not None else _build(path, build)
+
+
+def cache_folder() -> Path:
+    """Return the cache's folder, made if missing. Raises CacheRefusedError if it is not ours."""
+    for name in ("HPCFED_CACHE", "SLURM_TMPDIR"):
+        if folder := os.environ.get(name):
+            path = Path(folder).expanduser()
+            path.mkdir(parents=True, exist_ok=True)
+            return path
+    path = Path(tempfile.gettempdir()) / f"hpcfed-{os.getuid()}"
+    path.mkdir(mode=0o700, exist_ok=True)
+    # Anyone may write in the temporary folder: what another user put there is not to be trusted.
+    status = path.lstat()
+    if path.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise CacheRefusedError(
+            f"{path} is not a private folder of this user; remove it or set HPCFED_CACHE"
+        )
+    return path
+
+
+def write_events(path: Path, events: EventSet) -> None:
+    """Write ``events`` to ``path`` by a temporary sibling, fsync and rename. Raises OSError."""
+    arrays = {n: np.ascontiguousarray(a) for n in _ARRAYS if (a := getattr(events, n)) is not None}
+    header, num_bytes = _header(events, arrays)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            begin = _aligned(_PREFIX.size + len(header))
+            stream.write(_PREFIX.pack(_MAGIC, len(header), begin + num_bytes) + header)
+            for array in arrays.values():
+                stream.write(bytes(_aligned(stream.tell()) - stream.tell()))
+                stream.write(array.data if array.size else b"")
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def open_events(path: Path) -> EventSet | None:
+    """Map a cache file read-only; None if there is none, or none of this version and whole."""
+    try:
+        with path.open("rb") as stream:
+            magic, header_size, size = _PREFIX.unpack(stream.read(_PREFIX.size))
+            if magic != _MAGIC or size != path.stat().st_size:
+                return None
+            header = json.loads(stream.read(header_size))
+            pages = np.memmap(stream, np.uint8, mode="r", offset=0, shape=(size,))
+        return _event_set(header, pages, _aligned(_PREFIX.size + header_size))
+    except (OSError, ValueError, KeyError, TypeError, struct.error):
+        return None  # whatever lies there, it is built again
+
+
+def _build(path: Path, build: Callable[[], EventSet]) -> EventSet:
+    events = build()
+    try:
+        write_events(path, events)
+    except OSError as error:
+        _LOG.warning("event cache %s not written, events stay in memory: %s", path, error)
+        return events
+    return open_events(path) or events
+
+
+@contextlib.contextmanager
+def _one_builder(path: Path) -> Iterator[None]:
+    """Let one process of the node build while the others wait; without locks, all build."""
+    lock = None
+    try:
+        lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in path.parent.glob(path.stem + "*.tmp"):  # of a builder that was killed
+            left.unlink(missing_ok=True)
+    except OSError:
+        _LOG.debug("no lock beside %s: builders race, with equal results", path)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _header(events: EventSet, arrays: dict[str, NDArray[np.generic]]) -> tuple[bytes, int]:
+    """Return the JSON header and the bytes from the first array to the end of the last."""
+    places, offset = {}, 0
+    for name, array in arrays.items():
+        offset = _aligned(offset)
+        places[name] = (offset, array.shape, array.dtype.str)
+        offset += array.nbytes
+    values = {name: getattr(events, name) for name in _VALUES} | {"arrays": places}
+    return json.dumps(values).encode(), offset
+
+
+def _event_set(header: dict[str, Any], pages: NDArray[np.uint8], begin: int) -> EventSet:
+    arrays: dict[str, Any] = dict.fromkeys(_ARRAYS)
+    for name, (offset, shape, dtype) in header["arrays"].items():
+        arrays[name] = np.ndarray(tuple(shape), dtype, pages, begin + offset)
+    values: dict[str, Any] = {name: header[name] for name in _VALUES}
+    for name in ("class_names", "group_names"):
+        values[name] = tuple(values[name])
+    return EventSet(**arrays, **values)
+
+
+def _aligned(offset: int) -> int:
+    return offset + -offset % _ALIGNMENT
