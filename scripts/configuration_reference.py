@@ -1,0 +1,82 @@
+"""Write the configuration reference into README.md, from the model itself.
+
+Usage: python scripts/configuration_reference.py [--check]. With --check nothing is written, and
+the exit code is 1 when README.md is out of date.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from hpcfed.config import Experiment
+
+README = Path(__file__).parent.parent / "README.md"
+BEGIN, END = "<!-- configuration reference: begin -->\n", "<!-- configuration reference: end -->\n"
+
+
+def reference() -> str:
+    """Return the reference as Markdown: one table per section of the experiment file."""
+    plain = {n: f for n, f in Experiment.model_fields.items() if section(f) is None}
+    parts = ["**top level**\n\n" + table(plain)]
+    for name, field in Experiment.model_fields.items():
+        if (model := section(field)) is not None:
+            text = (model.__doc__ or "").split("\n")[0]
+            parts.append(f"**`[{name}]`** {text}\n\n" + table(model.model_fields))
+    return "\n".join(parts)
+
+
+def section(field: FieldInfo) -> type[BaseModel] | None:
+    """Return the model of a table of the experiment file, None for a plain key."""
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def table(fields: dict[str, FieldInfo]) -> str:
+    """Return one Markdown table of keys."""
+    lines = ["| key | default | meaning |", "|---|---|---|"]
+    for name, field in fields.items():
+        text = (field.description or "").replace("|", "\\|")
+        allowed = ", ".join(choices(field))
+        note = f" ({allowed})" if allowed and allowed.split(", ")[0] not in text else ""
+        lines.append(f"| `{name}` | {default(field)} | {text}{note} |")
+    return "\n".join(lines) + "\n"
+
+
+def default(field: FieldInfo) -> str:
+    """Return a field's default as TOML."""
+    value = field.default
+    if value is None:
+        return "absent"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, tuple):
+        return f"`{list(value)}`"
+    return f'`"{value}"`' if isinstance(value, str) else f"`{value:g}`"
+
+
+def choices(field: FieldInfo) -> Iterator[str]:
+    """Yield the values of a key that has a fixed set of them."""
+    for value in getattr(field.annotation, "__args__", ()):
+        if isinstance(value, str):
+            yield f'`"{value}"`'
+
+
+def main() -> None:
+    """Update or check README.md."""
+    text = README.read_text(encoding="utf-8")
+    head, rest = text.split(BEGIN)
+    tail = rest.split(END)[1]
+    wanted = head + BEGIN + "\n" + reference() + "\n" + END + tail
+    if "--check" not in sys.argv:
+        README.write_text(wanted, encoding="utf-8")
+    elif wanted != text:
+        sys.exit("README.md: run python scripts/configuration_reference.py")
+
+
+if __name__ == "__main__":
+    main()
