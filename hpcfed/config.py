@@ -95,7 +95,7 @@ class PartitionConfig(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.kind not in {"group", "iid", "dirichlet", "shards", "quantity"}:
-            _check_dotted(self.kind, "group, iid, dirichlet, shards, quantity")
+            _check_kind(self.kind, "group, iid, dirichlet, shards, quantity")
         if self.kind != "group" and self.num_clients is None:
             raise ValueError(f'kind = "{self.kind}" needs num_clients')
         return self
@@ -140,7 +140,7 @@ class ModelConfig(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.kind not in {"snn", "ann"}:
-            _check_dotted(self.kind, "snn, ann")
+            _check_kind(self.kind, "snn, ann")
         if not self.hidden:
             raise ValueError("hidden needs at least one layer")
         return self
@@ -306,7 +306,7 @@ class Experiment(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.model.kind != "ann" and self.model.neuron != "if":
+        if self.model.kind != "ann":
             _check_time_constants(self)
         if self.server.rescale:
             _check_rescale(self)
@@ -318,13 +318,14 @@ class Experiment(Section):
         return self
 
 
-def _check_dotted(value: str, known: str) -> None:
+def _check_kind(value: str, known: str) -> None:
     module, _, function = value.partition(":")
     if not (function.isidentifier() and all(part.isidentifier() for part in module.split("."))):
-        raise ValueError(f'"{value}" is none of {known}, nor a path "module:function"')
+        raise ValueError(f'kind = "{value}" is none of {known}, nor a path "module:function"')
 
 
 def _check_time_constants(experiment: Experiment) -> None:
+    # IF neurons have no time constants of their own, but their readout is leaky
     names = ["tau_mem", "tau_syn"] + ["tau_adapt"] * (experiment.model.neuron == "alif")
     for name in names:
         tau = getattr(experiment.model, name)

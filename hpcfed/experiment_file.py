@@ -22,7 +22,7 @@ from hpcfed.errors import InputError
 
 Tree = dict[str, Any]
 _FREE_KEYS = ("name", "run", "uplink.transport", "client.threads", "server.rounds")
-_EXCLUSIVE = {"client.epochs": "client.steps", "client.steps": "client.epochs"}
+_EXCLUSIVE = {"client.epochs": "steps", "client.steps": "epochs"}
 
 
 def read_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -118,13 +118,13 @@ def _override(tree: Tree, item: str) -> None:
     except tomllib.TOMLDecodeError:
         value = text
     *tables, last = key.split(".")
-    if (other := _EXCLUSIVE.get(key)) is not None:
-        tree.get("client", {}).pop(other.split(".")[1], None)
     for table in tables:
         tree = tree.setdefault(table, {})
         if not isinstance(tree, dict):
             raise InputError(f"--set {item}: {table} is a value, not a table")
     tree[last] = value
+    if (other := _EXCLUSIVE.get(key)) is not None:
+        tree.pop(other, None)
 
 
 def _problem(error: Tree) -> tuple[str, str]:

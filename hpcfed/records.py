@@ -57,11 +57,12 @@ CLIENT_FIELDS: dict[str, tuple[str, str, str]] = {
     "train_loss": ("f4", "nat", "mean local training loss; NaN where it did not train"),
     "update_norm": ("f4", "1", "L2 norm of the local update; NaN where it did not train"),
 }
-EVALUATION_TEXT = {
-    "confusion": "samples by (label, prediction)",
-    "group_accuracy": "fraction right by group; NaN for a group without samples",
-    "layer_rates": "spikes per neuron and bin of each hidden layer",
-    "input_rate": "events per channel and bin of the input",
+# name -> (dimensions, unit, meaning); the names of the dimensions' entries are stored beside them
+EVALUATION_FIELDS: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "confusion": (("label", "prediction"), "1", "samples by label and prediction"),
+    "group_accuracy": (("group",), "1", "fraction right by group; NaN: no samples of it"),
+    "layer_rates": (("layer",), "1", "spikes per neuron and bin of each hidden layer"),
+    "input_rate": ((), "1", "events per channel and bin of the input"),
 }
 
 
@@ -196,14 +197,23 @@ def _fill(file: h5py.File, record: Record) -> None:
 
 
 def _fill_evaluation(group: h5py.Group, evaluation: Mapping[str, Any]) -> None:
-    for name, value in evaluation.items():
-        if isinstance(value, dict):
-            _fill_evaluation(group.create_group(name), value)
-        elif isinstance(value, str):
-            group.attrs[name] = value
-        else:
-            data = _put(group, name, np.asarray(value), ("1", EVALUATION_TEXT.get(name, "")), ())
-            data.attrs["description"] = EVALUATION_TEXT.get(name, "spikes by (sample, bin, unit)")
+    if not evaluation:
+        return
+    group.attrs["split"], group.attrs["round"] = evaluation["split"], evaluation["round"]
+    scales = {
+        name: _put(group, name, evaluation[name], ("", f"names along {name}"), ())
+        for name in ("label", "prediction", "group", "layer")
+    }
+    for name, scale in scales.items():
+        scale.make_scale(name)
+    for name, (dimensions, unit, meaning) in EVALUATION_FIELDS.items():
+        axes = tuple(scales[dimension] for dimension in dimensions)
+        _put(group, name, np.asarray(evaluation[name]), (unit, meaning), axes)
+    examples = group.create_group("example_spikes")
+    sample = _scale(examples, "sample", len(evaluation["example_spikes"]["label"]))
+    for name, values in evaluation["example_spikes"].items():
+        meaning = "label" if name == "label" else "spikes by (sample, bin, neuron or channel)"
+        _put(examples, name, values, ("1", meaning), (sample,))
 
 
 def _fill_attempts(group: h5py.Group, attempts: list[dict[str, Any]]) -> None:
@@ -265,7 +275,9 @@ def _read(file: h5py.File) -> Record:
 def _read_evaluation(group: h5py.Group) -> dict[str, Any]:
     found: dict[str, Any] = dict(group.attrs)
     for name, item in group.items():
-        found[name] = _read_evaluation(item) if isinstance(item, h5py.Group) else item[()]
+        if name == "sample":  # a scale, made anew when written
+            continue
+        found[name] = _read_evaluation(item) if isinstance(item, h5py.Group) else _texts(item)
     return found
 
 

@@ -222,11 +222,13 @@ def _evaluation_values(
         group_accuracy = found.group_correct / found.group_total
     return {
         "split": split,
-        "round": str(state.round),
+        "round": state.round,
         "confusion": found.confusion,
         "group_accuracy": group_accuracy,
+        "label": np.array(events.class_names, object),
+        "prediction": np.array(events.class_names, object),
         "group": np.array(events.group_names, object),
-        "class": np.array(events.class_names, object),
+        "layer": np.arange(len(widths)),
         "layer_rates": found.spikes / (np.array(widths) * cells),
         "input_rate": np.float64(found.num_events / (cells * events.num_channels)),
         "example_spikes": examples

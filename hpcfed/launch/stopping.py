@@ -1,0 +1,119 @@
+"""From signals at the launcher to an orderly stop of all ranks, and to a kill when asked twice.
+
+Both Open MPI's and MPICH's mpirun hand USR1 on to every rank, on all hosts. A process that has not
+yet set a handler would die of it, so the stop waits until mpirun and the ranks of this host catch
+the signal. It is read from Linux's /proc; without one the signal is sent at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+
+Action = Callable[[], None]
+Requests = queue.SimpleQueue[int]
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+_PROC = Path("/proc")
+_LOOK_AGAIN_S = 0.05
+_TERM_GRACE_S = 2.0  # Open MPI needs half a second to end its ranks and clean up
+
+
+@contextlib.contextmanager
+def requests_from_signals() -> Iterator[Requests]:
+    """Collect the stop signals of this process in a queue; what is ignored (nohup) stays so."""
+    requests: Requests = queue.SimpleQueue()
+
+    def note(signum: int, frame: FrameType | None) -> None:
+        requests.put(signum)
+
+    wanted = [s for s in _STOP_SIGNALS if signal.getsignal(s) is not signal.SIG_IGN]
+    previous = {s: signal.signal(s, note) for s in wanted}
+    try:
+        yield requests
+    finally:
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)
+
+
+def escalate(process: subprocess.Popen[bytes], command: Sequence[str], requests: Requests) -> None:
+    """Serve the requests for one job: the first stops it in order, the second kills it."""
+    requests.get()
+    _say("stopping after this round; a second signal kills")
+    if _wait_until_caught(process.pid, command, requests):
+        process.send_signal(signal.SIGUSR1)
+        requests.get()
+    _say("killing all ranks")
+    process.terminate()
+    try:
+        process.wait(_TERM_GRACE_S)
+    except subprocess.TimeoutExpired:
+        kill_job(process.pid)
+
+
+def kill_job(mpirun: int) -> None:
+    """Kill the process ``mpirun`` and what it has started on this host."""
+    for pid in [*_members(mpirun), mpirun]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):  # after a hang-up there is no terminal to write to
+        print(f"hpcfed: {text}", file=sys.stderr, flush=True)
+
+
+def _wait_until_caught(mpirun: int, command: Sequence[str], requests: Requests) -> bool:
+    """Wait until the job can be signalled; False if the next request comes first."""
+    while not _can_be_signalled(mpirun, command):
+        with contextlib.suppress(queue.Empty):
+            requests.get(timeout=_LOOK_AGAIN_S)
+            return False
+    return True
+
+
+def _can_be_signalled(mpirun: int, command: Sequence[str]) -> bool:
+    if not _PROC.joinpath("self", "status").exists():
+        return True
+    wanted = b"".join(os.fsencode(word) + b"\0" for word in command)
+    ranks = [pid for pid in _members(mpirun) if _read(pid, "cmdline") == wanted]
+    return bool(ranks) and all(_catches_usr1(pid) for pid in (mpirun, *ranks))
+
+
+def _catches_usr1(pid: int) -> bool:
+    caught = re.search(rb"^SigCgt:\s*([0-9a-f]+)", _read(pid, "status"), re.MULTILINE)
+    return caught is None or bool(int(caught.group(1), 16) >> (signal.SIGUSR1 - 1) & 1)
+
+
+def _members(mpirun: int) -> list[int]:
+    """Return the processes below ``mpirun`` or in its session, without itself."""
+    parents: dict[int, int] = {}
+    members: set[int] = set()
+    for entry in _PROC.glob("[0-9]*"):
+        # pid (name) state parent group session ...; the name may hold anything
+        fields = _read(int(entry.name), "stat").rpartition(b")")[2].split()
+        if len(fields) > 3:
+            parents[int(entry.name)] = int(fields[1])
+            if int(fields[3]) == mpirun:
+                members.add(int(entry.name))
+    grown = True
+    while grown:
+        below = {pid for pid, parent in parents.items() if parent in members | {mpirun}}
+        grown = not below <= members
+        members |= below
+    return sorted(members - {mpirun})
+
+
+def _read(pid: int, name: str) -> bytes:
+    try:
+        return _PROC.joinpath(str(pid), name).read_bytes()
+    except OSError:
+        return b""  # it has ended meanwhile

@@ -1,0 +1,86 @@
+"""What federation knows of local training: a vector in, a vector and a few numbers out.
+
+P parameters, B batch, L hidden layers, T time bins, H hidden neurons. A trainer knows no rank and
+no server; it may train several clients at once, but results depend on (seed, round, client) alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcfed.events import EventSet
+from hpcfed.snn.layout import Layout
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client: its number among all N and the ids of its training samples, (n,) int64."""
+
+    index: int
+    samples: I64
+
+
+@dataclass(frozen=True)
+class LocalUpdate:
+    """What one client's local training gives.
+
+    Attributes:
+        delta: (P,) float32, trained minus received parameters.
+        loss: mean training loss (cross-entropy and rate penalties) over all steps of the round,
+            each step weighted by its batch size.
+        hidden_rate: mean fraction of hidden neurons that spike in a time bin; NaN for an ANN.
+    """
+
+    delta: F32
+    loss: float
+    hidden_rate: float
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """Evaluation of one batch.
+
+    Attributes:
+        losses: (B,) float64 loss of each sample.
+        predictions: (B,) int64 class of each sample.
+        spikes: (L,) int64 spikes of each hidden layer, summed over batch and time (ANN: zeros).
+    """
+
+    losses: F64
+    predictions: I64
+    spikes: I64
+
+
+class Trainer(Protocol):
+    """Local training and evaluation of one network on one kind of processor."""
+
+    @property
+    def layout(self) -> Layout:
+        """Names and shapes of the weight matrices, in the order of the flat vector."""
+        ...
+
+    def train(
+        self, params: F32, events: EventSet, clients: Sequence[Client], round_index: int
+    ) -> Iterator[LocalUpdate]:
+        """Yield the update of each client, in the order given, starting from ``params`` (P,).
+
+        Updates come one after the other so that the caller can add and free them.
+        """
+        ...
+
+    def evaluate(self, params: F32, events: EventSet, samples: I64) -> BatchResult:
+        """Evaluate one batch of sample ids (B,); the composition of the batch is the caller's."""
+        ...
+
+    def hidden_spikes(self, params: F32, events: EventSet, samples: I64) -> list[NDArray[np.bool_]]:
+        """Return the spikes of each hidden layer as (B, T, H) bool; an empty list for an ANN."""
+        ...
