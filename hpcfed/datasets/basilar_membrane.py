@@ -104,7 +104,8 @@ def _rows(places: F64, stiffness: float) -> list[NDArray[np.complex64]]:
     parts: list[C128] = []
     peak = 0.0
     for low in range(0, VELOCITY_RATE // 2 + 2, _FREQUENCIES_AT_ONCE):
-        frequency = 1.0 + TABLE_STEP_HZ * np.arange(low, low + _FREQUENCIES_AT_ONCE)
+        index = np.arange(low, low + _FREQUENCIES_AT_ONCE, dtype=np.float64)
+        frequency = 1.0 + TABLE_STEP_HZ * index
         parts.append(response(frequency[None], places[:, None], stiffness))
         loudest = float(np.abs(parts[-1]).max())
         peak = max(peak, loudest)

@@ -1,0 +1,39 @@
+"""Shared by all tests: private folders, files from outside the repository, hypothesis profiles.
+
+Nothing is read from or left in the caches and data folders of the user.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+# a shared or busy machine has no steady pace; in CI a failure must be the commit's, not the draw's
+hypothesis.settings.register_profile("default", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """Return the folder of test files that are not in the repository (HPCFED_TEST_DATA)."""
+    name = os.environ.get("HPCFED_TEST_DATA", "")
+    if name and Path(name).is_dir():
+        return Path(name).resolve()
+    reason = f"HPCFED_TEST_DATA names no folder: {name}" if name else "HPCFED_TEST_DATA is not set"
+    if os.environ.get("HPCFED_REQUIRE_TEST_DATA"):
+        pytest.fail(f"{reason}, and HPCFED_REQUIRE_TEST_DATA forbids to skip", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def private_folders(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Point the event cache and the data root below pytest's own folder, one for all tests."""
+    base = tmp_path_factory.getbasetemp()
+    monkeypatch.setenv("HPCFED_CACHE", str(base / "event-cache"))
+    monkeypatch.setenv("HPCFED_DATA", str(base / "no-data"))
