@@ -19,8 +19,11 @@ def run(
     """Run an experiment on all ranks of ``comm`` (default: the world), as ``hpcfed run`` does."""
     from hpcfed.federation.run import Request
     from hpcfed.federation.run import run as run_request
+    from hpcfed.signals import StopRequest
 
-    return run_request(Request(lambda: experiment, out, resume), comm)
+    with StopRequest() as stop:
+        request = Request(lambda: experiment, out, resume, stop_requested=lambda: stop.requested)
+        return run_request(request, comm)
 
 
 def load(run_file: Path) -> TrainedModel:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hpcfed.errors import InputError, StoppedRunError
+from hpcfed.signals import StopRequest
 from hpcfed.terminal import console
 
 if TYPE_CHECKING:
-    from hpcfed.federation.run import Request, RunResult
-    from hpcfed.progress import Reporter
+    from hpcfed.config import Experiment
+    from hpcfed.federation.run import RunResult
 
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_STOPPED = 1, 2, 75
 
@@ -36,6 +39,24 @@ Overrides = Annotated[
 DataRoot = Annotated[
     str | None, typer.Option(help="folder of data sets; default HPCFED_DATA, else ~/.local/share")
 ]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """The command line of a run."""
+
+    job: Path
+    overrides: tuple[str, ...]
+    out: Path | None
+    resume: bool
+    quiet: bool
+
+    def experiment(self) -> Experiment:
+        """Read and check the experiment."""
+        from hpcfed.experiment_file import read_experiment
+        from hpcfed.jobfiles import find_job
+
+        return read_experiment(find_job(self.job), self.overrides)
 
 
 def main() -> None:
@@ -71,27 +92,17 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="print errors only")] = False,
 ) -> None:
     """Train: alone, under mpirun or srun, or starting mpirun itself with --ranks."""
-    from hpcfed.experiment_file import read_experiment
-    from hpcfed.jobfiles import find_job
-
-    if ranks is not None:
+    options = RunOptions(job, tuple(overrides or ()), out, resume, quiet)
+    if ranks is None:
+        with StopRequest() as stop:  # before any slow import: a launcher may signal at once
+            code = _train(options, stop)
+    else:
         from hpcfed.federation.plan import decide
         from hpcfed.launch import launch
 
-        decide(read_experiment(find_job(job), overrides or ()), out, resume)  # fail before mpirun
-        sys.exit(launch(_without_ranks(sys.argv[1:]), ranks))
-    from hpcfed.federation.run import Request
-    from hpcfed.progress import reporter
-
-    progress = reporter(quiet)
-    request = Request(
-        load=lambda: read_experiment(find_job(job), overrides or ()),
-        out=out,
-        resume=resume,
-        notify=(lambda text: None) if quiet else _say,
-        progress=progress,
-    )
-    sys.exit(_run_on_all_ranks(request, progress, quiet))
+        decide(options.experiment(), out, resume)  # bad input fails here, before mpirun starts
+        code = launch(_without_ranks(sys.argv[1:]), ranks)
+    sys.exit(code)
 
 
 @app.command()
@@ -189,33 +200,50 @@ def encode(
     print(f"{done.path}: {done.num_samples} samples, {done.num_spikes} spikes")
 
 
-def _run_on_all_ranks(request: Request, progress: Reporter, quiet: bool) -> int:
-    """Run on this rank and return its exit code; the failing rank, or the root, says why."""
+def _train(options: RunOptions, stop: StopRequest) -> int:
+    """Train on this rank, one of any number; return its exit code."""
     from hpcfed.federation import run as federation
     from hpcfed.federation import transport
+    from hpcfed.progress import reporter
 
     comm = transport.world()
+    progress = reporter(options.quiet)
+    request = federation.Request(
+        load=options.experiment,
+        out=options.out,
+        resume=options.resume,
+        notify=(lambda text: None) if options.quiet else _say,
+        progress=progress,
+        stop_requested=lambda: stop.requested,
+    )
+    is_root = comm.Get_rank() == 0
     try:
         result = federation.run(request, comm)
     except (InputError, StoppedRunError) as error:
-        if comm.Get_rank() == 0:
-            _complain(error)
-        return EXIT_BAD_INPUT if isinstance(error, InputError) else EXIT_FAILED
+        code = EXIT_BAD_INPUT if isinstance(error, InputError) else EXIT_FAILED
+        speak = partial(_complain, error) if is_root else _be_silent
     except transport.AgreedError as error:
-        if error.__cause__ is not None:
-            transport.print_error(comm.Get_rank(), error.__cause__)
-        return EXIT_FAILED
-    finally:
-        progress.close()
-    if comm.Get_rank() == 0 and not quiet:
-        _report(result)
-    return EXIT_STOPPED if result.status == "stopped" else 0
+        code, cause = EXIT_FAILED, error.__cause__
+        speak = partial(transport.print_error, comm.Get_rank(), cause) if cause else _be_silent
+    else:
+        code = EXIT_STOPPED if result.status == "stopped" else 0
+        speak = partial(_report, result) if is_root and not options.quiet else _be_silent
+    progress.close()
+    speak()
+    # the first rank to leave with a code other than 0 ends the others, who must have spoken
+    comm.Barrier()
+    return code
+
+
+def _be_silent() -> None:
+    return None
 
 
 def _report(result: RunResult) -> None:
     show(result.path)
     if result.status == "stopped":
         print(f"stopped; continue with --resume. Run file: {result.path}")
+    sys.stdout.flush()
 
 
 def _say(text: str) -> None:

@@ -8,9 +8,11 @@ xarray (h5netcdf) without this code.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any  # Any: an HDF5 attribute is of any scalar type
@@ -19,7 +21,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed.errors import InputError
+from hpcfed.errors import InputError, StoppedRunError
 
 Array = NDArray[Any]
 
@@ -143,6 +145,20 @@ def replace_file(path: Path, content: bytes | memoryview) -> None:
     sync_folder(path.parent)
 
 
+@contextlib.contextmanager
+def full_disk_stops(path: Path) -> Iterator[None]:
+    """Turn the error of a full disk while writing ``path`` into StoppedRunError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise
+        raise StoppedRunError(
+            f"{path} cannot be written: {error.strerror}; what was there is whole: "
+            "free some space and continue with --resume"
+        ) from None
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames in ``folder`` durable."""
     descriptor = os.open(folder, os.O_RDONLY)
@@ -164,7 +180,7 @@ def read_record(path: Path) -> Record:
             if file.attrs["schema_version"] > SCHEMA_VERSION:
                 raise InputError(f"{path}: written by a newer hpcfed; update hpcfed to read it")
             return _read(file)
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, RuntimeError) as error:  # RuntimeError: damaged within
         raise InputError(f"{path}: cannot be read as a run file: {error}") from None
 
 

@@ -18,7 +18,7 @@ from hpcfed.federation.participation import assign, drop_probabilities, particip
 from hpcfed.federation.server import averaging
 from hpcfed.federation.uplink import Cohort, Uplink
 from hpcfed.partition import partition
-from hpcfed.snn import make_trainer
+from hpcfed.snn import device_of_rank, make_trainer
 from hpcfed.snn.trainer import Client, Trainer
 
 F64 = NDArray[np.float64]
@@ -69,8 +69,12 @@ class Job:
         return np.minimum(self.num_samples, batch) * steps
 
 
-def build_job(experiment: Experiment, num_ranks: int, device: str) -> Job:
-    """Load the data and build the job. Raises InputError for what does not fit together."""
+def build_job(experiment: Experiment, num_ranks: int, local_rank: int) -> Job:
+    """Load the data and build the job on rank ``local_rank`` of its host.
+
+    Raises InputError for what does not fit together, as far as possible before the engine's
+    libraries are imported.
+    """
     data = datasets.load(experiment.data)
     events = data.train
     positions = partition(
@@ -80,26 +84,21 @@ def build_job(experiment: Experiment, num_ranks: int, device: str) -> Job:
         experiment.seed,
     )
     clients = tuple(Client(k, data.train_ids[mine]) for k, mine in enumerate(positions))
-    trainer = make_trainer(experiment, events.num_channels, len(events.class_names), device=device)
-    size, num_clients = trainer.layout.size, len(clients)
-    _check_sizes(experiment, num_clients, size)
-    drop = drop_probabilities(experiment.participation.drop_probability, num_clients)
-    num_samples = np.array([len(client.samples) for client in clients], np.int64)
-    weighting = averaging(experiment, num_samples, drop, size)
-    owners = assign(num_samples, num_ranks) if experiment.uplink.error_feedback else None
-    uplink = Uplink(experiment.uplink, weighting, experiment.seed, size)
-    return Job(experiment, data, clients, trainer, uplink, drop, owners)
-
-
-def _check_sizes(experiment: Experiment, num_clients: int, size: int) -> None:
-    q = experiment.participation.drop_probability
-    if isinstance(q, tuple) and len(q) != num_clients:
-        raise InputError(
-            f"participation.drop_probability has {len(q)} values, but there are {num_clients} "
-            "clients; give one value, or one per client"
-        )
+    drop = drop_probabilities(experiment.participation.drop_probability, len(clients))
+    trainer = make_trainer(
+        experiment,
+        events.num_channels,
+        len(events.class_names),
+        device=device_of_rank(local_rank),
+    )
+    size = trainer.layout.size
     if size > MAX_PARAMETERS:
         raise InputError(
             f"the network has {size} parameters, at most {MAX_PARAMETERS} can be sent; "
             "shrink model.hidden"
         )
+    num_samples = np.array([len(client.samples) for client in clients], np.int64)
+    weighting = averaging(experiment, num_samples, drop, size)
+    owners = assign(num_samples, num_ranks) if experiment.uplink.error_feedback else None
+    uplink = Uplink(experiment.uplink, weighting, experiment.seed, size)
+    return Job(experiment, data, clients, trainer, uplink, drop, owners)

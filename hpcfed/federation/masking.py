@@ -62,7 +62,8 @@ def encode(values: F32, dtype: str) -> Bytes:
         if dtype == "int8":
             scale = np.float32(np.abs(values).max() / 127 if values.size else 0)
             steps = np.rint(values / scale) if scale > 0 and np.isfinite(scale) else 0 * values
-            codes = np.nan_to_num(steps).astype(np.int8)
+            # among the smallest numbers the scale is rounded so much that steps may pass 127
+            codes = np.clip(np.nan_to_num(steps), -127, 127).astype(np.int8)
             return np.concatenate([scale.reshape(1).view(np.uint8), codes.view(np.uint8)])
         return np.ascontiguousarray(values.astype(dtype)).view(np.uint8)
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcfed.errors import InputError
 from hpcfed.seeds import Purpose, Stream, threshold
 
 I64 = NDArray[np.int64]
@@ -19,7 +20,15 @@ F64 = NDArray[np.float64]
 
 
 def drop_probabilities(value: float | Sequence[float], num_clients: int) -> F64:
-    """Return q of each client, (N,) float64, from one value or one per client."""
+    """Return q of each client, (N,) float64, from one value or one per client.
+
+    Raises InputError for another number of values.
+    """
+    if isinstance(value, Sequence) and len(value) != num_clients:
+        raise InputError(
+            f"participation.drop_probability has {len(value)} values, but there are {num_clients} "
+            "clients; give one value, or one per client"
+        )
     return np.broadcast_to(np.asarray(value, np.float64), (num_clients,))
 
 

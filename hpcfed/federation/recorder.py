@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import time
 from collections.abc import Callable
@@ -13,7 +12,6 @@ from typing import Any  # Any: columns of the log are of any scalar type
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed.errors import StoppedRunError
 from hpcfed.federation import residuals as residual_files
 from hpcfed.federation.evaluation import Evaluation
 from hpcfed.federation.job import Job
@@ -24,7 +22,7 @@ from hpcfed.federation.rounds import Outcome
 from hpcfed.federation.server import ServerState
 from hpcfed.federation.transport import Transport
 from hpcfed.federation.uplink import STATISTICS, predicted_bytes
-from hpcfed.records import RUN_FILE, Record, write_record
+from hpcfed.records import RUN_FILE, Record, full_disk_stops, write_record
 from hpcfed.snn.schedule import learning_rate
 
 NAN = float("nan")
@@ -63,7 +61,7 @@ class RunRecorder:
         self._job, self._transport, self._folder = job, transport, folder
         self.record = record
         self._hooks = hooks
-        self._evaluations: dict[str, Evaluation] = {}
+        self._evaluated: tuple[ServerState, dict[str, Evaluation]] | None = None
         self._last_write = time.monotonic()
         self._seconds_write = 0.0
 
@@ -78,7 +76,8 @@ class RunRecorder:
         spent = meter.collect()
         if self._transport.rank != 0:
             return
-        self._evaluations = outcome.evaluations or self._evaluations
+        if outcome.evaluations:
+            self._evaluated = state, outcome.evaluations
         values = self._round_values(outcome, state, spent)
         log = self.record.log
         log.append(values, _client_rows(outcome, len(self._job.clients)))
@@ -114,8 +113,8 @@ class RunRecorder:
             return
         self._close_attempt("" if status == "running" else status, state.round)
         evaluation = self.record.evaluation
-        if self._evaluations:
-            evaluation = _evaluation_values(self._job, state, self._evaluations)
+        if self._evaluated is not None:
+            evaluation, self._evaluated = _evaluation_values(self._job, *self._evaluated), None
         self.record = replace(
             self.record,
             attributes=self.record.attributes | {"status": status, "error": ""},
@@ -128,15 +127,8 @@ class RunRecorder:
             },
         )
         path = self._folder / RUN_FILE
-        try:
+        with full_disk_stops(path):
             write_record(path, self.record)
-        except OSError as error:
-            if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-                raise
-            raise StoppedRunError(
-                f"{path} cannot be written: {error.strerror}; what was there is whole: "
-                "free some space and continue with --resume"
-            ) from None
         residual_files.remove_others(self._folder, residuals_name)
 
     def _close_attempt(self, ended: str, last_round: int | None) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hpcfed.errors import InputError
 from hpcfed.federation.transport import Transport
-from hpcfed.records import sync_folder
+from hpcfed.records import full_disk_stops, sync_folder
 
 F32 = NDArray[np.float32]
 Residuals = dict[int, F32]
@@ -40,7 +40,7 @@ def save(transport: Transport, path: Path, residuals: Residuals, shape: Shape) -
         for client in residuals.keys() & set(rows):
             block[client - rows.start] = residuals[client]
         transport.sum_at_root(block.view(np.int32))
-        append = partial(_append, sibling, block, shape if rows.start == 0 else None)
+        append = partial(_append, (sibling, path), block, shape if rows.start == 0 else None)
         transport.together("writing residuals", append if transport.rank == 0 else _nothing)
     if transport.rank == 0:
         sibling.replace(path)
@@ -74,14 +74,19 @@ def _blocks(shape: Shape) -> Iterator[range]:
     return (range(start, min(start + step, shape[0])) for start in range(0, shape[0], step))
 
 
-def _append(sibling: Path, block: F32, header_shape: Shape | None) -> None:
-    with sibling.open("ab" if header_shape is None else "wb") as file:
-        if header_shape is not None:
-            header = {"descr": "<f4", "fortran_order": False, "shape": header_shape}
-            npy.write_array_header_2_0(file, header)
-        file.write(block.data)
-        file.flush()
-        os.fsync(file.fileno())
+def _append(paths: tuple[Path, Path], block: F32, header_shape: Shape | None) -> None:
+    sibling, path = paths
+    try:
+        with full_disk_stops(path), sibling.open("wb" if header_shape else "ab") as file:
+            if header_shape is not None:
+                header = {"descr": "<f4", "fortran_order": False, "shape": header_shape}
+                npy.write_array_header_2_0(file, header)
+            file.write(block.data)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        sibling.unlink(missing_ok=True)
+        raise
 
 
 def _nothing() -> None:
@@ -91,7 +96,7 @@ def _nothing() -> None:
 def _stored(path: Path, shape: Shape) -> F32:
     try:
         stored = np.load(path, mmap_mode="r")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{path}: residuals of error feedback cannot be read: {error}") from None
     if stored.shape != shape or stored.dtype != np.float32:
         raise InputError(f"{path}: holds {stored.shape} {stored.dtype}, expected {shape} float32")

@@ -23,10 +23,8 @@ from hpcfed.federation.recorder import Hooks, RoundReport, RunRecorder
 from hpcfed.federation.residuals import Residuals
 from hpcfed.federation.rounds import run_rounds
 from hpcfed.federation.server import ServerState
-from hpcfed.federation.signals import StopRequest
 from hpcfed.federation.start import Start, begin
 from hpcfed.federation.transport import AgreedError, Transport
-from hpcfed.snn import device_of_rank
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,7 @@ class Request:
     resume: bool = False
     notify: Callable[[str], None] = lambda message: None
     progress: Callable[[RoundReport], None] = lambda report: None
+    stop_requested: Callable[[], bool] = lambda: False
 
 
 def run(request: Request, comm: Any = None) -> RunResult:
@@ -61,30 +60,30 @@ def run(request: Request, comm: Any = None) -> RunResult:
     except (InputError, StoppedRunError, AgreedError):
         raise
     except BaseException as error:
-        mpi.abort_all(comm, error)
+        if comm.Get_size() > 1:
+            mpi.abort_all(comm, error)
         raise
 
 
 def _run(request: Request, comm: Any) -> RunResult:
-    with StopRequest() as stop:
-        transport = Transport(comm)
-        plan = _plan(request, transport)
-        status = "finished" if plan.finished else _work(request, plan, transport, stop)
-        transport.close()
+    transport = Transport(comm)
+    plan = _plan(request, transport)
+    status = "finished" if plan.finished else _work(request, plan, transport)
+    transport.close()
     return RunResult(status, Path(plan.folder) / records.RUN_FILE)
 
 
-def _work(request: Request, plan: Plan, transport: Transport, stop: StopRequest) -> str:
+def _work(request: Request, plan: Plan, transport: Transport) -> str:
     experiment, folder = parse_experiment(plan.config), Path(plan.folder)
     transport.watch(experiment.run.watchdog_min)
     job = transport.together(
         "loading data",
-        lambda: build_job(experiment, transport.size, device_of_rank(transport.local_rank)),
+        lambda: build_job(experiment, transport.size, transport.local_rank),
     )
     start = transport.together("starting", lambda: begin(job, plan, transport))
     residuals = _residuals(job, folder, start, transport)
     _announce(request, job, start, transport)
-    hooks = Hooks(lambda: stop.requested, request.progress)
+    hooks = Hooks(request.stop_requested, request.progress)
     recorder = RunRecorder(job, transport, folder, start.record, hooks)
     return _train(job, start.state, residuals, transport, recorder)
 

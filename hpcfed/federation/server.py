@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.config import Experiment, ServerConfig
+from hpcfed.errors import InputError
 from hpcfed.federation.exact import Grid, Totals, grid
 from hpcfed.federation.masking import num_kept
 
@@ -76,7 +77,10 @@ class Averaging:
 
 
 def averaging(experiment: Experiment, num_samples: I64, drop: F64, size: int) -> Averaging:
-    """Return the averaging of ``experiment`` for clients with ``num_samples`` (N,) and q (N,)."""
+    """Return the averaging of ``experiment`` for clients with ``num_samples`` (N,) and q (N,).
+
+    Raises InputError for a mask so sparse that nothing is left to rescale.
+    """
     server, uplink = experiment.server, experiment.uplink
     weights = num_samples if server.client_weights == "samples" else np.ones_like(num_samples)
     factors, keep = np.ones(len(weights)), 1.0
@@ -88,6 +92,11 @@ def averaging(experiment: Experiment, num_samples: I64, drop: F64, size: int) ->
             keep = 1 - uplink.mask_probability
         elif uplink.mask == "random-k":
             keep = num_kept(uplink, size) / size
+    if keep == 0:
+        raise InputError(
+            f"server.rescale: with uplink.mask_probability = {uplink.mask_probability:g} the mask "
+            f"lets none of {size} entries through; lower it"
+        )
     return Averaging(server.average, grid(weights), weights, factors, keep)
 
 

@@ -47,14 +47,24 @@ def begin(job: Job, plan: Plan, transport: Transport) -> Start:
         start = _continued(job, folder)
     else:
         start = Start(_empty_record(job), first_state(_first_params(job), job.experiment.server))
-        folder.mkdir(parents=True, exist_ok=True)
+        _make(folder)
     attributes = start.record.attributes | {
+        "name": job.experiment.name,
         "config_toml": to_toml(job.experiment),
         "config_digest": digest(job.experiment),
     }
     attempt = _attempt(transport, start.state.round)
     attempts = [*start.record.attempts, attempt]
     return Start(replace(start.record, attributes=attributes, attempts=attempts), start.state)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be made: {error.strerror}; choose another folder with --out"
+        ) from None
 
 
 def _continued(job: Job, folder: Path) -> Start:
@@ -94,7 +104,6 @@ def _empty_record(job: Job) -> Record:
     }
     return Record(
         attributes={
-            "name": job.experiment.name,
             "status": "running",
             "error": "",
             "engine": job.experiment.client.engine,

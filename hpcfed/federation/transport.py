@@ -193,9 +193,8 @@ class Transport:
 def abort_all(comm: Any, error: BaseException) -> None:
     """Print this rank's error and end every rank of ``comm``; the last resort."""
     print_error(comm.Get_rank(), error)
-    if comm.Get_size() > 1:
-        time.sleep(0.2)  # let the launcher forward the message before it says its own
-        comm.Abort(1)
+    time.sleep(0.2)  # let the launcher forward the message before it says its own
+    comm.Abort(1)
 
 
 def print_error(rank: int, error: BaseException) -> None:

@@ -27,6 +27,7 @@ I64 = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
 
 WAVE_BYTES = 32 << 20
+HEADER_BYTES = 8  # gather says the size of each message
 STATISTICS = ("loss", "norm", "hidden_rate", "values", "rejected")
 
 
@@ -82,7 +83,9 @@ class Uplink:
     def expected_message_bytes(self) -> float:
         """Return the expected size of one message."""
         config = self.config
-        kept = self.size * (1 - config.mask_probability)
+        kept: float = masking.num_kept(config, self.size)
+        if config.mask == "bernoulli":
+            kept = self.size * (1 - config.mask_probability)
         size = kept * masking.ITEM_BYTES[config.dtype] + masking.SCALE_BYTES[config.dtype]
         if config.mask == "top-k":
             coordinates = kept * masking.COORDINATE_BYTES
@@ -110,8 +113,9 @@ class Cohort:
 def predicted_bytes(uplink: Uplink, cohort: Cohort, num_ranks: int) -> dict[str, float]:
     """Return the bytes each transport is expected to move through MPI this round."""
     vectors = 2 if uplink.averaging.mode == "received" else 1
+    message = uplink.expected_message_bytes() + HEADER_BYTES
     return {
-        "gather": int((cohort.ranks != 0).sum()) * uplink.expected_message_bytes(),
+        "gather": int((cohort.ranks != 0).sum()) * message,
         "reduce": (num_ranks - 1) * vectors * uplink.size * 8.0,
     }
 
@@ -195,7 +199,7 @@ def _messages(sender: Sender, clients: Sequence[int]) -> list[Bytes]:
 
 
 def _add_messages(sender: Sender, totals: Totals, clients: Sequence[int], buffer: Bytes) -> None:
-    header = 8 * len(clients)
+    header = HEADER_BYTES * len(clients)
     sizes = buffer[:header].copy().view(np.int64)
     bounds = np.cumsum(sizes)[:-1] + header
     for client, message in zip(clients, np.split(buffer, [header, *bounds])[1:], strict=False):

@@ -27,7 +27,7 @@ _WHEEL_TRANSPORT = {
 # A rank may have several threads, and a workstation fewer cores than ranks.
 _YIELD = {"mpi_yield_when_idle": "1"}  # else some 10 ms a message when ranks exceed cores
 _PLACEMENT_5 = {
-    "rmaps_default_mapping_policy": ":oversubscribe",
+    "rmaps_default_mapping_policy": "node:oversubscribe",  # else all ranks share the first host
     "hwloc_default_binding_policy": "none",
 }
 _PLACEMENT_4 = {"rmaps_base_oversubscribe": "1", "hwloc_base_binding_policy": "none"}

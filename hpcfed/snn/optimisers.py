@@ -38,7 +38,7 @@ def step(
     ``weight_decay`` times the parameters is added to the gradient (the coupled, L2 form).
     """
     if client.weight_decay:
-        gradient = gradient + client.weight_decay * params
+        gradient = gradient.add(params, alpha=client.weight_decay)
     num_steps = state.num_steps + 1
     if client.optimizer == "sgd":
         state.first.mul_(client.momentum).add_(gradient)

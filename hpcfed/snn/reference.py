@@ -18,6 +18,7 @@ product for all T: a layer that indexes x[t] has a cost quadratic in T.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,13 +26,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from norse.torch.functional.leaky_integrator import LIParameters, LIState, li_feed_forward_step
-from norse.torch.functional.threshold import heavi_circ_fn, heavi_erfc_fn, heavi_tanh_fn
 from numpy.typing import NDArray
 from torch import Tensor
 
 from hpcfed.config import ModelConfig
 from hpcfed.snn.layout import Layout
+
+with warnings.catch_warnings():  # importing norse compiles with torch.jit, which torch deprecates
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from norse.torch.functional.leaky_integrator import LIParameters, LIState, li_feed_forward_step
+    from norse.torch.functional.threshold import heavi_circ_fn, heavi_erfc_fn, heavi_tanh_fn
 
 
 @dataclass(frozen=True)

