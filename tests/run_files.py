@@ -1,0 +1,71 @@
+"""A run file with every field filled by numbers that can be recognised."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hpcfed.experiment_file import digest, parse_experiment, to_toml
+from hpcfed.records import CLIENT_FIELDS, ROUND_FIELDS, Log, Record
+
+
+def record(num_rounds: int = 3, num_clients: int = 2, **changes: Any) -> Record:
+    """Return a record; ``changes`` replace its fields."""
+    experiment = parse_experiment("")
+    log = Log()
+    for index in range(num_rounds):
+        values = {name: float(index) for name in ROUND_FIELDS}
+        values["params_digest"] = f"{index:064d}"
+        rows = {name: np.full(num_clients, index) for name in CLIENT_FIELDS}
+        log.append(values, rows)
+    attempt = {
+        "started": "2026-01-02T03:04:05+00:00",
+        "ended": "finished",
+        "num_ranks": 2,
+        "hosts": "a,b",
+        "mpi": "some MPI",
+        "versions": "{}",
+        "first_round": 0,
+        "last_round": num_rounds,
+    }
+    fields: dict[str, Any] = {
+        "attributes": {
+            "name": "example",
+            "status": "finished",
+            "error": "",
+            "engine": "norse",
+            "data_source": "spoken-digits",
+            "data_digest": "0" * 64,
+            "provenance": "{}",
+            "config_toml": to_toml(experiment),
+            "config_digest": digest(experiment),
+        },
+        "log": log,
+        "clients": {
+            "num_samples": np.arange(1, num_clients + 1),
+            "group": np.array([f"speaker {k}" for k in range(num_clients)], object),
+        },
+        "evaluation": {
+            "split": "test",
+            "round": num_rounds,
+            "confusion": np.array([[2, 1], [0, 3]]),
+            "group_accuracy": np.array([0.75, np.nan]),
+            "label": np.array(["zero", "one"], object),
+            "prediction": np.array(["zero", "one"], object),
+            "group": np.array(["x", "y"], object),
+            "layer": np.arange(1),
+            "layer_rates": np.array([0.125]),
+            "input_rate": np.float64(0.5),
+            "example_spikes": {
+                "hidden0": np.zeros((1, 4, 3), np.uint8),
+                "input": np.ones((1, 4, 2), np.uint8),
+                "label": np.array([1]),
+            },
+        },
+        "params": np.arange(8, dtype=np.float32),
+        "layout": (("hidden0.input", "readout"), ((2, 2), (2, 2))),
+        "checkpoint": {"round": num_rounds, "moments": np.ones((1, 8)), "residuals": ""},
+        "attempts": [attempt],
+    }
+    return Record(**(fields | changes))

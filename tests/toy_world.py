@@ -1,0 +1,146 @@
+"""A federation without neurons: a few events, and a trainer whose updates are one formula.
+
+It stands in for data and network where federation itself is tested, so that a run takes
+milliseconds: ``data.dataset = "tests.toy_world:load"``, and ``make_trainer`` in the place of
+hpcfed.snn's. Seven speakers own 3 to 9 samples each.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import time
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcfed.config import DataConfig, Experiment
+from hpcfed.errors import InputError
+from hpcfed.events import Binning, EventSet, bin_samples
+from hpcfed.launch import started_as
+from hpcfed.seeds import Purpose, Stream
+from hpcfed.snn.layout import Layout, layout
+from hpcfed.snn.parallel import in_order
+from hpcfed.snn.trainer import BatchResult, Client, LocalUpdate
+
+F32 = NDArray[np.float32]
+I64 = NDArray[np.int64]
+
+NUM_CHANNELS, NUM_CLASSES = 5, 3
+GROUP_SIZES = (3, 4, 5, 6, 7, 8, 9)
+FAULT_VARIABLE = "HPCFED_TOY_FAULT"
+SETS = (
+    "data.dataset=tests.toy_world:load",
+    "data.num_bins=4",
+    "data.validation_fraction=0.2",
+    "model.kind=ann",
+    "model.hidden=[6]",
+)
+
+
+def load(config: DataConfig) -> tuple[EventSet, EventSet]:
+    """Return training and test events for ``data.dataset``."""
+    if happens("bad data"):
+        raise InputError("the toy data are not on this host")
+    if happens("load"):
+        raise RuntimeError("the toy data cannot be read")
+    return events(GROUP_SIZES, config), events((2, 2, 2), config)
+
+
+def load_thousand(config: DataConfig) -> tuple[EventSet, None]:
+    """Return 1000 speakers with one sample each."""
+    return events((1,) * 1000, config), None
+
+
+def events(group_sizes: Sequence[int], config: DataConfig) -> EventSet:
+    """Return samples with one spike each, for groups of so many samples."""
+    groups = np.repeat(np.arange(len(group_sizes)), group_sizes)
+    labels = np.arange(len(groups)) % NUM_CLASSES
+    samples = [(np.array([0.1]), np.array([i % NUM_CHANNELS])) for i in range(len(groups))]
+    names = tuple("abc"), tuple(f"speaker {g}" for g in range(len(group_sizes)))
+    binning = Binning(config.duration, config.num_bins)
+    return bin_samples(
+        samples, labels, groups, binning=binning, num_channels=NUM_CHANNELS, names=names
+    )
+
+
+def delta(seed: int, params: F32, client: int, round_index: int) -> F32:
+    """Return one client's update: noise of its own and a pull towards zero."""
+    noise = Stream(seed, Purpose.BATCH_ORDER, round_index, client).uniforms(len(params))
+    return (0.4 * (noise - 0.5) - 0.05 * params.astype(np.float64)).astype(np.float32)
+
+
+def loss(params: F32, sample: int) -> float:
+    """Return the loss of one sample."""
+    return float(np.square(params, dtype=np.float64).mean()) + 0.1 * sample
+
+
+class ToyTrainer:
+    """A trainer as hpcfed.snn.trainer.Trainer describes it."""
+
+    def __init__(self, experiment: Experiment, matrices: Layout) -> None:
+        self.experiment, self.layout = experiment, matrices
+
+    def train(
+        self, params: F32, events: EventSet, clients: Sequence[Client], round_index: int
+    ) -> Iterator[LocalUpdate]:
+        """Yield the update of each client."""
+
+        def one(client: Client) -> LocalUpdate:
+            update = delta(self.experiment.seed, params, client.index, round_index)
+            update = faulty(update, client.index, round_index)
+            return LocalUpdate(update, 1.0 + client.index, 0.25)
+
+        return in_order(one, clients, self.experiment.client.threads)
+
+    def evaluate(self, params: F32, events: EventSet, samples: I64) -> BatchResult:
+        """Return a loss for each sample and the class that equals the sample's number mod 2."""
+        losses = np.array([loss(params, int(i)) for i in samples])
+        return BatchResult(losses, samples % 2, np.array([3 * len(samples)], np.int64))
+
+    def hidden_spikes(self, params: F32, events: EventSet, samples: I64) -> list[NDArray[np.bool_]]:
+        """Return no spikes."""
+        return [np.zeros((len(samples), events.num_bins, 6), bool)]
+
+
+def make_trainer(
+    experiment: Experiment, num_channels: int, num_classes: int, device: str = "cpu"
+) -> ToyTrainer:
+    """Return the trainer, in the place of hpcfed.snn.make_trainer."""
+    return ToyTrainer(experiment, layout(experiment.model, num_channels, num_classes))
+
+
+def fault() -> dict[str, object]:
+    """Return what goes wrong: {"do": ..., and where: "rank", "client", "round"}."""
+    return dict(json.loads(os.environ.get(FAULT_VARIABLE, "{}")))
+
+
+def happens(action: str, **where: int) -> bool:
+    """Say whether ``action`` goes wrong here."""
+    wanted = fault()
+    if wanted.get("do") != action:
+        return False
+    where["rank"] = started_as(os.environ)[0]
+    return all(where.get(key, value) == value for key, value in wanted.items() if key != "do")
+
+
+def faulty(update: F32, client: int, round_index: int) -> F32:
+    """Return the update, or do what the fault says."""
+    where = {"client": client, "round": round_index}
+    for number in (signal.SIGKILL, signal.SIGUSR1, signal.SIGTERM, signal.SIGSTOP):
+        if happens(number.name, **where):
+            os.kill(os.getpid(), number)
+    if happens("full disk", **where):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    if happens("raise", **where):
+        raise ValueError("the toy network broke")
+    if happens("sleep", **where):
+        time.sleep(1000)
+    for name, value in (("nan", np.nan), ("huge", 4096.0)):
+        if happens(name, **where):
+            update = update.copy()
+            update[:] = value
+    return update

@@ -1,0 +1,154 @@
+"""Imports go downwards only, and each library has one home."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "hpcfed"
+
+# a module may import modules of its own level or below; a room has the level of its name
+LEVELS = {
+    "cli": 7,
+    "__main__": 8,
+    "__init__": 6,  # hpcfed.run and hpcfed.load
+    "doctor": 6,
+    "sweep": 6,
+    "federation": 5,
+    "progress": 5,
+    "launch": 4,
+    "report": 4,
+    "snn": 4,
+    "datasets": 4,
+    "partition": 4,
+    "records": 3,
+    "jobfiles": 2,
+    "events": 2,
+    "dotted": 2,
+    "experiment_file": 2,
+    "seeds": 1,
+    "config": 1,
+    "signals": 1,
+    "terminal": 1,
+    "errors": 0,
+}
+# rooms of the same level that must not know each other
+APART = [
+    ("snn", "datasets"),
+    ("snn", "partition"),
+    ("datasets", "partition"),
+    ("datasets", "snn"),
+    ("launch", "snn"),
+    ("launch", "datasets"),
+]
+# what stands on records and configuration alone, and reaches no MPI and no training
+LIGHT = {
+    "report": {"records", "config", "experiment_file", "errors", "terminal"},
+    "records": {"config", "errors"},
+    "seeds": set(),
+    "errors": set(),
+    "config": {"errors"},
+}
+HOMES = {
+    "mpi4py": {"federation/transport.py"},
+    "norse": {"snn/reference.py", "snn/reference_surrogates.py"},
+    "tonic": {"datasets/"},
+    "h5py": {"records.py", "datasets/"},
+    "tomli_w": {"experiment_file.py"},
+    "typer": {"cli.py"},
+    "pooch": {"datasets/"},
+    "matplotlib": {"report/", "datasets/info.py"},
+    "espeakng_loader": set(),
+}
+# heavy libraries are imported where they are used, never by importing a light module
+LAZY = {"torch", "norse", "tonic", "numba", "scipy", "soundfile", "soxr", "matplotlib", "mpi4py"}
+EAGER_ALLOWED = {
+    "torch": {"snn/"},
+    "norse": {"snn/reference.py", "snn/reference_surrogates.py"},
+    "numba": {"datasets/hair_cell.py", "datasets/basilar_membrane.py", "datasets/inner_ear.py"},
+    "scipy": {"datasets/"},
+}
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imports(path: Path, top_level_only: bool = False) -> Iterator[str]:
+    """Yield the dotted names that a file imports, leaving out those for type checkers."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in walk(tree, top_level_only):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            assert node.module is not None
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def walk(tree: ast.AST, top_level_only: bool) -> Iterator[ast.AST]:
+    for node in ast.iter_child_nodes(tree):
+        functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+        if top_level_only and isinstance(node, functions):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        yield node
+        yield from walk(node, top_level_only)
+
+
+def room(path: Path) -> str:
+    """Return the room of a file: its folder, or its name at the top."""
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def rooms(path: Path) -> set[str]:
+    """Return the rooms a file imports from."""
+    found = set()
+    for name in imports(path):
+        package, _, rest = name.partition(".")
+        if package == "hpcfed":
+            first = rest.partition(".")[0]
+            found.add(first if first in LEVELS else "__init__")
+    return found
+
+
+def place(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def at_home(path: Path, homes: set[str]) -> bool:
+    return any(place(path) == h or (h.endswith("/") and place(path).startswith(h)) for h in homes)
+
+
+@pytest.mark.parametrize("path", FILES, ids=place)
+def test_imports_go_downwards_only(path: Path) -> None:
+    mine = room(path)
+    assert mine in LEVELS, f"{mine}: give the new room its level"
+    for other in rooms(path) - {mine}:
+        if other == "__init__":
+            continue  # the version number
+        assert LEVELS[other] <= LEVELS[mine], f"{place(path)} imports {other}"
+        assert (mine, other) not in APART, f"{place(path)} imports {other}"
+
+
+@pytest.mark.parametrize("path", [f for f in FILES if room(f) in LIGHT], ids=place)
+def test_light_rooms_stand_on_little(path: Path) -> None:
+    assert rooms(path) <= LIGHT[room(path)] | {room(path)}
+
+
+@pytest.mark.parametrize("library", HOMES)
+def test_each_library_has_one_home(library: str) -> None:
+    users = {
+        path for path in FILES if library in {name.partition(".")[0] for name in imports(path)}
+    }
+    assert [place(path) for path in users if not at_home(path, HOMES[library])] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=place)
+def test_heavy_libraries_are_imported_where_they_are_used(path: Path) -> None:
+    heavy = {name.partition(".")[0] for name in imports(path, top_level_only=True)} & LAZY
+    for library in heavy:
+        assert at_home(path, EAGER_ALLOWED.get(library, set())), f"{place(path)}: {library}"
