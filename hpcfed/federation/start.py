@@ -78,7 +78,7 @@ def _continued(job: Job, folder: Path) -> Start:
     state = ServerState(int(checkpoint["round"]), record.params, checkpoint["moments"])
     for attempt in record.attempts:
         attempt["ended"] = attempt["ended"] or "killed"
-    return Start(replace(record, log=record.log.truncated(state.round)), state)
+    return Start(record, state)
 
 
 def _first_params(job: Job) -> NDArray[np.float32]:

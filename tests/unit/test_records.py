@@ -58,7 +58,7 @@ def described(name: str, item: h5py.Group | h5py.Dataset) -> Iterator[str]:
 
 
 def attributes(name: str, item: h5py.Group) -> Iterator[str]:
-    hidden = {"units", "description", *"CLASS NAME DIMENSION_LIST REFERENCE_LIST".split()}
+    hidden = {"units", "description", *["CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"]}
     for key in sorted(set(item.attrs) - hidden):
         value = item.attrs[key]
         yield f"/{name}@{key} {'text' if isinstance(value, str) else np.asarray(value).dtype}"

@@ -1,0 +1,78 @@
+"""Runs a job of 1000 clients and prints how much memory each rank needs beyond model and data.
+
+``python -m tests.mpi.memory_run OUT KEY=VALUE ...``. Updates are produced one by one and cost
+nothing; the memory before the first is the baseline.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+import hpcfed.federation.job
+from hpcfed.config import Experiment
+from hpcfed.events import EventSet
+from hpcfed.experiment_file import read_experiment
+from hpcfed.federation.run import Request, run
+from hpcfed.snn.layout import layout
+from hpcfed.snn.trainer import Client, LocalUpdate
+from tests import toy_world
+
+MIB = 1 << 20
+LARGE = (
+    "data.dataset=tests.toy_world:load_thousand",
+    "data.validation_fraction=0.0",
+    "model.hidden=[13750]",
+    "participation.drop_probability=0.0",
+    "server.rounds=1",
+)
+
+
+class CheapTrainer(toy_world.ToyTrainer):
+    """Yields updates of one value each."""
+
+    baseline = 0
+
+    def train(
+        self,
+        params: toy_world.F32,
+        events: EventSet,
+        clients: Sequence[Client],
+        round_index: int,
+    ) -> Iterator[LocalUpdate]:
+        """Yield the update of each client when it is asked for."""
+        Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+        CheapTrainer.baseline = memory("VmRSS")
+        for client in clients:
+            yield LocalUpdate(np.full(len(params), client.index % 7, np.float32), 1.0, 0.0)
+
+
+def memory(name: str) -> int:
+    """Return a line of /proc/self/status in MiB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    kib = next(line.split()[1] for line in lines if line.startswith(f"{name}:"))
+    return int(kib) // 1024
+
+
+def make_trainer(
+    experiment: Experiment, num_channels: int, num_classes: int, device: str = "cpu"
+) -> CheapTrainer:
+    """Return the trainer, in the place of hpcfed.snn.make_trainer."""
+    return CheapTrainer(experiment, layout(experiment.model, num_channels, num_classes))
+
+
+def main() -> None:
+    """Run, and print one figure a rank."""
+    hpcfed.federation.job.make_trainer = make_trainer
+    hpcfed.federation.job.device_of_rank = lambda local_rank: "cpu"
+    out, *sets = sys.argv[1:]
+    experiment = read_experiment(Path(__file__).with_name("toy.toml"), [*LARGE, *sets])
+    run(Request(lambda: experiment, Path(out)))
+    print(f"needed {memory('VmHWM') - CheapTrainer.baseline} MiB", flush=True)
+
+
+if __name__ == "__main__":
+    main()

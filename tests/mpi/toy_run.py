@@ -1,0 +1,62 @@
+"""``hpcfed`` with the toy world's trainer: a run takes milliseconds and needs no torch.
+
+``python -m tests.mpi.toy_run run ...`` is the command line; ``python -m tests.mpi.toy_run many
+RUNS.json`` runs a list of {"sets", "out"} one after the other in the same processes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import hpcfed.federation.job
+import hpcfed.progress
+from hpcfed import cli
+from hpcfed.experiment_file import read_experiment
+from hpcfed.federation.run import Request, run
+from tests import toy_world
+
+
+def main() -> None:
+    """Put the toy trainer where the real one is made, and go."""
+    hpcfed.federation.job.make_trainer = toy_world.make_trainer
+    hpcfed.federation.job.device_of_rank = lambda local_rank: "cpu"
+    if sys.argv[1] == "many":
+        many(Path(sys.argv[2]))
+        return
+    if toy_world.happens("display"):
+        hpcfed.progress.describe = broken_display
+    break_disk(str(toy_world.fault().get("do", "")))
+    cli.main()
+
+
+def many(path: Path) -> None:
+    """Run every run of the list."""
+    for item in json.loads(path.read_text()):
+        job = Path(__file__).with_name("toy.toml")
+        experiment = read_experiment(job, item["sets"])
+        run(Request(lambda experiment=experiment: experiment, Path(item["out"])))
+
+
+def broken_display(report: object) -> str:
+    """Fail where no rank expects it."""
+    raise RuntimeError("the display broke")
+
+
+def break_disk(fault: str) -> None:
+    """Let this rank die while it writes the named file."""
+    replace = Path.replace
+
+    def dying(source: Path, target: Path) -> Path:
+        if fault == f"SIGKILL while writing {Path(target).name}":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return replace(source, target)
+
+    Path.replace = dying
+
+
+if __name__ == "__main__":
+    main()
