@@ -71,7 +71,6 @@ setup(
             "requests",  # tonic imports it without declaring it
             "scipy",
             "soundfile",
-            "soxr",
             "tonic>=1.6",
             "torch>=2.6",
         ],

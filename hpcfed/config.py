@@ -306,7 +306,7 @@ class Experiment(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.model.kind != "ann":
+        if self.model.kind == "snn":  # a network of your own may have constants of its own
             _check_time_constants(self)
         if self.server.rescale:
             _check_rescale(self)

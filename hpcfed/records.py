@@ -31,7 +31,7 @@ RUN_FILE = "run.h5"
 
 # name -> (dtype, unit, meaning)
 ROUND_FIELDS: dict[str, tuple[str, str, str]] = {
-    "train_loss": ("f8", "nat", "mean local training loss, weighted by samples"),
+    "train_loss": ("f8", "nat", "mean local loss of the accepted clients, weighted by samples"),
     "validation_accuracy": ("f8", "1", "fraction right on validation; NaN when not evaluated"),
     "validation_loss": ("f8", "nat", "mean loss on validation; NaN when not evaluated"),
     "test_accuracy": ("f8", "1", "fraction right on test; NaN when not evaluated"),
@@ -65,6 +65,23 @@ EVALUATION_FIELDS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "group_accuracy": (("group",), "1", "fraction right by group; NaN: no samples of it"),
     "layer_rates": (("layer",), "1", "spikes per neuron and bin of each hidden layer"),
     "input_rate": ((), "1", "events per channel and bin of the input"),
+}
+
+
+CHECKPOINT_FIELDS = {
+    "round": "rounds done",
+    "moments": "server optimiser's moments by (moment, parameter); empty for plain",
+    "residuals": "name of the file of error feedback's residuals beside this one; empty: none",
+}
+ATTEMPT_FIELDS = {
+    "started": "when the start was made, UTC",
+    "ended": "how it ended: finished, stopped, killed or failed; empty while running",
+    "num_ranks": "ranks of the start",
+    "hosts": "hosts of the ranks",
+    "mpi": "MPI library",
+    "versions": "packages that shape a result, as JSON",
+    "first_round": "rounds done before",
+    "last_round": "rounds done at its last write",
 }
 
 
@@ -203,12 +220,15 @@ def _fill(file: h5py.File, record: Record) -> None:
         _put(clients, name, column, ("1", texts[name]), (scales[1],))
     _fill_evaluation(file.create_group("evaluation"), record.evaluation)
     params = file.create_dataset("model/params", data=record.params)
+    params.attrs["units"] = "1"
     params.attrs["names"] = list(record.layout[0])
     params.attrs["shapes"] = np.array(record.layout[1], np.int64)
     params.attrs["description"] = "flat float32 parameters; matrices (out, in), row-major, in order"
     checkpoint = file.create_group("checkpoint")
     for name, value in record.checkpoint.items():
         checkpoint[name] = value
+        checkpoint[name].attrs["units"] = "1"
+        checkpoint[name].attrs["description"] = CHECKPOINT_FIELDS[name]
     _fill_attempts(file.create_group("attempts"), record.attempts)
 
 
@@ -234,8 +254,9 @@ def _fill_evaluation(group: h5py.Group, evaluation: Mapping[str, Any]) -> None:
 
 def _fill_attempts(group: h5py.Group, attempts: list[dict[str, Any]]) -> None:
     scale = _scale(group, "attempt", len(attempts))
-    for name in attempts[0] if attempts else ():
-        _put(group, name, _column([a[name] for a in attempts]), ("", ""), (scale,))
+    for name, meaning in ATTEMPT_FIELDS.items():
+        column = _column([attempt[name] for attempt in attempts])
+        _put(group, name, column, ("1", meaning), (scale,))
 
 
 def _scale(group: h5py.Group, name: str, length: int) -> h5py.Dataset:

@@ -141,13 +141,14 @@ class RunRecorder:
         job, cohort = self._job, outcome.cohort
         columns = dict(zip(STATISTICS, outcome.statistics.T, strict=True))
         weights = job.num_samples[cohort.clients]
+        accepted = ~outcome.rejected
         num_values, num_messages = int(columns["values"].sum()), len(cohort.clients)
         cost = uplink_cost(job.experiment.uplink, job.uplink.size, num_values, num_messages)
         predicted = predicted_bytes(job.uplink, cohort, self._transport.size)[outcome.transport]
         model_bytes = job.uplink.size * 4
         values: dict[str, Any] = {
-            "train_loss": _mean(columns["loss"], weights),
-            "hidden_rate": _mean(columns["hidden_rate"], weights),
+            "train_loss": _mean(columns["loss"][accepted], weights[accepted]),
+            "hidden_rate": _mean(columns["hidden_rate"][accepted], weights[accepted]),
             "num_participants": num_messages,
             "num_rejected": int(outcome.rejected.sum()),
             "uplink_values": cost.values,

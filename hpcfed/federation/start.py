@@ -48,6 +48,8 @@ def begin(job: Job, plan: Plan, transport: Transport) -> Start:
     else:
         start = Start(_empty_record(job), first_state(_first_params(job), job.experiment.server))
         _make(folder)
+    for leftover in folder.glob(f".{records.RUN_FILE}.*.tmp"):  # of a write that was killed
+        leftover.unlink(missing_ok=True)
     attributes = start.record.attributes | {
         "name": job.experiment.name,
         "config_toml": to_toml(job.experiment),

@@ -83,7 +83,10 @@ class Watchdog:
                 beat = self._socket.recv(512)
             except OSError:
                 return
-            rank, phase, waiting, age = json.loads(beat)
+            try:
+                rank, phase, waiting, age = json.loads(beat)
+            except ValueError:
+                continue  # not from one of us
             now = time.monotonic()
             self._beats[rank] = Beat(phase, waiting, now - age, now)
             if self._speaks(now) and (text := late_ranks(self._beats, now, self._limit)):
