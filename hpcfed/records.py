@@ -8,11 +8,8 @@ xarray (h5netcdf) without this code.
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import io
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any  # Any: an HDF5 attribute is of any scalar type
@@ -21,7 +18,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed.errors import InputError, StoppedRunError
+from hpcfed.atomic import replacing
+from hpcfed.errors import InputError
 
 Array = NDArray[Any]
 
@@ -142,47 +140,10 @@ class Record:
 def write_record(path: Path, record: Record) -> None:
     """Replace the run file at ``path`` atomically. Raises OSError, leaving the old file whole."""
     image = io.BytesIO()
-    with h5py.File(image, "w") as file:
-        _fill(file, record)
-    replace_file(path, image.getbuffer())
-
-
-def replace_file(path: Path, content: bytes | memoryview) -> None:
-    """Write ``content`` to a sibling of its own, fsync, rename it to ``path``, fsync the folder."""
-    sibling = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.tmp")
-    try:
-        with sibling.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        sibling.replace(path)
-    except BaseException:
-        sibling.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-@contextlib.contextmanager
-def full_disk_stops(path: Path) -> Iterator[None]:
-    """Turn the error of a full disk while writing ``path`` into StoppedRunError."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-            raise
-        raise StoppedRunError(
-            f"{path} cannot be written: {error.strerror}; what was there is whole: "
-            "free some space and continue with --resume"
-        ) from None
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in ``folder`` durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with h5py.File(image, "w") as built:
+        _fill(built, record)
+    with replacing(path) as file:
+        file.write(image.getbuffer())
 
 
 def read_record(path: Path) -> Record:

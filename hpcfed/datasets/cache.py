@@ -28,6 +28,7 @@ from typing import Any  # Any: a JSON header holds values of several types
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcfed.atomic import replacing
 from hpcfed.events import Binning, EventSet
 
 _LOG = logging.getLogger("hpcfed")
@@ -97,20 +98,12 @@ def write_events(path: Path, events: EventSet) -> None:
     """Write ``events`` to ``path`` by a temporary sibling, fsync and rename. Raises OSError."""
     arrays = {n: np.ascontiguousarray(a) for n in _ARRAYS if (a := getattr(events, n)) is not None}
     header, num_bytes = _header(events, arrays)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            begin = _aligned(_PREFIX.size + len(header))
-            stream.write(_PREFIX.pack(_MAGIC, len(header), begin + num_bytes) + header)
-            for array in arrays.values():
-                stream.write(bytes(_aligned(stream.tell()) - stream.tell()))
-                stream.write(array.data if array.size else b"")
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(path) as stream:
+        begin = _aligned(_PREFIX.size + len(header))
+        stream.write(_PREFIX.pack(_MAGIC, len(header), begin + num_bytes) + header)
+        for array in arrays.values():
+            stream.write(bytes(_aligned(stream.tell()) - stream.tell()))
+            stream.write(array.data if array.size else b"")
 
 
 def open_events(path: Path) -> EventSet | None:
@@ -144,7 +137,7 @@ def _one_builder(path: Path) -> Iterator[None]:
     try:
         lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for left in path.parent.glob(path.stem + "*.tmp"):  # of a builder that was killed
+        for left in path.parent.glob(f".{path.name}.*.tmp"):  # of a builder that was killed
             left.unlink(missing_ok=True)
     except OSError:
         _LOG.debug("no lock beside %s: builders race, with equal results", path)

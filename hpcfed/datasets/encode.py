@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hpcfed.atomic import replacing
 from hpcfed.datasets.inner_ear import InnerEar, listen
 from hpcfed.datasets.progress import counted
 from hpcfed.datasets.recordings import Recording, find_recordings, ordered_names, read_audio
@@ -162,12 +163,8 @@ def encode_part(recording: Recording, parts: Path, options: EncodeOptions) -> Pa
     samples, rate = read_audio(recording.path, options.duration)
     ear = InnerEar(options.channels, options.seed)
     spikes = listen(ear, samples, rate, zlib.crc32(recording.name.encode()))
-    sibling = target.with_suffix(f".{os.getpid()}.tmp")
-    with sibling.open("wb") as stream:
+    with replacing(target) as stream:
         np.savez(stream, times=spikes.times.astype(np.float32), units=spikes.channels)
-        stream.flush()
-        os.fsync(stream.fileno())
-    sibling.replace(target)
     return target
 
 

@@ -26,6 +26,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import IO, cast
 
+from hpcfed.atomic import replacing
 from hpcfed.datasets.places import KNOWN, candidates, data_root
 from hpcfed.errors import InputError
 
@@ -144,19 +145,13 @@ def _size(path: Path) -> int:
 
 def unpack(archive: Path, target: Path) -> None:
     """Unpack the one .h5 file of a zip or gzip archive to ``target``, which appears when whole."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        with _content(archive) as source, temporary.open("wb") as sink:
+        with _content(archive) as source, replacing(target) as sink:
             shutil.copyfileobj(source, sink, _BLOCK_BYTES)
-            sink.flush()
-            os.fsync(sink.fileno())
-        temporary.replace(target)
     except (zipfile.BadZipFile, gzip.BadGzipFile, EOFError) as error:
         raise InputError(
             f"{archive}: cannot be unpacked ({error}); remove it, fetch again"
         ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _receive(url: str, part: Path, have: int, progress: Progress) -> bool:

@@ -7,7 +7,6 @@ index into ``extra/keys``, ``extra/speaker`` an index into ``extra/meta_info/nam
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import IO
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+
+from hpcfed.atomic import replacing
 
 LONGEST_FLOAT16_S = 2.0  # float16 steps by 1 ms up to here and by 2 ms beyond
 
@@ -45,20 +46,8 @@ def write_shd(
     if not isinstance(target, Path):
         _fill(target, rows, (keys, speaker_names), num_channels)
         return
-    sibling = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        with sibling.open("w+b") as stream:
-            _fill(stream, rows, (keys, speaker_names), num_channels)
-            stream.flush()
-            os.fsync(stream.fileno())
-        sibling.replace(target)
-    finally:
-        sibling.unlink(missing_ok=True)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    with replacing(target) as stream:
+        _fill(stream, rows, (keys, speaker_names), num_channels)
 
 
 def _fill(

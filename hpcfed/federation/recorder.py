@@ -12,6 +12,7 @@ from typing import Any  # Any: columns of the log are of any scalar type
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcfed.atomic import full_disk_stops
 from hpcfed.federation import residuals as residual_files
 from hpcfed.federation.evaluation import Evaluation
 from hpcfed.federation.job import Job
@@ -22,7 +23,7 @@ from hpcfed.federation.rounds import Outcome
 from hpcfed.federation.server import ServerState
 from hpcfed.federation.transport import Transport
 from hpcfed.federation.uplink import STATISTICS, predicted_bytes
-from hpcfed.records import RUN_FILE, Record, full_disk_stops, write_record
+from hpcfed.records import RUN_FILE, Record, write_record
 from hpcfed.snn.schedule import learning_rate
 
 NAN = float("nan")

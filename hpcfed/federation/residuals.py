@@ -16,9 +16,9 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from hpcfed.atomic import full_disk_stops, sync_folder
 from hpcfed.errors import InputError
 from hpcfed.federation.transport import Transport
-from hpcfed.records import full_disk_stops, sync_folder
 
 F32 = NDArray[np.float32]
 Residuals = dict[int, F32]

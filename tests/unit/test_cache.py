@@ -110,7 +110,7 @@ def test_racing_builders_leave_the_same_bytes(
     (folder / KEY.file_name).unlink()
     cached(KEY, build)
     assert (folder / KEY.file_name).read_bytes() == content
-    assert not list(folder.glob("*.tmp"))
+    assert not list(folder.glob(".*.tmp"))
 
 
 def test_a_full_disk_leaves_the_events_in_memory(
@@ -138,9 +138,9 @@ def test_a_folder_that_cannot_be_made_leaves_the_events_in_memory(
 
 def test_what_a_killed_builder_left_is_removed(folder: Path) -> None:
     cached(KEY, build)
-    (folder / KEY.file_name).rename(folder / f"{Path(KEY.file_name).stem}abc.tmp")
+    (folder / KEY.file_name).rename(folder / f".{KEY.file_name}.abc.tmp")
     cached(KEY, build)
-    assert not list(folder.glob("*.tmp"))
+    assert not list(folder.glob(".*.tmp"))
 
 
 def test_an_error_of_the_builder_passes_and_leaves_no_file(folder: Path) -> None:

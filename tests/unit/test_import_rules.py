@@ -33,6 +33,7 @@ LEVELS = {
     "config": 1,
     "signals": 1,
     "terminal": 1,
+    "atomic": 1,
     "errors": 0,
 }
 # rooms of the same level that must not know each other
@@ -47,7 +48,8 @@ APART = [
 # what stands on records and configuration alone, and reaches no MPI and no training
 LIGHT = {
     "report": {"records", "config", "experiment_file", "errors", "terminal"},
-    "records": {"config", "errors"},
+    "records": {"config", "errors", "atomic"},
+    "atomic": {"errors"},
     "seeds": set(),
     "errors": set(),
     "config": {"errors"},

@@ -17,9 +17,9 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from hpcfed import records
+from hpcfed import atomic, records
 from hpcfed.errors import InputError
-from hpcfed.records import RUN_FILE, read_record, replace_file, write_record
+from hpcfed.records import RUN_FILE, read_record, write_record
 from tests.run_files import record
 
 REPOSITORY = Path(__file__).parents[2]
@@ -161,7 +161,7 @@ def test_writing_leaves_nothing_but_the_file(path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from hpcfed import records
+from hpcfed import atomic, records
 from tests.run_files import record
 
 path, moment = Path(sys.argv[1]), sys.argv[2]
@@ -174,7 +174,7 @@ if moment == "before fsync":
 elif moment == "before rename":
     Path.replace = die
 else:
-    records.sync_folder = die
+    atomic.sync_folder = die
 records.write_record(path, record(9))
 """
 
@@ -230,8 +230,9 @@ def test_the_folder_is_synchronised_after_the_rename(
     monkeypatch.setattr(
         Path, "replace", lambda self, target: (done.append("rename"), rename(self, target))[1]
     )
-    monkeypatch.setattr(records, "sync_folder", lambda folder: done.append("folder"))
-    replace_file(tmp_path / "x", b"content")
+    monkeypatch.setattr(atomic, "sync_folder", lambda folder: done.append("folder"))
+    with atomic.replacing(tmp_path / "x") as stream:
+        stream.write(b"content")
     assert done == ["fsync", "rename", "folder"]
     assert (tmp_path / "x").read_bytes() == b"content"
 
