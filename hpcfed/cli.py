@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from hpcfed.federation.run import RunResult
 
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_STOPPED = 1, 2, 75
+
+_SINGLETONS = (
+    "{0} processes were started, but each is rank 0 of 1: the launcher and this MPI do not know "
+    "each other; under Slurm use srun --mpi=pmix (pmi2 for MPICH) or mpirun; see hpcfed doctor"
+)
 
 app = typer.Typer(
     help="Federated learning of spiking neural networks on MPI.",
@@ -204,9 +210,15 @@ def _train(options: RunOptions, stop: StopRequest) -> int:
     """Train on this rank, one of any number; return its exit code."""
     from hpcfed.federation import run as federation
     from hpcfed.federation import transport
+    from hpcfed.launch import started_as
     from hpcfed.progress import reporter
 
     comm = transport.world()
+    rank, num_started = started_as(os.environ)
+    if num_started > comm.Get_size() == 1:
+        if rank == 0:
+            _complain(InputError(_SINGLETONS.format(num_started)))
+        return EXIT_BAD_INPUT
     progress = reporter(options.quiet)
     request = federation.Request(
         load=options.experiment,

@@ -1,6 +1,6 @@
 """Experiment: one TOML file, validated once at the edge, frozen from then on.
 
-Every key has a type, a range and a meaning here and nowhere else; docs/configuration.md is
+Every key has a type, a range and a meaning here and nowhere else; README.md's reference is
 generated from this file. Probabilities follow the field's letters: p (mask) and q (drop) are the
 chances that something is NOT sent.
 """
@@ -12,8 +12,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Probability = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+# bounded so that float32 holds them, with room for a product
+Positive = Annotated[float, Field(gt=0, le=1e18, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, le=1e18, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**64)]
 
@@ -51,7 +52,9 @@ class DataConfig(Section):
         None, description="use only these labels, renumbered in this order; absent: all"
     )
     duration: Positive = Field(1.0, description="seconds of each sample that are used")
-    num_bins: Count = Field(100, description="T, time bins over `duration`")
+    num_bins: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        100, description="T, time bins over `duration`"
+    )
     counts: bool = Field(
         False, description="keep how many spikes a bin holds; false: one spike or none"
     )

@@ -1,7 +1,7 @@
 """From a TOML file and --set options to a checked Experiment, and back to text and digest.
 
-The digest covers the keys that can change a result; [run], uplink.transport, client.threads and
-name cannot, and server.rounds may grow.
+The digest covers the keys that can change a result; [run], uplink.transport, client.threads,
+data.root and name cannot, and server.rounds may grow.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hpcfed.config import Experiment
 from hpcfed.errors import InputError
 
 Tree = dict[str, Any]
-_FREE_KEYS = ("name", "run", "uplink.transport", "client.threads", "server.rounds")
+_FREE_KEYS = ("name", "run", "uplink.transport", "client.threads", "server.rounds", "data.root")
 _EXCLUSIVE = {"client.epochs": "steps", "client.steps": "epochs"}
 
 

@@ -114,6 +114,12 @@ class Log:
         )
 
 
+def uplink_bytes(log: Log) -> float:
+    """Return the bytes sent up in all rounds, each round in the way that takes fewest."""
+    ways = [log.rounds[f"uplink_bytes_{way}"] for way in ("seed", "bitmask", "coordinates")]
+    return float(np.fmin.reduce(np.array(ways, np.float64)).sum()) if log.num_rounds else 0.0
+
+
 @dataclass(frozen=True)
 class Record:
     """Everything a run file holds.

@@ -84,6 +84,11 @@ class ToyTrainer:
     def __init__(self, experiment: Experiment, matrices: Layout) -> None:
         self.experiment, self.layout = experiment, matrices
 
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """Return the widths of the hidden layers."""
+        return self.experiment.model.hidden
+
     def train(
         self, params: F32, events: EventSet, clients: Sequence[Client], round_index: int
     ) -> Iterator[LocalUpdate]:

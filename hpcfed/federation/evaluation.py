@@ -58,7 +58,7 @@ def evaluate(
 ) -> Evaluation | None:
     """Evaluate ``params`` (P,) on ``samples`` (n,); the result lies at the root, None elsewhere."""
     num_classes, num_groups = len(events.class_names), len(events.group_names)
-    sums = _Sums.zeros(num_classes, num_groups, _num_layers(trainer))
+    sums = _Sums.zeros(num_classes, num_groups, len(trainer.hidden))
     starts = range(transport.rank * BATCH_SIZE, len(samples), transport.size * BATCH_SIZE)
 
     def evaluate_batches() -> None:
@@ -69,10 +69,6 @@ def evaluate(
     transport.together("evaluation", evaluate_batches)
     transport.sum_at_root(sums.flat)
     return sums.result(events, samples) if transport.rank == 0 else None
-
-
-def _num_layers(trainer: Trainer) -> int:
-    return sum(name.endswith(".input") for name in trainer.layout.names)
 
 
 @dataclass(frozen=True)

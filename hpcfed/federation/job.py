@@ -34,6 +34,7 @@ class Job:
     Attributes:
         clients: N clients with the ids of their training samples.
         drop: (N,) float64, q of each client.
+        device: torch's name of this rank's device.
         owners: (N,) int64 rank that keeps a client's residuals; None without error feedback.
     """
 
@@ -44,6 +45,7 @@ class Job:
     uplink: Uplink
     drop: F64
     owners: I64 | None
+    device: str
 
     @property
     def num_samples(self) -> I64:
@@ -85,12 +87,8 @@ def build_job(experiment: Experiment, num_ranks: int, local_rank: int) -> Job:
     )
     clients = tuple(Client(k, data.train_ids[mine]) for k, mine in enumerate(positions))
     drop = drop_probabilities(experiment.participation.drop_probability, len(clients))
-    trainer = make_trainer(
-        experiment,
-        events.num_channels,
-        len(events.class_names),
-        device=device_of_rank(local_rank),
-    )
+    device = device_of_rank(local_rank)
+    trainer = make_trainer(experiment, events.num_channels, len(events.class_names), device=device)
     size = trainer.layout.size
     if size > MAX_PARAMETERS:
         raise InputError(
@@ -101,4 +99,4 @@ def build_job(experiment: Experiment, num_ranks: int, local_rank: int) -> Job:
     weighting = averaging(experiment, num_samples, drop, size)
     owners = assign(num_samples, num_ranks) if experiment.uplink.error_feedback else None
     uplink = Uplink(experiment.uplink, weighting, experiment.seed, size)
-    return Job(experiment, data, clients, trainer, uplink, drop, owners)
+    return Job(experiment, data, clients, trainer, uplink, drop, owners, device)

@@ -23,7 +23,7 @@ from hpcfed.federation.rounds import Outcome
 from hpcfed.federation.server import ServerState
 from hpcfed.federation.transport import Transport
 from hpcfed.federation.uplink import STATISTICS, predicted_bytes
-from hpcfed.records import RUN_FILE, Record, write_record
+from hpcfed.records import RUN_FILE, Record, uplink_bytes, write_record
 from hpcfed.snn.schedule import learning_rate
 
 NAN = float("nan")
@@ -82,7 +82,7 @@ class RunRecorder:
         values = self._round_values(outcome, state, spent)
         log = self.record.log
         log.append(values, _client_rows(outcome, len(self._job.clients)))
-        sent = float(np.nansum(log.rounds["uplink_bytes_bitmask"]))
+        sent = uplink_bytes(log)
         num_rounds = self._job.experiment.server.rounds
         self._hooks.progress(RoundReport(state.round, num_rounds, values, sent))
 
@@ -202,11 +202,7 @@ def _evaluation_values(
     samples = job.data.validation_ids if split == "validation" else job.data.test_ids
     assert events is not None  # there are figures, so there are events
     cells = found.num_samples * events.num_bins
-    widths = [
-        s[0]
-        for n, s in zip(job.trainer.layout.names, job.trainer.layout.shapes, strict=True)
-        if n.endswith(".input")
-    ]
+    widths = job.trainer.hidden
     first = np.unique(events.labels[samples], return_index=True)[1]
     chosen = samples[np.sort(first)][:NUM_EXAMPLES]
     hidden = job.trainer.hidden_spikes(state.params, events, chosen)
@@ -226,5 +222,5 @@ def _evaluation_values(
         "layer_rates": found.spikes / (np.array(widths) * cells),
         "input_rate": np.float64(found.num_events / (cells * events.num_channels)),
         "example_spikes": examples
-        | {"input": dense.astype(np.uint8), "label": events.labels[chosen]},
+        | {"input": dense.astype(np.uint16), "label": events.labels[chosen]},
     }

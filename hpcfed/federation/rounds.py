@@ -117,7 +117,13 @@ def _server_step(
         if not len(accepted):
             return following
         mean = job.uplink.averaging.mean(totals, accepted)
-        return server.step(following, mean, job.experiment.server)
+        stepped = server.step(following, mean, job.experiment.server)
+        if not np.isfinite(stepped.params).all():
+            raise StoppedRunError(
+                f"round {state.round}: the global parameters are not finite any more; lower "
+                "server.learning_rate"
+            )
+        return stepped
 
     return transport.together("server step", step)
 

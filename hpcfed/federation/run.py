@@ -80,12 +80,23 @@ def _work(request: Request, plan: Plan, transport: Transport) -> str:
         "loading data",
         lambda: build_job(experiment, transport.size, transport.local_rank),
     )
+    _check_devices(job, transport)
     start = transport.together("starting", lambda: begin(job, plan, transport))
     residuals = _residuals(job, folder, start, transport)
     _announce(request, job, start, transport)
     hooks = Hooks(request.stop_requested, request.progress)
     recorder = RunRecorder(job, transport, folder, start.record, hooks)
     return _train(job, start.state, residuals, transport, recorder)
+
+
+def _check_devices(job: Job, transport: Transport) -> None:
+    """Raise InputError on every rank if some ranks have a GPU and others have none."""
+    on_cpu = job.device == "cpu"
+    if all(transport.any(on_cpu, not on_cpu)):
+        raise InputError(
+            "some ranks see a GPU and others none, whose results differ in the last bits; hide the "
+            "GPUs (CUDA_VISIBLE_DEVICES=) or use hosts of one kind"
+        )
 
 
 def _plan(request: Request, transport: Transport) -> Plan:

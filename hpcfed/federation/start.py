@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import platform
 import sys
+import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ from hpcfed.federation.transport import Transport
 from hpcfed.records import Record, read_record
 from hpcfed.snn.layout import initial_params
 
+_LEFTOVER_AGE_S = 3600
 PACKAGES = ("hpcfed", "numpy", "torch", "norse", "mpi4py", "h5py")
 
 
@@ -48,8 +50,9 @@ def begin(job: Job, plan: Plan, transport: Transport) -> Start:
     else:
         start = Start(_empty_record(job), first_state(_first_params(job), job.experiment.server))
         _make(folder)
-    for leftover in folder.glob(f".{records.RUN_FILE}.*.tmp"):  # of a write that was killed
-        leftover.unlink(missing_ok=True)
+        if (folder / records.RUN_FILE).exists():
+            raise InputError(f"{folder}: another run has just begun there; choose another folder")
+    _remove_leftovers(folder)
     attributes = start.record.attributes | {
         "name": job.experiment.name,
         "config_toml": to_toml(job.experiment),
@@ -58,6 +61,14 @@ def begin(job: Job, plan: Plan, transport: Transport) -> Start:
     attempt = _attempt(transport, start.state.round)
     attempts = [*start.record.attempts, attempt]
     return Start(replace(start.record, attributes=attributes, attempts=attempts), start.state)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what killed writes left; younger files may belong to a write under way."""
+    for leftover in folder.glob(f".{records.RUN_FILE}.*.tmp"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - leftover.stat().st_mtime > _LEFTOVER_AGE_S:
+                leftover.unlink()
 
 
 def _make(folder: Path) -> None:
@@ -75,6 +86,11 @@ def _continued(job: Job, folder: Path) -> Start:
         raise InputError(
             f"{folder}: was run on other data ({record.attributes['data_source']}); restore it, "
             "or start another run with --out"
+        )
+    if record.attributes["device"] != _device_kind(job):
+        raise InputError(
+            f"{folder}: was run on {record.attributes['device']}, this is {_device_kind(job)}, and "
+            "the last bits would differ; continue it on the same kind of device"
         )
     checkpoint = record.checkpoint
     state = ServerState(int(checkpoint["round"]), record.params, checkpoint["moments"])
@@ -109,6 +125,7 @@ def _empty_record(job: Job) -> Record:
             "status": "running",
             "error": "",
             "engine": job.experiment.client.engine,
+            "device": _device_kind(job),
             "data_source": job.data.source,
             "data_digest": job.data.digest,
             "provenance": json.dumps(provenance),
@@ -124,6 +141,10 @@ def _empty_record(job: Job) -> Record:
         checkpoint={},
         attempts=[],
     )
+
+
+def _device_kind(job: Job) -> str:
+    return job.device.partition(":")[0]
 
 
 def _attempt(transport: Transport, first_round: int) -> dict[str, Any]:

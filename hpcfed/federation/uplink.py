@@ -27,6 +27,7 @@ I64 = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
 
 WAVE_BYTES = 32 << 20
+MOST_WAVE_BYTES = 1 << 30  # half of what MPI 3.1 can count in one message
 HEADER_BYTES = 8  # gather says the size of each message
 STATISTICS = ("loss", "norm", "hidden_rate", "values", "rejected")
 
@@ -57,14 +58,16 @@ class Uplink:
     def received(self, message: Bytes, round_index: int, client: int) -> tuple[Entries, F32]:
         """Return the entries and (s,) float32 values that the root reads from a message."""
         if self.config.mask != "top-k":
-            return self._random_entries(round_index, client), masking.decode(
-                message, self.config.dtype
-            )
+            return self._random_entries(round_index, client), self.values(message)
         count = masking.num_kept(self.config, self.size)
-        length = count * masking.ITEM_BYTES[self.config.dtype]
-        length += masking.SCALE_BYTES[self.config.dtype]
-        values = masking.decode(message[:length].copy(), self.config.dtype)
-        return masking.unpack_entries(message[length:].copy(), self.size, count), values
+        packed = message[self._top_k_bytes() :].copy()  # copied: aligned for a view as integers
+        return masking.unpack_entries(packed, self.size, count), self.values(message)
+
+    def values(self, message: Bytes) -> F32:
+        """Return the (s,) float32 values of a message, decoded."""
+        if self.config.mask == "top-k":
+            message = message[: self._top_k_bytes()]
+        return masking.decode(message.copy(), self.config.dtype)
 
     def accepts(self, values: F32, client: int) -> bool:
         """Say whether a decoded update counts."""
@@ -76,9 +79,11 @@ class Uplink:
         factor = float(self.averaging.factors[client])
         totals.add(entries, self.averaging.grid.integers(values, weight, factor), weight)
 
-    def max_message_bytes(self) -> int:
-        """Return an upper bound of one message's size."""
-        return self.size * masking.ITEM_BYTES[self.config.dtype] + self.size // 8 + 8
+    def likely_message_bytes(self) -> float:
+        """Return a size that messages hardly exceed: six standard deviations over the expected."""
+        p = self.config.mask_probability if self.config.mask == "bernoulli" else 0.0
+        deviation = np.sqrt(self.size * p * (1 - p)) * masking.ITEM_BYTES[self.config.dtype]
+        return self.expected_message_bytes() + 6 * float(deviation) + HEADER_BYTES
 
     def expected_message_bytes(self) -> float:
         """Return the expected size of one message."""
@@ -91,6 +96,11 @@ class Uplink:
             coordinates = kept * masking.COORDINATE_BYTES
             size += min(coordinates, masking.bitmask_bytes(self.size))
         return size
+
+    def _top_k_bytes(self) -> int:
+        count = masking.num_kept(self.config, self.size)
+        values = count * masking.ITEM_BYTES[self.config.dtype]
+        return values + masking.SCALE_BYTES[self.config.dtype]
 
     def _random_entries(self, round_index: int, client: int) -> Entries:
         stream = masking.mask_stream(self.seed, round_index, client)
@@ -149,7 +159,7 @@ class Sender:
         kept = None if self.residuals is None else self.residuals.get(client)
         update = local.delta.copy() if kept is None else local.delta + kept
         message, entries = self.uplink.message(update, self.cohort.round, client)
-        values = self.uplink.received(message, self.cohort.round, client)[1]
+        values = self.uplink.values(message)
         accepted = self.uplink.accepts(values, client)
         if self.residuals is not None and accepted and np.isfinite(update).all():
             update[entries] -= values
@@ -182,7 +192,7 @@ def _local_totals(rank: int, sender: Sender) -> Totals:
 
 def _gather(transport: Transport, sender: Sender) -> Totals:
     uplink, totals = sender.uplink, sender.uplink.totals()
-    for wave in waves(sender.cohort, uplink.max_message_bytes()):
+    for wave in waves(sender.cohort, transport.size, uplink.likely_message_bytes()):
         mine = [client for client, rank in wave if rank == transport.rank]
         messages = transport.together("training", partial(_messages, sender, mine))
         sizes = np.array([message.size for message in messages], np.int64)
@@ -203,15 +213,17 @@ def _add_messages(sender: Sender, totals: Totals, clients: Sequence[int], buffer
     sizes = buffer[:header].copy().view(np.int64)
     bounds = np.cumsum(sizes)[:-1] + header
     for client, message in zip(clients, np.split(buffer, [header, *bounds])[1:], strict=False):
-        entries, values = sender.uplink.received(message.copy(), sender.cohort.round, client)
+        entries, values = sender.uplink.received(message, sender.cohort.round, client)
         if sender.uplink.accepts(values, client):
             sender.uplink.add(totals, entries, values, client)
 
 
-def waves(cohort: Cohort, message_bytes: int) -> list[list[tuple[int, int]]]:
+def waves(cohort: Cohort, num_ranks: int, message_bytes: float) -> list[list[tuple[int, int]]]:
     """Cut the round's messages into waves of bounded memory: lists of (client, rank).
 
-    Ranks take turns, so that all train at once; within a rank clients stay in ascending order.
+    Ranks take turns, so that all train at once; within a rank clients stay in ascending order. A
+    wave holds a message of each rank even where that takes more memory than WAVE_BYTES, up to
+    MOST_WAVE_BYTES: else ranks would wait for each other.
     """
     turns = np.zeros(len(cohort.clients), np.int64)
     for rank in np.unique(cohort.ranks):
@@ -219,5 +231,6 @@ def waves(cohort: Cohort, message_bytes: int) -> list[list[tuple[int, int]]]:
         turns[mine] = np.arange(mine.sum())
     order = np.lexsort((cohort.ranks, turns))
     pairs = [(int(cohort.clients[i]), int(cohort.ranks[i])) for i in order]
-    length = max(1, WAVE_BYTES // message_bytes)
+    fair = min(num_ranks, int(MOST_WAVE_BYTES / message_bytes))
+    length = max(1, fair, int(WAVE_BYTES / message_bytes))
     return [pairs[start : start + length] for start in range(0, len(pairs), length)]

@@ -85,8 +85,10 @@ class Watchdog:
                 return
             try:
                 rank, phase, waiting, age = json.loads(beat)
-            except ValueError:
+            except (ValueError, TypeError):
                 continue  # not from one of us
+            if rank not in range(len(self._hosts)):
+                continue
             now = time.monotonic()
             self._beats[rank] = Beat(phase, waiting, now - age, now)
             if self._speaks(now) and (text := late_ranks(self._beats, now, self._limit)):

@@ -11,7 +11,7 @@ from typing import Any  # Any: columns of the log are of any scalar type
 import numpy as np
 
 from hpcfed.errors import InputError
-from hpcfed.records import RUN_FILE, Record, read_record
+from hpcfed.records import RUN_FILE, Record, read_record, uplink_bytes
 
 Rows = list[tuple[str, str]]
 
@@ -77,7 +77,7 @@ def overview(paths: list[Path], root: Path) -> Iterator[tuple[str, ...]]:
             yield name, f"unreadable: {error}", "", "", "", ""
             continue
         rounds = record.log.rounds
-        uplink = size_text(float(np.nansum(rounds["uplink_bytes_bitmask"])))
+        uplink = size_text(uplink_bytes(record.log))
         accuracies = (_last(rounds, "validation_accuracy"), _last(rounds, "test_accuracy"))
         status = str(record.attributes["status"])
         yield name, status, str(record.log.num_rounds), *map(percent, accuracies), uplink

@@ -82,15 +82,17 @@ def _check_forward(
     import torch
 
     weights = {name: torch.zeros(shape) for name, _, shape in network.layout.parts()}
-    num_bins, num_layers = experiment.data.num_bins, len(experiment.model.hidden)
+    num_bins = experiment.data.num_bins
     logits, spikes = network.forward(weights, torch.zeros(num_bins, 1, num_channels))
     if tuple(logits.shape) != (1, num_classes):
         raise InputError(
             f'model.kind = "{experiment.model.kind}": forward returned logits of shape '
             f"{tuple(logits.shape)} for one sample, expected (1, {num_classes}): batch, classes"
         )
-    if len(spikes) not in (0, num_layers):
+    widths = tuple(layer.shape[-1] for layer in spikes)
+    if widths not in ((), experiment.model.hidden):
         raise InputError(
-            f'model.kind = "{experiment.model.kind}": forward returned the spikes of {len(spikes)} '
-            f"layers, expected none or {num_layers}, one for each entry of model.hidden"
+            f'model.kind = "{experiment.model.kind}": forward returned the spikes of layers of '
+            f"{list(widths)} neurons, expected model.hidden = {list(experiment.model.hidden)}, or "
+            "no layers"
         )

@@ -60,6 +60,11 @@ class NorseTrainer:
         """Names and shapes of the weight matrices, in the order of the flat vector."""
         return self._network.layout
 
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """Neurons of each hidden layer."""
+        return self._experiment.model.hidden
+
     def train(
         self, params: F32, events: EventSet, clients: Sequence[Client], round_index: int
     ) -> Iterator[LocalUpdate]:
@@ -73,7 +78,7 @@ class NorseTrainer:
             logits, spikes = self._forward(self._params(params), events.dense(samples))
             labels = self._tensor(events.labels[samples])
             losses = cross_entropy(logits, labels, reduction="none").double()
-        layers = spikes or [torch.zeros(1)] * len(self._experiment.model.hidden)
+        layers = spikes or [torch.zeros(1)] * len(self.hidden)
         return BatchResult(
             losses=losses.cpu().numpy(),
             predictions=logits.argmax(1).cpu().numpy(),

@@ -68,6 +68,11 @@ class Trainer(Protocol):
         """Names and shapes of the weight matrices, in the order of the flat vector."""
         ...
 
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """Neurons of each of the L hidden layers."""
+        ...
+
     def train(
         self, params: F32, events: EventSet, clients: Sequence[Client], round_index: int
     ) -> Iterator[LocalUpdate]:

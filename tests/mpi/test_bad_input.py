@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,3 +50,21 @@ def test_a_folder_that_holds_a_run_is_refused(tmp_path: Path) -> None:
     assert ended.rc == 2
     assert "--resume" in ended.stderr
     assert (tmp_path / "a" / "run.h5").read_bytes() == before
+
+
+def test_processes_that_do_not_see_each_other_are_refused(tmp_path: Path) -> None:
+    out = tmp_path / "a"
+    for rank, errors in ((0, 1), (1, 0)):
+        place = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": str(rank)}
+        command = [sys.executable, "-m", "hpcfed", "run", "quickstart", "--out", str(out)]
+        ended = subprocess.run(
+            command, env=alone() | place, capture_output=True, text=True, check=False, timeout=60
+        )
+        assert ended.returncode == 2
+        assert ended.stderr.count("each is rank 0 of 1") == errors
+    assert not out.exists()
+
+
+def alone() -> dict[str, str]:
+    """Return the environment without what a launcher may have left in it."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("OMPI_", "PMI", "SLURM_"))}

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from hpcfed.records import read_record
-from tests.mpi.launch import end, start, toy, toy_arguments
+from tests.mpi.launch import end, mpirun, start, toy, toy_arguments
 from tests.toy_world import FAULT_VARIABLE
 
 pytestmark = pytest.mark.mpi
 
-START_S = 5  # for several ranks on a busy machine, before anything goes wrong
+START_S = 10  # of three interpreters on a busy machine
 
 
 def faulty(fault: str, num_ranks: int, out: Path, *sets: str):
@@ -131,7 +131,7 @@ def test_the_watchdog_names_the_rank_that_others_wait_for(
     )
     fault = f'{{"do": "{how}", "rank": {rank}, "round": 2}}'
     process = start(3, *arguments, environment={FAULT_VARIABLE: fault})
-    limit = threading.Timer(20, end, [process])
+    limit = threading.Timer(60, end, [process])
     limit.start()
     found: list[tuple[str, str]] = []
     try:
@@ -173,3 +173,12 @@ def test_more_ranks_than_clients_leave_ranks_with_nothing_to_do(tmp_path: Path) 
     many, one = read_record(tmp_path / "a"), read_record(tmp_path / "b")
     assert many.params.tobytes() == one.params.tobytes()
     assert np.array(many.log.clients["participated"]).tolist() == [[1, 1]] * 4
+
+
+@pytest.mark.parametrize("setting", ["server.learning_rate=1e18", "client.learning_rate=1e18"])
+def test_a_run_that_diverges_says_so_or_goes_on(tmp_path: Path, setting: str) -> None:
+    command = ["-m", "hpcfed", "run", "quickstart", "--out", str(tmp_path / "a")]
+    settings = [setting, "client.steps=1", "server.rounds=3", "data.classes=[0, 1]"]
+    ended = mpirun(2, *command, *(part for item in settings for part in ("--set", item)))
+    assert ended.rc in {0, 1}
+    assert "Traceback" not in ended.stderr

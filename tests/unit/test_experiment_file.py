@@ -96,7 +96,7 @@ NEEDS = {
     "client.momentum": ["client.optimizer=sgd"],
     "uplink.mask_probability": ["uplink.mask=bernoulli"],
 }
-FREE = {"name", "uplink.transport", "client.threads", "server.rounds"}
+FREE = {"data.root", "name", "uplink.transport", "client.threads", "server.rounds"}
 
 
 def test_the_table_above_covers_every_key() -> None:

@@ -55,7 +55,7 @@ def test_the_root_reads_from_a_message_what_the_client_sent(
     read_entries, values = world.received(message, 3, 1)
     assert np.arange(100)[read_entries].tolist() == np.arange(100)[entries].tolist()
     assert values.tolist() == decode(encode(update[entries], dtype), dtype).tolist()
-    assert message.size <= world.max_message_bytes()
+    assert message.size <= world.likely_message_bytes()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -173,11 +173,26 @@ def test_a_cohort_knows_which_clients_a_rank_trains() -> None:
 
 def test_waves_take_ranks_in_turn_and_clients_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uplink_module, "WAVE_BYTES", 300)
+    monkeypatch.setattr(uplink_module, "MOST_WAVE_BYTES", 600)
     members = Cohort(0, np.array([0, 1, 2, 5, 8]), np.array([1, 1, 0, 1, 0]))
     pairs = [[(2, 0), (0, 1), (8, 0)], [(1, 1), (5, 1)]]
-    assert waves(members, 100) == pairs
-    assert waves(members, 301) == [[pair] for wave in pairs for pair in wave]
-    assert waves(Cohort(0, np.zeros(0, np.int64), np.zeros(0, np.int64)), 100) == []
+    assert waves(members, 2, 100) == pairs
+    assert waves(members, 2, 601) == [[pair] for wave in pairs for pair in wave]
+    assert waves(Cohort(0, np.zeros(0, np.int64), np.zeros(0, np.int64)), 2, 100) == []
+
+
+def test_a_wave_of_large_messages_still_holds_one_of_each_rank(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(uplink_module, "WAVE_BYTES", 300)
+    members = Cohort(0, np.arange(8), np.arange(8) % 4)
+    assert [[rank for _, rank in wave] for wave in waves(members, 4, 290)] == [[0, 1, 2, 3]] * 2
+
+
+def test_a_mask_makes_waves_longer() -> None:
+    dense = uplink(10_000, (1,))
+    sparse = uplink(10_000, (1,), *settings("bernoulli", "float32", 0.95))
+    assert sparse.likely_message_bytes() < 0.1 * dense.likely_message_bytes()
 
 
 def test_predicted_bytes_by_hand() -> None:
