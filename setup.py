@@ -56,7 +56,6 @@ setup(
         "matplotlib",
         "numpy>=2.0",
         "pandas",
-        "pooch",
         "pydantic>=2.7",
         "rich",
         "tomli-w",

@@ -197,7 +197,11 @@ def encode(
     seed: Annotated[int, typer.Option(help="seed of the spikes")] = 0,
     workers: Annotated[int | None, typer.Option(help="processes; default: all cores")] = None,
 ) -> None:
-    """Encode recordings as spikes by the inner-ear model; a killed encoding is taken up again."""
+    """Encode recordings as spikes by the inner-ear model; a killed encoding is taken up again.
+
+    Classes are numbered by the labels found: encode training and test recordings of the same
+    classes.
+    """
     from hpcfed.datasets.encode import EncodeOptions
     from hpcfed.datasets.encode import encode as listen
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hpcfed.config import DataConfig
 from hpcfed.datasets import validation
+from hpcfed.datasets.checks import check_events, check_same_kind
 from hpcfed.datasets.sources import Sources, find_sources
 from hpcfed.dotted import resolve
 from hpcfed.errors import InputError
@@ -78,69 +79,34 @@ def _read(sources: Sources, config: DataConfig) -> tuple[EventSet, EventSet | No
     if sources.test is None:
         return train, None, _joint_digest(sources.train.digest)
     test = sources.test.events(bins)
-    _check_same_kind(train, test, (sources.train.name, sources.test.name))
     digest = _joint_digest(sources.train.digest, sources.test.digest)
-    return (
-        train,
-        replace(test, num_channels=train.num_channels, class_names=train.class_names),
-        digest,
-    )
+    return train, _for_network_of(train, test, (sources.train.name, sources.test.name)), digest
 
 
 def _custom(config: DataConfig) -> tuple[EventSet, EventSet | None, str]:
     """Call the user's ``function(config)``: it gives (training events, test events or None)."""
-    given = resolve(config.dataset, "data.dataset")(config)
-    if not (isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], EventSet)):
-        raise InputError(
-            f"{config.dataset} gave {type(given).__name__}; expected (EventSet, EventSet or None)"
-        )
-    train, test = given
-    sets = [train] if test is None else [train, test]
-    for events in sets:
-        _check_custom(events, config)
-    if test is not None:
-        _check_same_kind(train, test, ("the training events", f"{config.dataset}, test events"))
-    return train, test, _joint_digest(*map(_events_digest, sets))
+    name = config.dataset
+    given = resolve(name, "data.dataset")(config)
+    match given:
+        case (EventSet() as train, EventSet() | None as test):
+            pass
+        case _:
+            items = given if isinstance(given, tuple) else (given,)
+            found = ", ".join(type(item).__name__ for item in items)
+            raise InputError(f"{name} gave {found}; expected (EventSet, EventSet or None)")
+    names = (f"{name}, training events", f"{name}, test events")
+    check_events(train, binning(config), names[0])
+    if test is None:
+        return train, None, _joint_digest(_events_digest(train))
+    check_events(test, binning(config), names[1])
+    digest = _joint_digest(_events_digest(train), _events_digest(test))
+    return train, _for_network_of(train, test, names), digest
 
 
-def _check_custom(events: EventSet, config: DataConfig) -> None:
-    found, expected = (events.num_bins, events.duration), (config.num_bins, config.duration)
-    if found != expected:
-        raise InputError(
-            f"{config.dataset} gave {found[0]} bins over {found[1]:g} s; "
-            f"data.num_bins and data.duration are {expected[0]} and {expected[1]:g} s"
-        )
-    sizes = {len(events.labels), len(events.groups), len(events.sample_offsets) - 1}
-    if len(sizes) > 1 or len(events.bin_offsets) not in sizes or not len(events.labels):
-        raise InputError(f"{config.dataset}: labels, groups and offsets disagree, or are empty")
-    if events.channels.size and int(events.channels.max()) >= events.num_channels:
-        raise InputError(
-            f"{config.dataset} has channel {events.channels.max()} of {events.num_channels}"
-        )
-    if events.labels.max() >= len(events.class_names):
-        raise InputError(
-            f"{config.dataset} has label {events.labels.max()}, but "
-            f"{len(events.class_names)} class_names"
-        )
-
-
-def _check_same_kind(train: EventSet, test: EventSet, names: tuple[str, str]) -> None:
-    if test.num_channels > train.num_channels:
-        raise InputError(
-            f"{names[1]}: {test.num_channels} channels, the network expects {train.num_channels} "
-            f"as in {names[0]}; set data.test to a file of the same channels"
-        )
-    if test.labels.max() >= len(train.class_names):
-        raise InputError(
-            f"{names[1]}: label {test.labels.max()}, the network knows {len(train.class_names)} "
-            f"classes as in {names[0]}; set data.test to a file of the same classes"
-        )
-    for ours, theirs in zip(train.class_names, test.class_names, strict=False):
-        if ours != theirs:
-            raise InputError(
-                f'{names[1]}: class "{theirs}" stands where {names[0]} has "{ours}"; '
-                "set data.test to a file of the same classes"
-            )
+def _for_network_of(train: EventSet, test: EventSet, names: tuple[str, str]) -> EventSet:
+    """Return ``test`` with the channels and classes of ``train``. Raises InputError."""
+    check_same_kind(train, test, names)
+    return replace(test, num_channels=train.num_channels, class_names=train.class_names)
 
 
 def _subset(events: EventSet, classes: tuple[int, ...]) -> EventSet:

@@ -32,7 +32,7 @@ from hpcfed.atomic import replacing
 from hpcfed.events import Binning, EventSet
 
 _LOG = logging.getLogger("hpcfed")
-_MAGIC = b"hpcfed-events-1\n"  # the number is the format's version
+_MAGIC = b"hpcfed-events-2\n"  # the number is the format's version
 _PREFIX = struct.Struct("<16sQQ")  # magic, bytes of the header, bytes of the file
 _ALIGNMENT = 64  # a cache line
 _ARRAYS = ("channels", "counts", "bin_offsets", "sample_offsets", "labels", "groups")

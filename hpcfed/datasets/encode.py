@@ -8,6 +8,7 @@ the number of workers or the order of work, so that the file is the same byte fo
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import math
 import os
@@ -69,14 +70,14 @@ def encode(waves: Path, out: Path, options: EncodeOptions | None = None) -> Enco
     """Encode the recordings under ``waves`` (a folder or one file) into the new file ``out``.
 
     Everything is checked before anything is written. Raises InputError for bad options, for an
-    ``out`` that exists and for recordings that cannot be used, naming them.
+    ``out`` that exists or cannot be written, and for recordings that cannot be used, naming them.
     """
     options = options or EncodeOptions()
     _check(options, out)
     recordings = find_recordings(waves, options.pattern, options.labels)
     _check_audio(recordings, options.duration)
     parts = out.with_name(f"{out.name}.parts")
-    parts.mkdir(parents=True, exist_ok=True)
+    _prepare(out, parts)
     files = _encode_all(recordings, parts, options)
     encoded = _write(out, recordings, files, options.channels)
     shutil.rmtree(parts)
@@ -84,7 +85,11 @@ def encode(waves: Path, out: Path, options: EncodeOptions | None = None) -> Enco
 
 
 def _check(options: EncodeOptions, out: Path) -> None:
-    if out.exists():
+    try:
+        exists = out.exists()
+    except OSError as error:  # a folder that may not be entered, a name that is too long
+        raise _unwritable(out, error) from None
+    if exists:
         raise InputError(f"{out}: exists already; remove it or give another name")
     if not 1 <= options.channels <= 1 << 16:
         raise InputError(f"channels {options.channels}: expected 1 to 65536 (SHD has 700)")
@@ -108,6 +113,27 @@ def _check_audio(recordings: list[Recording], duration: float | None) -> None:
     if problems:
         more = f" (and {len(problems) - 1} more such files)" if len(problems) > 1 else ""
         raise InputError(problems[0] + more)
+
+
+def _prepare(out: Path, parts: Path) -> None:
+    """Make the folder ``parts``, try to write, and remove what a kill left of ``out``."""
+    try:
+        parts.mkdir(parents=True, exist_ok=True)
+        for probe in (out.with_name(f"{out.name}.probe"), parts / "probe"):
+            with replacing(probe):
+                pass
+            probe.unlink()
+        for left in out.parent.glob(f".{glob.escape(out.name)}.*.tmp"):
+            left.unlink(missing_ok=True)
+    except OSError as error:
+        raise _unwritable(out, error) from None
+
+
+def _unwritable(out: Path, error: OSError) -> InputError:
+    return InputError(
+        f"{out}: cannot be written ({error.filename or out}: {error.strerror or error}); "
+        "give a file in a folder that you may write to"
+    )
 
 
 def _encode_all(recordings: list[Recording], parts: Path, options: EncodeOptions) -> list[Path]:

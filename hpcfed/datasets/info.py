@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hpcfed.config import DataConfig
 from hpcfed.datasets import Data, load
 from hpcfed.datasets.places import KnownSet
+from hpcfed.errors import InputError
 from hpcfed.events import EventSet
 
 if TYPE_CHECKING:
@@ -70,7 +71,10 @@ class DataInfo:
 
 
 def describe(config: DataConfig, out_png: Path | None = None) -> DataInfo:
-    """Count what ``config`` describes, and write a raster of a few samples to ``out_png``."""
+    """Count what ``config`` describes, and write a raster of a few samples to ``out_png``.
+
+    Raises InputError for unusable data and for a picture that cannot be written.
+    """
     data = load(config.model_copy(update={"counts": True}))
     stores = [data.train] if data.test is None else [data.train, data.test]
     splits = [
@@ -132,8 +136,14 @@ def draw_raster(data: Data, out_png: Path) -> None:
     for axis, sample in zip(axes, ids, strict=True):
         _draw_sample(axis, data.train, int(sample))
     axes[0].set_ylabel("channel")
-    out_png.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out_png, dpi=120, format="png")
+    try:
+        out_png.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(out_png, dpi=120, format="png")
+    except OSError as error:
+        raise InputError(
+            f"{out_png}: the picture cannot be written ({error.strerror or error}); "
+            "give a file in a folder that you may write to"
+        ) from None
 
 
 def print_info(info: DataInfo, console: Console) -> None:

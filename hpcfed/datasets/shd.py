@@ -20,6 +20,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcfed.datasets.checks import numbered_classes
 from hpcfed.errors import InputError
 from hpcfed.events import I64, Binning, EventSet, bin_samples
 
@@ -119,7 +120,7 @@ def _reason(error: Exception) -> str:
 def _header(file: h5py.File) -> Header:
     _check_layout(file)
     labels = _integers(file, "labels")
-    class_names = _names(file, "extra/keys") or tuple(map(str, range(int(labels.max()) + 1)))
+    class_names = _names(file, "extra/keys") or numbered_classes(int(labels.max()) + 1)
     if labels.min() < 0 or labels.max() >= len(class_names):
         worst = int(np.argmax((labels < 0) | (labels >= len(class_names))))
         raise InputError(

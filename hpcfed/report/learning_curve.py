@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hpcfed.errors import InputError
-from hpcfed.records import read_record
+from hpcfed.records import Record, read_record
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, told apart with any colour vision
 COLOURS = {"validation": "#0072B2", "test": "#D55E00", "train": "#009E73"}
 
 
 def draw(run_file: Path, picture: Path) -> None:
-    """Draw the learning curve of ``run_file`` into ``picture`` (png, svg or pdf).
+    """Draw the learning curve of ``run_file`` into ``picture`` (png, svg, pdf and the like).
 
-    Raises InputError if the run has no round yet.
+    Raises InputError if the run has no round yet, and if the picture cannot be written.
     """
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
     record = read_record(run_file)
-    rounds = record.log.rounds
     if not record.log.num_rounds:
         raise InputError(f"{run_file}: has no round yet, nothing can be drawn")
+    _save(_figure(record), picture)
+
+
+def _figure(record: Record) -> Figure:
+    from matplotlib.figure import Figure
+
+    rounds = record.log.rounds
     x = np.arange(1, record.log.num_rounds + 1)
-    figure, (top, bottom) = plt.subplots(
-        2, 1, figsize=(3.5, 3.6), sharex=True, layout="constrained"
-    )
+    figure = Figure(figsize=(3.5, 3.6), layout="constrained")
+    top, bottom = figure.subplots(2, 1, sharex=True)
     for name in ("validation", "test"):
         accuracy = 100 * np.array(rounds[f"{name}_accuracy"], np.float64)
         known = ~np.isnan(accuracy)
@@ -44,6 +48,20 @@ def draw(run_file: Path, picture: Path) -> None:
     for axes in (top, bottom):
         axes.legend(fontsize=7, frameon=False)
         axes.grid(alpha=0.3, lw=0.5)
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(picture, dpi=200)
-    plt.close(figure)
+    return figure
+
+
+def _save(figure: Figure, picture: Path) -> None:
+    known = figure.canvas.get_supported_filetypes()
+    if picture.suffix.removeprefix(".").lower() not in known:
+        raise InputError(
+            f'{picture}: "{picture.suffix}" is no picture format; expected .{", .".join(known)}'
+        )
+    try:
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(picture, dpi=200)
+    except OSError as error:
+        raise InputError(
+            f"{picture}: the picture cannot be written ({error.strerror or error}); "
+            "give a file in a folder that you may write to"
+        ) from None

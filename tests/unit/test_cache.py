@@ -81,7 +81,7 @@ def test_no_damage_to_the_file_goes_unnoticed(folder: Path) -> None:
         assert open_events(path) is None
     path.write_bytes(whole + b"x")
     assert open_events(path) is None
-    path.write_bytes(whole.replace(b"hpcfed-events-1", b"hpcfed-events-0"))
+    path.write_bytes(whole.replace(b"hpcfed-events-2", b"hpcfed-events-1"))
     assert open_events(path) is None
     assert_same(cached(KEY, build), build())
     assert path.read_bytes() == whole

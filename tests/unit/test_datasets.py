@@ -181,6 +181,26 @@ def test_a_test_file_of_another_kind_is_refused(tmp_path: Path) -> None:
         load_files(train, other)
 
 
+def test_labels_that_mean_other_classes_in_the_test_file_are_refused(tmp_path: Path) -> None:
+    digits = {"times": [[0.1]] * 2, "units": [[1]] * 2, "labels": [0, 1], "speakers": None}
+    train = write_file(tmp_path / "train.h5", **digits, keys=["0", "2"])
+    test = write_file(tmp_path / "test.h5", **digits, keys=["0", "1"])
+    with pytest.raises(InputError, match=r'class "1" stands where .* has "2"; .*the same classes'):
+        load_files(train, test)
+
+
+@pytest.mark.parametrize("keys", [["zero", "one"], ["zero", "one", "two"], None])
+def test_a_test_file_may_name_more_classes_than_it_holds_or_none(
+    tmp_path: Path, keys: list[str] | None
+) -> None:
+    train = write_file(tmp_path / "train.h5")
+    assert load_files(train, write_file(tmp_path / "test.h5", keys=keys)).test is not None
+    unnamed = write_file(tmp_path / "unnamed.h5", keys=None)
+    data = load_files(unnamed, train)
+    assert data.test is not None
+    assert data.test.class_names == ("label 0", "label 1")
+
+
 def test_a_narrower_test_file_gets_the_channels_of_the_training_file(tmp_path: Path) -> None:
     wide = write_file(tmp_path / "wide.h5", [[0.1]], [[900]], labels=[0], speakers=None, keys=["a"])
     narrow = write_file(tmp_path / "n.h5", [[0.1]], [[1]], labels=[0], speakers=None, keys=["a"])
@@ -190,6 +210,7 @@ def test_a_narrower_test_file_gets_the_channels_of_the_training_file(tmp_path: P
 
 
 USER_MODULE = """
+from dataclasses import replace
 import numpy as np
 from hpcfed.datasets import binning
 from hpcfed.events import bin_samples
@@ -204,6 +225,17 @@ def wrong(config):
 
 def nothing(config):
     return None
+
+def half(config):
+    return two(config)[0], 5
+
+def narrow_test(config):
+    test = two(config)[0]
+    return replace(test, num_channels=5, class_names=("a", "b", "c")), test
+
+def bad_test(config):
+    train = two(config)[0]
+    return train, replace(train, groups=np.array([0, 1]))
 """
 
 
@@ -216,9 +248,14 @@ def test_a_dotted_path_is_the_users_own_data_set(
     data = load(DataConfig(dataset="my_events:two", validation_fraction=0.0))
     assert data.train_ids.tolist() == [0, 1]
     assert data.digest == load(DataConfig(dataset="my_events:two")).digest
+    test = load(DataConfig(dataset="my_events:narrow_test")).test
+    assert test is not None
+    assert (test.num_channels, test.class_names) == (5, ("a", "b", "c"))  # the network's
     for name, message in {
-        "my_events:wrong": "gave 7 bins over 1 s; data.num_bins and data.duration are 100",
+        "my_events:wrong": "training events: 7 bins over 1 s; data.num_bins and data.duration",
         "my_events:nothing": "gave NoneType; expected",
+        "my_events:half": "gave EventSet, int; expected",
+        "my_events:bad_test": "bad_test, test events: groups from 0 to 1; expected 0 to 0",
         "my_events:absent": "my_events has no function absent",
         "my_event:two": "importing my_event failed",
     }.items():

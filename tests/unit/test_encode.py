@@ -200,6 +200,28 @@ def test_an_existing_file_is_kept(waves: Path, tmp_path: Path) -> None:
     assert out.read_text() == "precious"
 
 
+def test_an_unwritable_place_is_refused_before_any_work(
+    waves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encode_module, "listen", None)  # calling it would be another error
+    (tmp_path / "file").write_text("")
+    (tmp_path / "taken.h5.parts").write_text("")
+    for name in ("file/out.h5", "file/sub/out.h5", "taken.h5", "n" * 240, "n" * 300):
+        with pytest.raises(InputError, match=r"cannot be written \(.*give a file in a folder"):
+            encode(waves, tmp_path / name, options())
+
+
+def test_what_a_kill_left_of_this_output_is_removed(waves: Path, tmp_path: Path) -> None:
+    mine = tmp_path / ".out[1].h5.somewhere.1.1.tmp"
+    others = tmp_path / ".out1.h5.somewhere.1.1.tmp"
+    for left in (mine, others):
+        left.write_text("half")
+    encode(waves, tmp_path / "out[1].h5", options())
+    assert not mine.exists()
+    assert others.exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == [others.name, "out[1].h5", "waves"]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -56,20 +56,19 @@ LIGHT = {
 }
 HOMES = {
     "mpi4py": {"federation/transport.py"},
-    "norse": {"snn/reference.py", "snn/reference_surrogates.py"},
+    "norse": {"snn/reference.py"},
     "tonic": {"datasets/"},
     "h5py": {"records.py", "datasets/"},
     "tomli_w": {"experiment_file.py"},
     "typer": {"cli.py"},
-    "pooch": {"datasets/"},
     "matplotlib": {"report/", "datasets/info.py"},
     "espeakng_loader": set(),
 }
 # heavy libraries are imported where they are used, never by importing a light module
-LAZY = {"torch", "norse", "tonic", "numba", "scipy", "soundfile", "soxr", "matplotlib", "mpi4py"}
+LAZY = {"torch", "norse", "tonic", "numba", "scipy", "soundfile", "matplotlib", "mpi4py"}
 EAGER_ALLOWED = {
     "torch": {"snn/"},
-    "norse": {"snn/reference.py", "snn/reference_surrogates.py"},
+    "norse": {"snn/reference.py"},
     "numba": {"datasets/hair_cell.py", "datasets/basilar_membrane.py", "datasets/inner_ear.py"},
     "scipy": {"datasets/"},
 }

@@ -12,6 +12,7 @@ from shd_files import write_file
 from hpcfed.config import DataConfig
 from hpcfed.datasets.info import DataInfo, describe, print_info, print_known
 from hpcfed.datasets.places import data_root, known_sets
+from hpcfed.errors import InputError
 
 
 def describe_tiny(tmp_path: Path, out_png: Path | None = None) -> DataInfo:
@@ -69,6 +70,13 @@ def test_the_raster_is_a_png(tmp_path: Path) -> None:
     out = tmp_path / "new" / "raster.png"
     describe_tiny(tmp_path, out)
     assert out.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_picture_that_cannot_be_written_is_bad_input(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file" / "raster.png", tmp_path):
+        with pytest.raises(InputError, match=rf"{out}: the picture cannot be written \(.*give"):
+            describe_tiny(tmp_path, out)
 
 
 def test_known_sets_say_whether_and_where_they_are(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_a_file_without_speakers_is_one_group_and_without_keys_numbered(tmp_path
     events = read(write_file(tmp_path / "ssc.h5", speakers=None, keys=None))
     assert events.group_names == ("all",)
     assert events.groups.tolist() == [0, 0, 0]
-    assert events.class_names == ("0", "1")
+    assert events.class_names == ("label 0", "label 1")
 
 
 def test_speakers_bear_their_names(tmp_path: Path) -> None:
