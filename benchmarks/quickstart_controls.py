@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,14 +25,7 @@ from hpcfed.events import EventSet
 from hpcfed.records import read_record
 
 FLOOR, CEILING = 0.80, 0.10
-PERMUTATION_SEED = 0
-
-
-def permuted_labels(config: DataConfig) -> tuple[EventSet, EventSet | None]:
-    """Return the embedded data with the training labels in random order; a data set for a job."""
-    data = load(config.model_copy(update={"dataset": "spoken-digits"}))
-    order = np.random.default_rng(PERMUTATION_SEED).permutation(data.train.num_samples)
-    return replace(data.train, labels=data.train.labels[order]), data.test
+REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def logistic_regression(data: Data) -> float:
@@ -62,9 +54,7 @@ def quickstart(out: Path, ranks: int, *options: str) -> tuple[float, float]:
     begin = time.perf_counter()
     settings = [part for option in options for part in ("--set", option)]
     command = [sys.executable, "-m", "hpcfed", "run", "quickstart", "--quiet", "--out", str(out)]
-    subprocess.run(
-        [*command, "--ranks", str(ranks), *settings], check=True, cwd=Path(__file__).parent
-    )
+    subprocess.run([*command, "--ranks", str(ranks), *settings], check=True, cwd=REPOSITORY)
     return float(read_record(out).log.rounds["test_accuracy"][-1]), time.perf_counter() - begin
 
 
@@ -77,10 +67,10 @@ def main() -> None:
     arguments = parser.parse_args()
     fine = True
     with tempfile.TemporaryDirectory() as folder:
-        out = arguments.out or Path(folder)
+        out = (arguments.out or Path(folder)).resolve()  # runs start in the repository
         print("seed  test accuracy  permuted labels  seconds")
         for seed in range(arguments.seeds):
-            option, shuffled = f"seed={seed}", "data.dataset=quickstart_controls:permuted_labels"
+            option, shuffled = f"seed={seed}", "data.dataset=tests.permuted_labels:load"
             true, seconds = quickstart(out / f"true-{seed}", arguments.ranks, option)
             permuted, _ = quickstart(out / f"permuted-{seed}", arguments.ranks, option, shuffled)
             print(f"{seed:4}  {true:13.1%}  {permuted:15.1%}  {seconds:7.0f}", flush=True)
