@@ -4,11 +4,11 @@ Usage: python benchmarks/fsdd.py [RECORDINGS] [--out results/fsdd] [--ranks R]
 
 RECORDINGS is the folder of the 3000 wav files (digit_speaker_index.wav), by default
 $HPCFED_TEST_DATA/fsdd/recordings; without any it says so and ends. They are encoded by the
-official split (index 0-4 is the test) unless that is done already. Then jobs/fsdd.toml is run as it
-is, once more with masks and dropouts, and the same network on the pooled data: with as many gradient
-steps in a row as each client takes, and with as many as all clients take together. Prints accuracies
-after the last round, uplink and seconds; exits 1 when the federated run is more than 3 points below
-the pooled one of as many steps in a row.
+official split (index 0-4 is the test) unless that is done already. Then jobs/fsdd.toml is run as
+it is, once more with masks and dropouts, and the same network on the pooled data: with as many
+gradient steps in a row as each client takes, and with as many as all clients take together. Prints
+accuracies after the last round, uplink and seconds; exits 1 when the federated run is more than 3
+points below the pooled one of as many steps in a row.
 """
 
 from __future__ import annotations
