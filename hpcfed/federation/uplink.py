@@ -26,7 +26,7 @@ F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
 
-WAVE_BYTES = 32 << 20
+WAVE_BYTES = 16 << 20
 MOST_WAVE_BYTES = 1 << 30  # half of what MPI 3.1 can count in one message
 HEADER_BYTES = 8  # gather says the size of each message
 STATISTICS = ("loss", "norm", "hidden_rate", "values", "rejected")

@@ -36,11 +36,12 @@ class Watchdog:
     def __init__(
         self, rank: int, hosts: Sequence[str], limit_min: float, broadcast: Callable[..., Any]
     ) -> None:
-        self._rank, self._hosts = rank, hosts
+        self._rank, size = rank, len(hosts)
         self._limit = limit_min * 60
         self._phase, self._waiting, self._since = "starting", False, time.monotonic()
         self._closed = threading.Event()
-        if len(hosts) == 1:
+        self._socket: socket.socket | None = None
+        if size == 1:
             return
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         local = len(set(hosts)) == 1
@@ -50,11 +51,12 @@ class Watchdog:
         self._addresses = [
             (("127.0.0.1" if local else hosts[r]), broadcast(port, root=r)) for r in (0, 1)
         ]
-        self._beats: dict[int, Beat] = {}
+        # a rank may hang before its first beat
+        self._beats = {r: Beat("starting", False, self._since, self._since) for r in range(size)}
         self._reported: str = ""
-        threading.Thread(target=self._send_beats, daemon=True).start()
+        threading.Thread(target=self._send_beats, args=(self._socket,), daemon=True).start()
         if rank < 2:
-            threading.Thread(target=self._listen, daemon=True).start()
+            threading.Thread(target=self._listen, args=(self._socket,), daemon=True).start()
 
     def enter(self, phase: str, waiting: bool) -> None:
         """Note what this rank does from now on, and whether it waits for others."""
@@ -63,31 +65,31 @@ class Watchdog:
     def close(self) -> None:
         """Stop the threads."""
         self._closed.set()
-        if len(self._hosts) > 1:
+        if self._socket is not None:
             self._socket.close()
 
-    def _send_beats(self) -> None:
+    def _send_beats(self, channel: socket.socket) -> None:
         pause = min(self._limit / _BEATS_PER_LIMIT, 10.0)
         while not self._closed.wait(pause):
             age = time.monotonic() - self._since
             beat = json.dumps([self._rank, self._phase, self._waiting, age]).encode()
             for address in self._addresses:
                 try:
-                    self._socket.sendto(beat, address)
+                    channel.sendto(beat, address)
                 except OSError:
                     continue  # an address that cannot be reached: the watchdog knows less
 
-    def _listen(self) -> None:
+    def _listen(self, channel: socket.socket) -> None:
         while not self._closed.is_set():
             try:
-                beat = self._socket.recv(512)
+                beat = channel.recv(512)
             except OSError:
                 return
             try:
                 rank, phase, waiting, age = json.loads(beat)
             except (ValueError, TypeError):
                 continue  # not from one of us
-            if rank not in range(len(self._hosts)):
+            if rank not in self._beats:
                 continue
             now = time.monotonic()
             self._beats[rank] = Beat(phase, waiting, now - age, now)
@@ -99,8 +101,8 @@ class Watchdog:
     def _speaks(self, now: float) -> bool:
         if self._rank == 0:
             return True
-        root = self._beats.get(0)
-        return root is not None and now - root.heard > self._limit
+        root = self._beats[0]
+        return now - root.heard > self._limit
 
 
 def late_ranks(beats: dict[int, Beat], now: float, limit: float) -> str:

@@ -51,3 +51,8 @@ def test_all_late_ranks_are_named_in_order() -> None:
 
 def test_all_waiting_for_each_other_names_nobody() -> None:
     assert late_ranks({0: waiting(61), 1: waiting(61)}, NOW, LIMIT) == ""
+
+
+def test_a_rank_that_hangs_before_its_first_beat_is_named() -> None:
+    beats = {0: Beat("agree", True, 0.0, 9.0), 1: Beat("starting", False, 0.0, 0.0)}
+    assert "late: rank 1 (last heard of in starting, now silent" in late_ranks(beats, 9.0, 5.0)
