@@ -24,12 +24,12 @@ pytestmark = pytest.mark.mpi
     ],
     ids=["gather", "reduce", "gather top-k"],
 )  # fmt: skip
-def test_a_thousand_clients_need_at_most_200_mib(tmp_path: Path, uplink: list[str]) -> None:
+def test_a_thousand_clients_need_at_most_200_mb(tmp_path: Path, uplink: list[str]) -> None:
     ended = mpirun(2, "-m", "tests.mpi.memory_run", str(tmp_path / "a"), *uplink, limit_s=120)
     assert ended.rc == 0, ended.stderr
     needed = [int(figure) for figure in re.findall(r"needed (-?\d+) MiB", ended.stdout)]
     assert len(needed) == 2
-    assert max(needed) <= 200
+    assert sum(needed) * 2**20 <= 200e6  # over both ranks together
     record = read_record(tmp_path / "a")
     assert record.log.rounds["num_participants"] == [1000]
     assert record.params.size == 110_000
