@@ -50,11 +50,15 @@ def run_ranks(command: Sequence[str], num_ranks: int) -> int:
             "started; leave out --ranks, or start hpcfed once"
         )
     mpirun = find_mpirun()
-    environment = settings.environment(settings.identify(mpirun), os.environ)
-    with stopping.requests_from_signals() as requests:
+    launcher = settings.identify(mpirun)
+    environment = settings.environment(launcher, os.environ)
+    with (
+        stopping.requests_from_signals() as requests,
+        settings.session_folder(launcher, os.environ) as session,
+    ):
         process = subprocess.Popen(
             [mpirun, "-n", str(num_ranks), *command],
-            env={**os.environ, **environment, **_terminal()},
+            env={**os.environ, **environment, **session, **_terminal()},
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             start_new_session=True,
@@ -67,8 +71,8 @@ def run_ranks(command: Sequence[str], num_ranks: int) -> int:
         reader = threading.Thread(target=chatter.forward, args=(process.stderr,), daemon=True)
         reader.start()
         returncode = process.wait()
-    if returncode < 0:  # mpirun itself was killed, and Open MPI's ranks live on
-        stopping.kill_job(process.pid)
+        if returncode < 0:  # mpirun itself was killed, and Open MPI's ranks live on
+            stopping.kill_job(process.pid)
     reader.join(timeout=2)  # a rank that outlives mpirun may keep the pipe open
     return exit_code(returncode)
 

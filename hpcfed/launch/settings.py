@@ -11,7 +11,9 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +76,20 @@ def environment(launcher: Launcher, given: Mapping[str, str]) -> dict[str, str]:
     if os.geteuid() == 0:
         values |= _ROOT
     return {name: value for name, value in values.items() if name not in given}
+
+
+@contextmanager
+def session_folder(launcher: Launcher, given: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Give Open MPI 5 a session folder of its own for one job; yields the variable to add, if any.
+
+    By default it is named after mpirun's process number. One that was killed leaves the folder, and
+    the next mpirun that is given the same number does not start.
+    """
+    if launcher.open_mpi < 5 or any(name.startswith("PRTE_MCA_prte_") for name in given):
+        yield {}
+        return
+    with tempfile.TemporaryDirectory(prefix="hpcfed-", ignore_cleanup_errors=True) as folder:
+        yield {"PRTE_MCA_prte_local_tmpdir_base": folder}
 
 
 def write_parameter_files(prefix: Path) -> list[Path]:

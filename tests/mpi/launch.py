@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from hpcfed.launch import find_mpirun, settings
 from hpcfed.launch.stopping import kill_job
 
 REPOSITORY = Path(__file__).parents[2]
+# Open MPI's session folders: killed jobs leave theirs, and a new one must not come upon it
+_SESSIONS = tempfile.TemporaryDirectory(prefix="hpcfed-", ignore_cleanup_errors=True)
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,12 @@ def start(
         launcher = find_mpirun()
     except InputError as error:
         pytest.skip(str(error))
-    given = {**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})}
+    given = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PRTE_MCA_prte_local_tmpdir_base": tempfile.mkdtemp(dir=_SESSIONS.name),
+        **(environment or {}),
+    }
     return subprocess.Popen(
         [launcher, "-n", str(num_ranks), sys.executable, *arguments],
         env={**given, **settings.environment(settings.identify(launcher), given)},

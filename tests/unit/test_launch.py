@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -266,3 +267,15 @@ def test_ranks_learn_the_size_of_the_terminal() -> None:
     os.close(theirs)
     assert os.read(ours, 100).strip() == b"91x17"
     os.close(ours)
+
+
+def test_a_job_starts_where_a_killed_one_had_its_process_number(tmp_path: Path) -> None:
+    for number in range(os.getpid(), os.getpid() + 2000):
+        (tmp_path / f"ompi.{number}").mkdir()
+        (tmp_path / f"ompi.{number}" / f"pmix.{platform.node()}.tool").touch()
+    before = set(tmp_path.iterdir())
+    command = [sys.executable, "-c", LAUNCH, "1", "-c", "print('started')"]
+    environment = {**ranks_environment(), "TMPDIR": str(tmp_path)}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "started\n"), ended.stderr
+    assert set(tmp_path.iterdir()) == before
