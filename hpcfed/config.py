@@ -152,8 +152,10 @@ class ModelConfig(Section):
 class ClientConfig(Section):
     """Local training."""
 
-    engine: Literal["auto", "norse"] = Field(
-        "auto", description='`"auto"` picks the fastest engine that has what the network needs'
+    engine: Literal["auto", "norse", "event"] = Field(
+        "auto",
+        description='`"event"`: numba on a CPU, cost follows the spikes; `"norse"`: torch, every '
+        'network, on a GPU if there is one; `"auto"`: event where it has what the network needs',
     )
     epochs: Count | None = Field(
         None, description="passes over the client's samples a round; 1 unless `steps` is given"

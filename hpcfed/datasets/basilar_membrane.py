@@ -16,10 +16,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, special
+
+from hpcfed.compiled import compiled
 
 F64 = NDArray[np.float64]
 C128 = NDArray[np.complex128]
@@ -157,8 +158,12 @@ def _input_impedance(frequency: F64, stiffness: float) -> C128:
     return np.asarray(np.sqrt(2 * stiffness / HEIGHT_CM) * above / below)
 
 
-@numba.njit(cache=True, nogil=True)
-def _respond(spectrum, row, half):  # type: ignore[no-untyped-def]
+@compiled
+def _respond(
+    spectrum: NDArray[np.complexfloating],
+    row: NDArray[np.complex64],
+    half: NDArray[np.complex64],
+) -> None:
     """Add v(f_k) X_k, folded to the half spectrum whose real inverse is Re IFFT, to ``half``.
 
     f_k = linspace(1, 24000, M), as the authors have it; between the table's entries v is the cubic

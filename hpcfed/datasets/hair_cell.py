@@ -22,6 +22,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcfed.compiled import compiled
 from hpcfed.datasets.basilar_membrane import VELOCITY_RATE
 from hpcfed.seeds import Purpose
 
@@ -69,8 +70,13 @@ def hear(
     return steps[:count].copy(), channels[:count].copy()  # views would keep the buffers alive
 
 
-@numba.njit(cache=True, nogil=True)
-def _hear_channel(velocity, counter, key, steps):  # type: ignore[no-untyped-def]
+@compiled
+def _hear_channel(
+    velocity: NDArray[np.float32],
+    counter: NDArray[np.uint64],
+    key: NDArray[np.uint64],
+    steps: NDArray[np.int64],
+) -> int:
     """Write the steps of one channel's spikes into ``steps``; return how many there are."""
     pool, cleft, store = _REST
     voltage, current, refractory = 0.0, 0.0, 0

@@ -87,7 +87,7 @@ def build_job(experiment: Experiment, num_ranks: int, local_rank: int) -> Job:
     )
     clients = tuple(Client(k, data.train_ids[mine]) for k, mine in enumerate(positions))
     drop = drop_probabilities(experiment.participation.drop_probability, len(clients))
-    device = device_of_rank(local_rank)
+    device = device_of_rank(experiment, local_rank)
     trainer = make_trainer(experiment, events.num_channels, len(events.class_names), device=device)
     size = trainer.layout.size
     if size > MAX_PARAMETERS:
@@ -99,4 +99,5 @@ def build_job(experiment: Experiment, num_ranks: int, local_rank: int) -> Job:
     weighting = averaging(experiment, num_samples, drop, size)
     owners = assign(num_samples, num_ranks) if experiment.uplink.error_feedback else None
     uplink = Uplink(experiment.uplink, weighting, experiment.seed, size)
+    uplink.rehearse()
     return Job(experiment, data, clients, trainer, uplink, drop, owners, device)

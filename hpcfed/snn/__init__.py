@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 from hpcfed.config import Experiment
+from hpcfed.errors import InputError
 from hpcfed.snn.trainer import Trainer
 
 
 def resolve_engine(experiment: Experiment) -> str:
-    """Return the name of the engine that ``client.engine`` means here; ``auto`` is resolved."""
-    return "norse" if experiment.client.engine == "auto" else experiment.client.engine
+    """Return the name of the engine that ``client.engine`` means here; ``auto`` is resolved.
+
+    Raises InputError if that engine lacks what the network needs.
+    """
+    engine, lacks = experiment.client.engine, _event_engine_lacks(experiment)
+    if engine == "event" and lacks:
+        raise InputError(
+            f'client.engine = "event" has no {lacks}; set client.engine = "norse", or "auto"'
+        )
+    if engine == "auto":
+        return "norse" if lacks else "event"
+    return engine
+
+
+def _event_engine_lacks(experiment: Experiment) -> str | None:
+    model = experiment.model
+    if model.kind != "snn":
+        return f'model.kind = "{model.kind}"'
+    if model.surrogate not in {"superspike", "triangle", "tanh"}:
+        return f'model.surrogate = "{model.surrogate}"'
+    return None
 
 
 def make_trainer(
@@ -19,6 +39,10 @@ def make_trainer(
     ``device`` is torch's name of one, as ``device_of_rank`` gives it. Raises InputError if the
     user's own network cannot be imported or used.
     """
+    if resolve_engine(experiment) == "event":
+        from hpcfed.snn.event_training import EventTrainer
+
+        return EventTrainer(experiment, num_channels, num_classes)
     from hpcfed.snn.network import build_network
     from hpcfed.snn.reference_training import NorseTrainer
 
@@ -27,11 +51,14 @@ def make_trainer(
     )
 
 
-def device_of_rank(local_rank: int) -> str:
+def device_of_rank(experiment: Experiment, local_rank: int) -> str:
     """Return the device of the rank that is number ``local_rank`` on its host.
 
-    That is GPU ``local_rank`` modulo their number, or ``"cpu"`` where torch sees none.
+    That is GPU ``local_rank`` modulo their number for engines that use one, or ``"cpu"`` where
+    torch sees none.
     """
+    if resolve_engine(experiment) == "event":
+        return "cpu"
     import torch
 
     if not torch.cuda.is_available():

@@ -27,7 +27,7 @@ from torch.nn.functional import cross_entropy
 from hpcfed.config import ClientConfig, Experiment
 from hpcfed.events import EventSet
 from hpcfed.seeds import Purpose, Stream
-from hpcfed.snn.augment import augment, is_augmented, num_words
+from hpcfed.snn.augment import augment, draw_steps, is_augmented
 from hpcfed.snn.batches import batches
 from hpcfed.snn.layout import Layout
 from hpcfed.snn.network import Network
@@ -119,15 +119,15 @@ class NorseTrainer:
             Stream(experiment.seed, purpose, round_index, client.index)
             for purpose in (Purpose.BATCH_ORDER, Purpose.AUGMENTATION)
         )
-        start = 0
-        for samples in batches(experiment.client, client.samples, order):
-            if not is_augmented(experiment.data):
+        steps = list(batches(experiment.client, client.samples, order))
+        if not is_augmented(experiment.data):
+            for samples in steps:
                 yield samples, events.dense(samples)
-                continue
+            return
+        drawn = draw_steps(steps, events, experiment.data, noise)
+        for samples, changes in zip(steps, drawn, strict=True):
             shape = (events.num_bins, len(samples), events.num_channels)
-            raw = events.batch_events(samples)
-            rows, bins, channels, values = augment(raw, shape, experiment.data, noise, start)
-            start += num_words(raw, len(samples))
+            rows, bins, channels, values = augment(events.batch_events(samples), shape, changes)
             dense = np.zeros(shape, np.float32)
             dense[bins, rows, channels] = values
             yield samples, dense

@@ -67,7 +67,7 @@ def make_trainer(
 def main() -> None:
     """Run, and print one figure a rank."""
     hpcfed.federation.job.make_trainer = make_trainer
-    hpcfed.federation.job.device_of_rank = lambda local_rank: "cpu"
+    hpcfed.federation.job.device_of_rank = lambda *_: "cpu"
     out, *sets = sys.argv[1:]
     experiment = read_experiment(Path(__file__).with_name("toy.toml"), [*LARGE, *sets])
     run(Request(lambda: experiment, Path(out)))

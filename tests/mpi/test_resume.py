@@ -221,7 +221,7 @@ def test_the_same_job_from_python_gives_the_same_bits(tmp_path: Path) -> None:
         "from hpcfed.experiment_file import read_experiment\n"
         "from tests import toy_world\n"
         "hpcfed.federation.job.make_trainer = toy_world.make_trainer\n"
-        "hpcfed.federation.job.device_of_rank = lambda local_rank: 'cpu'\n"
+        "hpcfed.federation.job.device_of_rank = lambda *_: 'cpu'\n"
         "job = read_experiment(Path('tests/mpi/toy.toml'), ['server.rounds=2'])\n"
         "result = hpcfed.run(job, out=Path(sys.argv[1]))\n"
         "assert result.status == 'finished', result\n"

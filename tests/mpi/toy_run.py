@@ -23,7 +23,7 @@ from tests import toy_world
 def main() -> None:
     """Put the toy trainer where the real one is made, and go."""
     hpcfed.federation.job.make_trainer = toy_world.make_trainer
-    hpcfed.federation.job.device_of_rank = lambda local_rank: "cpu"
+    hpcfed.federation.job.device_of_rank = lambda *_: "cpu"
     if sys.argv[1] == "many":
         many(Path(sys.argv[2]))
         return

@@ -7,7 +7,8 @@ import pytest
 
 from hpcfed.config import DataConfig
 from hpcfed.seeds import Purpose, Stream
-from hpcfed.snn.augment import BatchEvents, augment, is_augmented, num_words
+from hpcfed.snn import augment as augmentation
+from hpcfed.snn.augment import BatchEvents, draw, is_augmented, num_words
 
 SHAPE = (20, 3, 50)  # T, B, C
 
@@ -24,6 +25,13 @@ def data(**values: float) -> DataConfig:
 
 def stream(round_index: int = 0) -> Stream:
     return Stream(7, Purpose.AUGMENTATION, round_index, 4)
+
+
+def augment(
+    batch: BatchEvents, shape: tuple[int, int, int], data: DataConfig, words: Stream, start: int
+) -> BatchEvents:
+    changes = draw(shape[1], len(batch[0]), data, words, start)
+    return augmentation.augment(batch, shape, changes)
 
 
 def shifts(before: BatchEvents, after: BatchEvents, axis: int) -> np.ndarray:
@@ -98,7 +106,7 @@ def test_a_batch_uses_only_the_words_it_owns(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(Stream, "words", words)
     events = batch()
     augment(events, SHAPE, data(time_jitter=0.1, channel_jitter=9, drop=0.5), stream(), 100)
-    assert used == set(range(100, 100 + num_words(events, 3)))
+    assert used == set(range(100, 100 + num_words(3, len(events[0]))))
 
 
 def test_other_rounds_are_augmented_otherwise() -> None:

@@ -345,12 +345,12 @@ def test_batches_of_a_round_never_share_words_of_augmentation(
 ) -> None:
     owned: list[range] = []
 
-    def recording(batch: augmentation.BatchEvents, *rest: Any) -> augmentation.BatchEvents:
-        start, size = rest[-1], rest[0][1]
-        owned.append(range(start, start + augmentation.num_words(batch, size)))
-        return augmentation.augment(batch, *rest)
+    def recording(size: int, num_events: int, *rest: Any) -> augmentation.Changes:
+        owned.append(range(rest[-1], rest[-1] + augmentation.num_words(size, num_events)))
+        return original(size, num_events, *rest)
 
-    monkeypatch.setattr(reference_training, "augment", recording)
+    original = augmentation.draw
+    monkeypatch.setattr(augmentation, "draw", recording)
     events = patterns(10)
     settings = experiment(data={"drop": 0.1}, client={"epochs": 2})
     trained(settings, events, start(settings, events))
@@ -420,8 +420,12 @@ def test_in_order_raises_the_first_exception_and_stops_early() -> None:
     assert len(begun) <= 3 + 2 * 2 + 1
 
 
-def test_auto_is_the_norse_engine() -> None:
-    assert resolve_engine(experiment()) == "norse"
+def test_auto_is_the_event_engine_for_what_it_has_and_norse_for_the_rest() -> None:
+    assert resolve_engine(experiment()) == "event"
+    for model in ({"kind": "ann"}, {"kind": "my.module:network"}, {"surrogate": "circ"}):
+        assert resolve_engine(experiment(model=model)) == "norse"
+        with pytest.raises(InputError, match='client.engine = "event" has no model'):
+            resolve_engine(experiment(model=model, client={"engine": "event"}))
 
 
 def test_torch_is_not_imported_before_a_trainer_is_made() -> None:

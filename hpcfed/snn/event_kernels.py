@@ -1,0 +1,326 @@
+"""Whole local training, and evaluation, on events: one native call without the GIL each.
+
+T time bins, L hidden layers, C channels, R = vectors.ROWS samples at once, n samples of the call.
+Nothing depends on what other threads do, and every sum has a fixed order.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcfed.compiled import compiled, inner
+from hpcfed.snn.event_layers import layer_backward, layer_forward
+from hpcfed.snn.event_plan import Neuron, Optimiser, Penalty, Plan, Readout, Reals, Work
+from hpcfed.snn.event_readout import cross_entropy, readout_backward, readout_forward
+from hpcfed.snn.vectors import ROWS
+
+I64 = NDArray[np.int64]
+
+_BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8  # Kingma and Ba 2015, arXiv 1412.6980
+
+
+class Network(NamedTuple):
+    """All that is constant about a network."""
+
+    plan: Plan
+    neuron: Neuron
+    readout: Readout
+    penalty: Penalty
+
+
+class Inputs(NamedTuple):
+    """The samples of a call in their order, and what augmentation does to each.
+
+    Attributes:
+        channels, counts, bin_offsets, sample_offsets: an EventSet's; no counts if bins are binary.
+        samples: (n,) ids.
+        labels: (n,) classes.
+        time_shifts, channel_shifts: (n,) whole bins and channels; empty without augmentation.
+        kept: a flag for each event of the n samples, in their order; empty if all are kept.
+        kept_offsets: (n,) where each sample's flags begin.
+    """
+
+    channels: NDArray[np.unsignedinteger]
+    counts: NDArray[np.uint16]
+    bin_offsets: NDArray[np.uint32]
+    sample_offsets: I64
+    samples: I64
+    labels: I64
+    time_shifts: I64
+    channel_shifts: I64
+    kept: NDArray[np.bool_]
+    kept_offsets: I64
+
+
+@compiled
+def train_client(
+    network: Network,
+    optimiser: Optimiser,
+    inputs: Inputs,
+    steps: I64,
+    received: Reals,
+    work: Work,
+) -> tuple[Reals, float, int]:
+    """Take the steps ``steps[s]`` to ``steps[s + 1]`` of the samples, one optimiser step each.
+
+    Returns the trained minus the received weights, the loss summed over samples (each of its step's
+    mean loss with the penalty), and the spikes of all hidden layers.
+    """
+    plan = network.plan
+    weights, gradient = received.copy(), np.zeros_like(received)
+    first, second = np.zeros_like(received), np.zeros_like(received)
+    back = np.zeros(plan.num_back, received.dtype)
+    total, spikes = 0.0, 0
+    for step in range(len(steps) - 1):
+        _transpose(plan, weights, back)
+        loss, number = batch_gradient(
+            network, inputs, steps[step], steps[step + 1], (weights, back), gradient, work
+        )
+        total += loss * (steps[step + 1] - steps[step])
+        spikes += number
+        _adjust(optimiser, weights, received, gradient)
+        _optimise(optimiser, step + 1, weights, gradient, first, second)
+    for k in range(len(weights)):
+        weights[k] -= received[k]
+    return weights, total, spikes
+
+
+@compiled
+def batch_gradient(
+    network: Network,
+    inputs: Inputs,
+    start: int,
+    stop: int,
+    weights: tuple[Reals, Reals],
+    gradient: Reals,
+    work: Work,
+) -> tuple[float, int]:
+    """Add the gradient of the mean loss of samples start to stop; return the loss and spikes."""
+    plan, batch = network.plan, stop - start
+    loss = 0.0
+    if network.penalty.strength > 0:
+        work.counts[:] = 0
+        for block in range(start, stop, ROWS):
+            rows = min(ROWS, stop - block)
+            _hidden_layers(network, inputs, block, rows, weights[0], work)
+            _count(plan, work, rows)
+        loss += _penalise(network, batch, work)
+    losses, predictions = np.empty(ROWS), np.empty(ROWS, np.int64)
+    total, spikes = 0.0, 0
+    for block in range(start, stop, ROWS):
+        rows = min(ROWS, stop - block)
+        _hidden_layers(network, inputs, block, rows, weights[0], work)
+        readout_forward(plan, network.readout, weights[0], work, rows)
+        labels = inputs.labels[block : block + rows]
+        cross_entropy(plan, labels, batch, work, losses, predictions)
+        total += losses[:rows].sum()
+        readout_backward(plan, weights[1], gradient, work, rows)
+        for layer in range(len(plan.widths) - 2, -1, -1):
+            spikes += _num_spikes(work, layer, rows)
+            layer_backward(
+                plan, network.neuron, weights, gradient, work, layer, rows, network.readout
+            )
+    return loss + total / batch, spikes
+
+
+@compiled
+def evaluate_batch(
+    network: Network, inputs: Inputs, weights: Reals, work: Work
+) -> tuple[NDArray[np.float64], I64, I64]:
+    """Return losses (n,), predicted classes (n,) and the spikes of each hidden layer (L,)."""
+    plan, count = network.plan, len(inputs.samples)
+    losses, predictions = np.empty(count), np.empty(count, np.int64)
+    spikes = np.zeros(len(plan.widths) - 1, np.int64)
+    for block in range(0, count, ROWS):
+        rows = min(ROWS, count - block)
+        _hidden_layers(network, inputs, block, rows, weights, work)
+        readout_forward(plan, network.readout, weights, work, rows)
+        labels = inputs.labels[block : block + rows]
+        cross_entropy(plan, labels, 1, work, losses[block:], predictions[block:])
+        for layer in range(len(spikes)):
+            spikes[layer] += _num_spikes(work, layer, rows)
+    return losses, predictions, spikes
+
+
+@compiled
+def layer_spikes(
+    network: Network, inputs: Inputs, weights: Reals, work: Work, layer: int
+) -> NDArray[np.bool_]:
+    """Return the spikes of one hidden layer: (n, T, H) bool."""
+    plan, count = network.plan, len(inputs.samples)
+    spikes = np.zeros((count, plan.num_bins, plan.widths[layer]), np.bool_)
+    for block in range(0, count, ROWS):
+        rows = min(ROWS, count - block)
+        _hidden_layers(network, inputs, block, rows, weights, work)
+        for row in range(rows):
+            bounds = work.offsets[layer + 1, row]
+            for t in range(plan.num_bins):
+                for k in range(bounds[t], bounds[t + 1]):
+                    spikes[block + row, t, work.events[k]] = True
+    return spikes
+
+
+@compiled
+def transposed(plan: Plan, weights: Reals) -> Reals:
+    """Return the copies (out, in) of the matrices that lead back."""
+    back = np.zeros(plan.num_back, weights.dtype)
+    _transpose(plan, weights, back)
+    return back
+
+
+@inner
+def _hidden_layers(
+    network: Network, inputs: Inputs, first: int, rows: int, weights: Reals, work: Work
+) -> None:
+    end = 0
+    for row in range(rows):
+        bounds = work.offsets[0, row]
+        if len(inputs.time_shifts) == 0 and len(inputs.counts) == 0:
+            end = _copy_events(inputs, first + row, work.events, end, bounds)
+        else:
+            end = _change_events(network.plan, inputs, first + row, work.events, end, bounds)
+    for layer in range(len(network.plan.widths) - 1):
+        layer_forward(network.plan, network.neuron, weights, work, layer, rows)
+
+
+@inner
+def _copy_events(
+    inputs: Inputs, number: int, index: NDArray[np.int32], end: int, bounds: I64
+) -> int:
+    """Append a sample's events to the index from ``end`` on; return the new end."""
+    sample = inputs.samples[number]
+    start, stop = inputs.sample_offsets[sample], inputs.sample_offsets[sample + 1]
+    index[end : end + stop - start] = inputs.channels[start:stop]
+    bounds[:] = inputs.bin_offsets[sample]
+    bounds += end
+    return int(end + stop - start)
+
+
+@inner
+def _change_events(
+    plan: Plan, inputs: Inputs, number: int, index: NDArray[np.int32], end: int, bounds: I64
+) -> int:
+    """Append a sample's augmented events, each as often as it is counted; return the new end."""
+    sample, augmented = inputs.samples[number], len(inputs.time_shifts) > 0
+    start, offsets = inputs.sample_offsets[sample], inputs.bin_offsets[sample]
+    later = inputs.time_shifts[number] if augmented else 0
+    higher = inputs.channel_shifts[number] if augmented else 0
+    for t in range(plan.num_bins):
+        bounds[t] = end
+        if not 0 <= t - later < plan.num_bins:
+            continue
+        for k in range(np.int64(offsets[t - later]), np.int64(offsets[t - later + 1])):
+            if len(inputs.kept) > 0 and not inputs.kept[inputs.kept_offsets[number] + k]:
+                continue
+            channel = np.int64(inputs.channels[start + k]) + higher
+            if not 0 <= channel < plan.num_channels:
+                continue
+            for _ in range(inputs.counts[start + k] if len(inputs.counts) > 0 else 1):
+                index[end] = channel
+                end += 1
+    bounds[plan.num_bins] = end
+    return end
+
+
+@inner
+def _num_spikes(work: Work, layer: int, rows: int) -> int:
+    spikes = 0
+    for row in range(rows):
+        bounds = work.offsets[layer + 1, row]
+        spikes += bounds[-1] - bounds[0]
+    return spikes
+
+
+@inner
+def _count(plan: Plan, work: Work, rows: int) -> None:
+    for layer in range(len(plan.widths) - 1):
+        for row in range(rows):
+            bounds = work.offsets[layer + 1, row]
+            for k in range(bounds[0], bounds[-1]):
+                work.counts[layer, work.events[k]] += 1
+
+
+@inner
+def _penalise(network: Network, batch: int, work: Work) -> float:
+    """Write the gradient of the rate penalty; return the penalty."""
+    plan, penalty = network.plan, network.penalty
+    total = 0.0
+    for layer in range(len(plan.widths) - 1):
+        width = plan.widths[layer]
+        for n in range(width):
+            rate = work.counts[layer, n] / (batch * plan.num_bins)
+            below, above = max(0.0, penalty.lower - rate), max(0.0, rate - penalty.upper)
+            total += (below * below + above * above) / width
+            slope = 2 * penalty.strength * (above - below)
+            work.rates[layer, n] = slope / (width * batch * plan.num_bins)
+    return penalty.strength * total
+
+
+@inner
+def _transpose(plan: Plan, weights: Reals, back: Reals) -> None:
+    """Write the copies (out, in) of the matrices that lead back."""
+    for layer in range(len(plan.widths)):
+        width, padded = plan.widths[layer], plan.padded[layer]
+        if layer > 0:
+            below = plan.padded[layer - 1]
+            for n in range(plan.widths[layer - 1]):
+                row = weights[plan.inputs[layer] + n * padded :]
+                column = back[plan.inputs_back[layer] + n :]
+                for k in range(width):
+                    column[k * below] = row[k]
+        if plan.recurrent and layer < len(plan.widths) - 1:
+            for n in range(width):
+                row = weights[plan.recurrents[layer] + n * padded :]
+                column = back[plan.recurrents_back[layer] + n :]
+                for k in range(width):
+                    column[k * padded] = row[k]
+
+
+@inner
+def _adjust(optimiser: Optimiser, weights: Reals, received: Reals, gradient: Reals) -> None:
+    """Add the proximal term, clip the norm, add the weight decay: in this order, in place."""
+    if optimiser.proximal > 0:
+        for k in range(len(weights)):
+            gradient[k] += optimiser.proximal * (weights[k] - received[k])
+    if optimiser.clip_norm > 0:
+        squares = 0.0
+        for k in range(len(weights)):
+            squares += np.float64(gradient[k]) * np.float64(gradient[k])
+        factor = gradient.dtype.type(min(1.0, float(optimiser.clip_norm) / math.sqrt(squares)))
+        for k in range(len(weights)):
+            gradient[k] *= factor
+    if optimiser.weight_decay > 0:
+        for k in range(len(weights)):
+            gradient[k] += optimiser.weight_decay * weights[k]
+
+
+@inner
+def _optimise(
+    optimiser: Optimiser,
+    step: int,
+    weights: Reals,
+    gradient: Reals,
+    first: Reals,
+    second: Reals,
+) -> None:
+    """Take step number ``step``, from 1, with the gradient; leaves it zero."""
+    real, zero = weights.dtype.type, weights.dtype.type(0)
+    if not optimiser.adam:
+        for k in range(len(weights)):
+            first[k] = optimiser.momentum * first[k] + gradient[k]
+            weights[k] -= optimiser.rate * first[k]
+            gradient[k] = zero
+        return
+    rate = real(optimiser.rate / (1 - _BETA1**step))
+    correction = real(1 / math.sqrt(1 - _BETA2**step))
+    new1, old2, new2, epsilon = real(1 - _BETA1), real(_BETA2), real(1 - _BETA2), real(_EPSILON)
+    for k in range(len(weights)):
+        slope = gradient[k]
+        first[k] += new1 * (slope - first[k])
+        second[k] = old2 * second[k] + new2 * slope * slope
+        weights[k] -= rate * first[k] / (np.sqrt(second[k]) * correction + epsilon)
+        gradient[k] = zero

@@ -1,0 +1,161 @@
+"""The event trainer: local training and evaluation by the event kernels, one client per thread.
+
+P parameters, B batch, L hidden layers, T time bins, H hidden neurons. One native call trains one
+client for all its steps; all that Python prepares is the order of the samples and what augmentation
+does to each. The step is the one of ``reference_training``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any  # an array of one of several dtypes
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcfed.config import Experiment
+from hpcfed.events import EventSet
+from hpcfed.seeds import Purpose, Stream
+from hpcfed.snn import event_kernels, event_plan
+from hpcfed.snn.augment import Changes, draw_steps, is_augmented
+from hpcfed.snn.batches import batches
+from hpcfed.snn.event_kernels import Inputs, Network
+from hpcfed.snn.event_plan import RealType
+from hpcfed.snn.layout import Layout, layout
+from hpcfed.snn.parallel import in_order
+from hpcfed.snn.schedule import learning_rate
+from hpcfed.snn.trainer import BatchResult, Client, LocalUpdate
+
+F32 = NDArray[np.float32]
+I64 = NDArray[np.int64]
+Reals = NDArray[np.floating]
+
+
+class EventTrainer:
+    """Trains one spiking network on events on one CPU; implements ``trainer.Trainer``."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        num_channels: int,
+        num_classes: int,
+        dtype: RealType = np.float32,
+    ) -> None:
+        """Take the network between C channels and K classes, trained in ``dtype``."""
+        self._experiment, self._dtype = experiment, dtype
+        self._layout = layout(experiment.model, num_channels, num_classes)
+        self._network = Network(
+            event_plan.plan(experiment, num_channels, num_classes),
+            event_plan.neuron(experiment, dtype),
+            event_plan.readout(experiment, dtype),
+            event_plan.penalty(experiment),
+        )
+
+    @property
+    def layout(self) -> Layout:
+        """Names and shapes of the weight matrices, in the order of the flat vector."""
+        return self._layout
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """Neurons of each hidden layer."""
+        return self._experiment.model.hidden
+
+    def train(
+        self, params: F32, events: EventSet, clients: Sequence[Client], round_index: int
+    ) -> Iterator[LocalUpdate]:
+        """Yield the update of each client, in the order given, starting from ``params`` (P,)."""
+        received = self._pack(params)
+        one = partial(self._train_client, received, events, round_index)
+        return in_order(one, clients, self._experiment.client.threads)
+
+    def evaluate(self, params: F32, events: EventSet, samples: I64) -> BatchResult:
+        """Evaluate one batch of sample ids (B,)."""
+        inputs = _inputs(events, samples)
+        work = self._work(inputs)
+        found = event_kernels.evaluate_batch(self._network, inputs, self._pack(params), work)
+        return BatchResult(*found)
+
+    def hidden_spikes(self, params: F32, events: EventSet, samples: I64) -> list[NDArray[np.bool_]]:
+        """Return the spikes of each hidden layer as (B, T, H) bool."""
+        inputs, weights = _inputs(events, samples), self._pack(params)
+        work = self._work(inputs)
+        return [
+            event_kernels.layer_spikes(self._network, inputs, weights, work, layer)
+            for layer in range(len(self.hidden))
+        ]
+
+    def gradient(self, params: Reals, events: EventSet, samples: I64) -> tuple[Reals, float]:
+        """Return the gradient (P,) of a batch's mean loss with the rate penalty, and that loss."""
+        inputs, weights = _inputs(events, samples), self._pack(params)
+        gradient = np.zeros_like(weights)
+        back = event_kernels.transposed(self._network.plan, weights)
+        loss, _ = event_kernels.batch_gradient(
+            self._network, inputs, 0, len(samples), (weights, back), gradient, self._work(inputs)
+        )
+        return event_plan.unpack(self._network.plan, self._layout, gradient), loss
+
+    def _train_client(
+        self, received: Reals, events: EventSet, round_index: int, client: Client
+    ) -> LocalUpdate:
+        experiment = self._experiment
+        order, noise = (
+            Stream(experiment.seed, purpose, round_index, client.index)
+            for purpose in (Purpose.BATCH_ORDER, Purpose.AUGMENTATION)
+        )
+        steps = list(batches(experiment.client, client.samples, order))
+        samples = np.concatenate(steps)
+        augmented = is_augmented(experiment.data)
+        changes = draw_steps(steps, events, experiment.data, noise) if augmented else []
+        inputs = _inputs(events, samples, changes)
+        rate = learning_rate(experiment.client, round_index)
+        update, loss, spikes = event_kernels.train_client(
+            self._network,
+            event_plan.optimiser(experiment, rate, self._dtype),
+            inputs,
+            np.cumsum([0, *map(len, steps)]),
+            received,
+            self._work(inputs),
+        )
+        plan = self._network.plan
+        return LocalUpdate(
+            delta=event_plan.unpack(plan, self._layout, update).astype(np.float32),
+            loss=loss / len(samples),
+            hidden_rate=spikes / (len(samples) * events.num_bins * sum(self.hidden)),
+        )
+
+    def _pack(self, params: Reals) -> Reals:
+        return event_plan.pack(self._network.plan, self._layout, params.astype(self._dtype))
+
+    def _work(self, inputs: Inputs) -> event_plan.Work:
+        most = inputs.sample_offsets[inputs.samples + 1] - inputs.sample_offsets[inputs.samples]
+        times = int(inputs.counts.max()) if len(inputs.counts) else 1
+        return event_plan.work(
+            self._network.plan,
+            penalised=self._network.penalty.strength > 0,
+            with_voltages=self._network.neuron.adaptive and bool(self._network.neuron.full),
+            most_events=int(most.max()) * times,
+            dtype=self._dtype,
+        )
+
+
+def _inputs(events: EventSet, samples: I64, changes: Sequence[Changes] = ()) -> Inputs:
+    """Return the samples (n,) for a kernel; ``changes`` are those of all steps, if any."""
+
+    def joined(parts: list[NDArray[np.generic]], kind: type) -> NDArray[Any]:
+        return np.concatenate([np.empty(0, kind), *parts])
+
+    lengths = events.num_events[samples]
+    return Inputs(
+        channels=events.channels,
+        counts=np.empty(0, np.uint16) if events.counts is None else events.counts,
+        bin_offsets=events.bin_offsets,
+        sample_offsets=events.sample_offsets,
+        samples=samples,
+        labels=events.labels[samples],
+        time_shifts=joined([change.bins for change in changes], np.int64),
+        channel_shifts=joined([change.channels for change in changes], np.int64),
+        kept=joined([change.kept for change in changes], np.bool_),
+        kept_offsets=np.cumsum(lengths) - lengths,
+    )

@@ -1,0 +1,261 @@
+"""The event engine computes what torch autograd computes: any network, batch and setting."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from event_worlds import World, count_ties, events_of, largest_difference, oracle, worlds
+from hypothesis import HealthCheck, assume, given, settings
+from numpy.testing import assert_allclose, assert_array_equal
+from tiny_events import patterns
+
+from hpcfed.config import Experiment
+from hpcfed.events import EventSet
+from hpcfed.snn import make_trainer
+from hpcfed.snn.event_training import EventTrainer
+from hpcfed.snn.layout import initial_params
+from hpcfed.snn.trainer import Client, LocalUpdate, Trainer
+
+TIE = 1e-5
+THOROUGH = settings(
+    max_examples=50, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)
+
+# --- one batch, against torch autograd in float64 -------------------------------------------------
+
+
+@THOROUGH
+@given(world=worlds())
+def test_spikes_are_identical_and_gradients_within_1e_9_in_float64(world: World) -> None:
+    _, _, close_maximum = count_ties(world, 1e-11)
+    assume(not close_maximum)
+    trainer = EventTrainer(world.experiment, *world.shape, dtype=np.float64)
+    gradient, loss = trainer.gradient(world.params, world.events, world.samples)
+    spikes = trainer.hidden_spikes(world.params, world.events, world.samples)
+    expected = oracle(world)
+    for ours, theirs in zip(spikes, expected.spikes, strict=True):
+        assert_array_equal(ours, theirs)
+    assert loss == pytest.approx(expected.loss, rel=1e-9)
+    assert gradient.shape == world.params.shape
+    assert largest_difference(world, gradient, expected) <= 1e-9
+
+
+def test_batches_without_ties_agree_to_1e_4_in_float32(capsys: pytest.CaptureFixture[str]) -> None:
+    """A tie is a voltage within 1e-5 of the threshold; they are at most 1e-4 of neuron-steps."""
+    counted = {"ties": 0, "steps": 0, "batches": 0, "compared": 0}
+    worst = 0.0
+
+    @THOROUGH
+    @given(world=worlds(np.float32))
+    def compare(world: World) -> None:
+        nonlocal worst
+        ties, steps, close_maximum = count_ties(world, TIE)
+        counted["ties"] += ties
+        counted["steps"] += steps
+        counted["batches"] += 1
+        if ties or close_maximum:
+            return
+        counted["compared"] += 1
+        trainer = EventTrainer(world.experiment, *world.shape, dtype=np.float32)
+        params = world.params.astype(np.float32)
+        gradient, loss = trainer.gradient(params, world.events, world.samples)
+        spikes = trainer.hidden_spikes(params, world.events, world.samples)
+        expected = oracle(world)
+        for ours, theirs in zip(spikes, expected.spikes, strict=True):
+            assert_array_equal(ours, theirs)
+        assert loss == pytest.approx(expected.loss, rel=1e-5)
+        difference = largest_difference(world, gradient, expected)
+        worst = max(worst, difference)
+        assert difference <= 1e-4
+
+    compare()
+    rate = counted["ties"] / counted["steps"]
+    with capsys.disabled():
+        print(f"\n  ties: {rate:.1e} of {counted['steps']} neuron-steps; {counted['compared']} of "
+              f"{counted['batches']} batches compared, gradients within {worst:.1e}")  # fmt: skip
+    assert rate <= 1e-4
+    assert counted["compared"] > counted["batches"] / 2
+
+
+# --- whole local trainings, against the norse engine ----------------------------------------------
+
+MODEL = {"hidden": [24], "tau_mem": 0.02, "tau_syn": 0.02, "init_scale": 4.0}
+SGD = {"optimizer": "sgd", "learning_rate": 0.3}
+TRAININGS = {
+    "adam": {},
+    "adam with weight decay": {"client": {"weight_decay": 0.05}},
+    "sgd": {"client": SGD},
+    "sgd with momentum": {"client": SGD | {"momentum": 0.9}},
+    "sgd with momentum and weight decay": {"client": SGD | {"momentum": 0.5, "weight_decay": 0.05}},
+    "proximal": {"client": SGD | {"proximal": 0.8}},
+    "proximal with adam": {"client": {"proximal": 0.8}},
+    "clipped": {"client": SGD | {"clip_norm": 0.05}},
+    "everything": {
+        "client": SGD | {"momentum": 0.5, "weight_decay": 0.05, "proximal": 0.5, "clip_norm": 0.1}
+    },
+    "rate penalties": {"client": SGD | {"rate_lower": 0.1, "rate_upper": 0.15}},
+    "time jitter": {"client": SGD, "data": {"time_jitter": 0.03}},
+    "channel jitter": {"client": SGD, "data": {"channel_jitter": 3}},
+    "drop": {"client": SGD, "data": {"drop": 0.3}},
+    "all augmentation": {
+        "client": SGD,
+        "data": {"time_jitter": 0.03, "channel_jitter": 3, "drop": 0.3},
+        "model": {"init_scale": 5.0},
+    },
+    "steps beyond an epoch": {"client": SGD | {"epochs": None, "steps": 7}},
+    "fewer steps than an epoch": {"client": SGD | {"epochs": None, "steps": 2}},
+    "batches of one": {"client": SGD | {"batch_size": 1, "epochs": 1, "learning_rate": 0.05}},
+    "one batch of all": {"client": SGD | {"batch_size": 64}},
+    "schedule": {"client": SGD | {"schedule": "cosine", "schedule_rounds": 4}},
+    "recurrent layers": {"model": {"hidden": [24, 17], "recurrent": True}, "client": SGD},
+    "adaptive, maximum": {"model": {"neuron": "alif", "readout": "max"}, "client": SGD},
+    "integrate and fire, last bin": {
+        "model": {"neuron": "if", "readout": "last", "init_scale": 2.0},
+        "client": SGD,
+    },
+}
+
+
+def experiment(engine: str, **tables: dict[str, object]) -> Experiment:
+    """Return an experiment on the samples of ``patterns``, 20 bins of 30 channels."""
+    client = {"batch_size": 8, "learning_rate": 0.01, "epochs": 2, "engine": engine}
+    client |= tables.get("client", {})
+    return Experiment.model_validate(
+        {
+            "data": {"duration": 0.2, "num_bins": 20} | tables.get("data", {}),
+            "model": MODEL | tables.get("model", {}),
+            "client": {key: value for key, value in client.items() if value is not None},
+            "seed": 3,
+        }
+    )
+
+
+def samples() -> EventSet:
+    """Return 60 samples of 5 classes."""
+    return patterns(60, num_bins=20, num_channels=30, num_classes=5)
+
+
+def clients() -> list[Client]:
+    """Return clients of 22, 8, 1, 19 and 10 samples: batches of eight leave tails of 6, 3 and 2."""
+    ids = np.split(np.random.default_rng(1).permutation(60), [22, 30, 31, 50])
+    return [Client(7 * index + 2, part) for index, part in enumerate(ids)]
+
+
+def trainer_of(settings: Experiment) -> Trainer:
+    return make_trainer(settings, 30, 5)
+
+
+def start(settings: Experiment) -> np.ndarray:
+    return initial_params(settings.model, trainer_of(settings).layout, settings.seed)
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_local_training_gives_the_norse_engines_updates(name: str) -> None:
+    """Three rounds, each from where norse's mean update has led; every client, one by one."""
+    ours, theirs = (experiment(engine, **TRAININGS[name]) for engine in ("event", "norse"))
+    events, params = samples(), start(theirs)
+    trainers = trainer_of(ours), trainer_of(theirs)
+    for round_index in range(3):
+        mine, expected = (
+            list(trainer.train(params, events, clients(), round_index)) for trainer in trainers
+        )
+        for update, reference in zip(mine, expected, strict=True):
+            assert_same_update(update, reference)
+            assert 0.01 <= reference.hidden_rate <= 0.3
+        params = params + np.mean([update.delta for update in expected], axis=0)
+
+
+def assert_same_update(ours: LocalUpdate, theirs: LocalUpdate) -> None:
+    """Require updates within 1e-3 of their norm, equal rates, and losses within 1e-5."""
+    assert ours.delta.dtype == np.float32
+    error = np.linalg.norm(ours.delta - theirs.delta)
+    assert error <= 1e-3 * np.linalg.norm(theirs.delta)
+    assert ours.loss == pytest.approx(theirs.loss, rel=1e-5)
+    assert ours.hidden_rate == pytest.approx(theirs.hidden_rate, rel=1e-9)
+
+
+def test_counts_weigh_the_input_in_training() -> None:
+    rng = np.random.default_rng(4)
+    values = (rng.random((60, 20, 30)) < 0.1) * rng.integers(1, 5, (60, 20, 30))
+    counted = events_of(values, rng.integers(0, 5, 60), 5, counts=True)
+    binary = dataclasses.replace(counted, counts=None)
+    tables = {"client": SGD, "data": {"counts": True}}
+    for augmentation in ({}, {"channel_jitter": 3, "drop": 0.2}):
+        tables["data"] |= augmentation
+        ours, theirs = (experiment(engine, **tables) for engine in ("event", "norse"))
+        params = start(theirs)
+        mine, expected, other = (
+            next(trainer_of(settings).train(params, events, clients(), 0))
+            for settings, events in ((ours, counted), (theirs, counted), (ours, binary))
+        )
+        assert_same_update(mine, expected)
+        assert np.abs(mine.delta - other.delta).max() > 1e-3
+
+
+@pytest.mark.parametrize("model", [{}, {"hidden": [24, 17], "recurrent": True, "readout": "max"}])
+def test_evaluation_gives_the_norse_engines_losses_predictions_and_spikes(
+    model: dict[str, object],
+) -> None:
+    ours, theirs = (experiment(engine, model=model) for engine in ("event", "norse"))
+    events, params = samples(), start(theirs)
+    for ids in (np.arange(60)[::-1], np.array([5, 3, 40]), np.array([17])):
+        mine, expected = (
+            trainer_of(settings).evaluate(params, events, ids) for settings in (ours, theirs)
+        )
+        assert_allclose(mine.losses, expected.losses, rtol=1e-5, atol=1e-6)
+        assert mine.losses.dtype == np.float64
+        assert_array_equal(mine.predictions, expected.predictions)
+        assert_array_equal(mine.spikes, expected.spikes)
+        spikes, layers = (
+            trainer_of(settings).hidden_spikes(params, events, ids) for settings in (ours, theirs)
+        )
+        for layer, reference in zip(spikes, layers, strict=True):
+            assert layer.dtype == np.bool_
+            assert_array_equal(layer, reference)
+        assert [layer.sum() for layer in spikes] == mine.spikes.tolist()
+
+
+# --- the same bits --------------------------------------------------------------------------------
+
+
+def bits(updates: list[LocalUpdate]) -> list[tuple[bytes, float, float]]:
+    return [(update.delta.tobytes(), update.loss, update.hidden_rate) for update in updates]
+
+
+VARIED = {
+    "model": {"hidden": [24, 17], "recurrent": True},
+    "data": {"time_jitter": 0.03, "drop": 0.3},
+}
+
+
+def test_any_number_of_threads_gives_the_same_bits() -> None:
+    results = []
+    for threads in (1, 2, 3):
+        settings = experiment("event", **VARIED, client={"threads": threads, "epochs": 4})
+        params = start(settings)
+        for _ in range(3):
+            results.append(bits(list(trainer_of(settings).train(params, samples(), clients(), 1))))
+    assert all(result == results[0] for result in results)
+
+
+def test_a_clients_bits_do_not_depend_on_who_is_trained_with_it_or_before_it() -> None:
+    settings = experiment("event", **VARIED, client={"threads": 2})
+    params, trainer, events = start(settings), trainer_of(settings), samples()
+    together = bits(list(trainer.train(params, events, clients(), 1)))
+    backwards = bits(list(trainer.train(params, events, clients()[::-1], 1)))
+    alone = [bits(list(trainer.train(params, events, [one], 1)))[0] for one in clients()]
+    assert together == backwards[::-1] == alone
+
+
+def test_a_samples_evaluation_does_not_depend_on_the_other_trainings_of_its_trainer() -> None:
+    settings = experiment("event", **VARIED)
+    params, trainer, events = start(settings), trainer_of(settings), samples()
+    first = trainer.evaluate(params, events, np.arange(40))
+    kept = params.tobytes()
+    list(trainer.train(params, events, clients(), 0))
+    second = trainer.evaluate(params, events, np.arange(40))
+    assert params.tobytes() == kept
+    assert first.losses.tobytes() == second.losses.tobytes()
+    assert first.spikes.tolist() == second.spikes.tolist()
