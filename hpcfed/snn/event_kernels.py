@@ -71,9 +71,8 @@ def train_client(
     mean loss with the penalty), and the spikes of all hidden layers.
     """
     plan = network.plan
-    weights, gradient = received.copy(), np.zeros_like(received)
-    first, second = np.zeros_like(received), np.zeros_like(received)
-    back = np.zeros(plan.num_back, received.dtype)
+    weights, back = received.copy(), np.zeros(plan.num_back, received.dtype)
+    gradient, first, second = np.zeros((3, len(received)), received.dtype)
     total, spikes = 0.0, 0
     for step in range(len(steps) - 1):
         _transpose(plan, weights, back)
@@ -101,37 +100,42 @@ def batch_gradient(
 ) -> tuple[float, int]:
     """Add the gradient of the mean loss of samples start to stop; return the loss and spikes."""
     plan, batch = network.plan, stop - start
-    loss = 0.0
-    if network.penalty.strength > 0:
+    penalised = network.penalty.strength > 0
+    losses, predictions = np.empty(ROWS), np.empty(ROWS, np.int64)
+    total, penalty, spikes = 0.0, 0.0, 0
+    if penalised:
         work.counts[:] = 0
+    for counting in range(penalised, -1, -1):  # a penalty needs the rates of the whole batch first
         for block in range(start, stop, ROWS):
             rows = min(ROWS, stop - block)
             _hidden_layers(network, inputs, block, rows, weights[0], work)
-            _count(plan, work, rows)
-        loss += _penalise(network, batch, work)
-    losses, predictions = np.empty(ROWS), np.empty(ROWS, np.int64)
-    total, spikes = 0.0, 0
-    for block in range(start, stop, ROWS):
-        rows = min(ROWS, stop - block)
-        _hidden_layers(network, inputs, block, rows, weights[0], work)
-        readout_forward(plan, network.readout, weights[0], work, rows)
-        labels = inputs.labels[block : block + rows]
-        cross_entropy(plan, labels, batch, work, losses, predictions)
-        total += losses[:rows].sum()
-        readout_backward(plan, weights[1], gradient, work, rows)
-        for layer in range(len(plan.widths) - 2, -1, -1):
-            spikes += _num_spikes(work, layer, rows)
-            layer_backward(
-                plan, network.neuron, weights, gradient, work, layer, rows, network.readout
-            )
-    return loss + total / batch, spikes
+            if counting:
+                _count(plan, work, rows)
+                continue
+            readout_forward(plan, network.readout, weights[0], work, rows)
+            labels = inputs.labels[block : block + rows]
+            cross_entropy(plan, labels, batch, work, losses, predictions)
+            for row in range(rows):
+                total += losses[row]
+            readout_backward(plan, weights[1], gradient, work, rows)
+            for layer in range(len(plan.widths) - 2, -1, -1):
+                spikes += _num_spikes(work, layer, rows)
+                layer_backward(
+                    plan, network.neuron, weights, gradient, work, layer, rows, network.readout
+                )
+        if counting:
+            penalty = _penalise(network, batch, work)
+    return penalty + total / batch, spikes
 
 
 @compiled
 def evaluate_batch(
-    network: Network, inputs: Inputs, weights: Reals, work: Work
+    network: Network, inputs: Inputs, weights: Reals, work: Work, raster: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], I64, I64]:
-    """Return losses (n,), predicted classes (n,) and the spikes of each hidden layer (L,)."""
+    """Return losses (n,), predicted classes (n,) and the spikes of each hidden layer (L,).
+
+    Marks the spikes in ``raster``, (n, T, neurons of all hidden layers) of False, or (0, 0, 0).
+    """
     plan, count = network.plan, len(inputs.samples)
     losses, predictions = np.empty(count), np.empty(count, np.int64)
     spikes = np.zeros(len(plan.widths) - 1, np.int64)
@@ -143,25 +147,9 @@ def evaluate_batch(
         cross_entropy(plan, labels, 1, work, losses[block:], predictions[block:])
         for layer in range(len(spikes)):
             spikes[layer] += _num_spikes(work, layer, rows)
+        if len(raster) > 0:
+            _mark(plan, work, raster[block : block + rows])
     return losses, predictions, spikes
-
-
-@compiled
-def layer_spikes(
-    network: Network, inputs: Inputs, weights: Reals, work: Work, layer: int
-) -> NDArray[np.bool_]:
-    """Return the spikes of one hidden layer: (n, T, H) bool."""
-    plan, count = network.plan, len(inputs.samples)
-    spikes = np.zeros((count, plan.num_bins, plan.widths[layer]), np.bool_)
-    for block in range(0, count, ROWS):
-        rows = min(ROWS, count - block)
-        _hidden_layers(network, inputs, block, rows, weights, work)
-        for row in range(rows):
-            bounds = work.offsets[layer + 1, row]
-            for t in range(plan.num_bins):
-                for k in range(bounds[t], bounds[t + 1]):
-                    spikes[block + row, t, work.events[k]] = True
-    return spikes
 
 
 @compiled
@@ -170,6 +158,18 @@ def transposed(plan: Plan, weights: Reals) -> Reals:
     back = np.zeros(plan.num_back, weights.dtype)
     _transpose(plan, weights, back)
     return back
+
+
+@inner
+def _mark(plan: Plan, work: Work, raster: NDArray[np.bool_]) -> None:
+    first = 0
+    for layer in range(len(plan.widths) - 1):
+        for row in range(len(raster)):
+            bounds = work.offsets[layer + 1, row]
+            for t in range(plan.num_bins):
+                for k in range(bounds[t], bounds[t + 1]):
+                    raster[row, t, first + work.events[k]] = True
+        first += plan.widths[layer]
 
 
 @inner
@@ -189,20 +189,21 @@ def _hidden_layers(
 
 @inner
 def _copy_events(
-    inputs: Inputs, number: int, index: NDArray[np.int32], end: int, bounds: I64
+    inputs: Inputs, number: int, events: NDArray[np.int32], end: int, bounds: I64
 ) -> int:
-    """Append a sample's events to the index from ``end`` on; return the new end."""
+    """Append a sample's events to ``events`` from ``end`` on; return the new end."""
     sample = inputs.samples[number]
     start, stop = inputs.sample_offsets[sample], inputs.sample_offsets[sample + 1]
-    index[end : end + stop - start] = inputs.channels[start:stop]
-    bounds[:] = inputs.bin_offsets[sample]
-    bounds += end
-    return int(end + stop - start)
+    for k in range(stop - start):
+        events[end + k] = inputs.channels[start + k]
+    for t in range(len(bounds)):
+        bounds[t] = end + np.int64(inputs.bin_offsets[sample, t])
+    return end + int(stop - start)
 
 
 @inner
 def _change_events(
-    plan: Plan, inputs: Inputs, number: int, index: NDArray[np.int32], end: int, bounds: I64
+    plan: Plan, inputs: Inputs, number: int, events: NDArray[np.int32], end: int, bounds: I64
 ) -> int:
     """Append a sample's augmented events, each as often as it is counted; return the new end."""
     sample, augmented = inputs.samples[number], len(inputs.time_shifts) > 0
@@ -220,7 +221,7 @@ def _change_events(
             if not 0 <= channel < plan.num_channels:
                 continue
             for _ in range(inputs.counts[start + k] if len(inputs.counts) > 0 else 1):
-                index[end] = channel
+                events[end] = channel
                 end += 1
     bounds[plan.num_bins] = end
     return end

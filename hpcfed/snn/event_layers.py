@@ -100,7 +100,8 @@ def layer_backward(
             _gradient_from_above(plan, readout, weights[1], gradient, work, (layer, rows, t))
         if len(work.rates) > 0:
             for row in range(rows):
-                spike[row * width : (row + 1) * width] += work.rates[layer, :width]
+                for n in range(width):
+                    spike[row * width + n] += work.rates[layer, n]
         if plan.recurrent and t + 1 < num_bins:
             multiply_rows(
                 work.spike, 0, width, work.trace, start + ROWS * width, width, weights[1],

@@ -78,8 +78,11 @@ def cross_entropy(
     num_classes, width = plan.widths[-1], plan.padded[-1]
     for row in range(len(labels)):
         logits = work.logits[row * width : row * width + num_classes]
-        predictions[row] = np.argmax(logits)
-        largest = np.float64(logits[predictions[row]])
+        best = 0
+        for k in range(1, num_classes):
+            if logits[k] > logits[best]:
+                best = k
+        predictions[row], largest = best, np.float64(logits[best])
         total = 0.0
         for k in range(num_classes):
             total += math.exp(np.float64(logits[k]) - largest)

@@ -72,19 +72,13 @@ class EventTrainer:
 
     def evaluate(self, params: F32, events: EventSet, samples: I64) -> BatchResult:
         """Evaluate one batch of sample ids (B,)."""
-        inputs = _inputs(events, samples)
-        work = self._work(inputs)
-        found = event_kernels.evaluate_batch(self._network, inputs, self._pack(params), work)
-        return BatchResult(*found)
+        return self._evaluate(params, events, samples, np.empty((0, 0, 0), np.bool_))
 
     def hidden_spikes(self, params: F32, events: EventSet, samples: I64) -> list[NDArray[np.bool_]]:
         """Return the spikes of each hidden layer as (B, T, H) bool."""
-        inputs, weights = _inputs(events, samples), self._pack(params)
-        work = self._work(inputs)
-        return [
-            event_kernels.layer_spikes(self._network, inputs, weights, work, layer)
-            for layer in range(len(self.hidden))
-        ]
+        raster = np.zeros((len(samples), events.num_bins, sum(self.hidden)), np.bool_)
+        self._evaluate(params, events, samples, raster)
+        return np.split(raster, np.cumsum(self.hidden)[:-1], axis=2)
 
     def gradient(self, params: Reals, events: EventSet, samples: I64) -> tuple[Reals, float]:
         """Return the gradient (P,) of a batch's mean loss with the rate penalty, and that loss."""
@@ -95,6 +89,15 @@ class EventTrainer:
             self._network, inputs, 0, len(samples), (weights, back), gradient, self._work(inputs)
         )
         return event_plan.unpack(self._network.plan, self._layout, gradient), loss
+
+    def _evaluate(
+        self, params: F32, events: EventSet, samples: I64, raster: NDArray[np.bool_]
+    ) -> BatchResult:
+        inputs = _inputs(events, samples)
+        found = event_kernels.evaluate_batch(
+            self._network, inputs, self._pack(params), self._work(inputs), raster
+        )
+        return BatchResult(*found)
 
     def _train_client(
         self, received: Reals, events: EventSet, round_index: int, client: Client
