@@ -64,28 +64,29 @@ def train_client(
     steps: I64,
     received: Reals,
     work: Work,
-) -> tuple[Reals, float, int]:
+) -> tuple[float, int]:
     """Take the steps ``steps[s]`` to ``steps[s + 1]`` of the samples, one optimiser step each.
 
-    Returns the trained minus the received weights, the loss summed over samples (each of its step's
-    mean loss with the penalty), and the spikes of all hidden layers.
+    Returns the loss summed over samples (each of its step's mean loss with the penalty), and the
+    spikes of all hidden layers; leaves the trained minus the received weights in the work space.
     """
-    plan = network.plan
-    weights, back = received.copy(), np.zeros(plan.num_back, received.dtype)
-    gradient, first, second = np.zeros((3, len(received)), received.dtype)
+    weights, gradient = work.weights, work.gradient
+    for k in range(len(received)):
+        weights[k] = received[k]
+        gradient[k], work.first[k], work.second[k] = 0, 0, 0
     total, spikes = 0.0, 0
     for step in range(len(steps) - 1):
-        _transpose(plan, weights, back)
+        _transpose(network.plan, weights, work.back)
         loss, number = batch_gradient(
-            network, inputs, steps[step], steps[step + 1], (weights, back), gradient, work
+            network, inputs, steps[step], steps[step + 1], (weights, work.back), gradient, work
         )
         total += loss * (steps[step + 1] - steps[step])
         spikes += number
         _adjust(optimiser, weights, received, gradient)
-        _optimise(optimiser, step + 1, weights, gradient, first, second)
-    for k in range(len(weights)):
+        _optimise(optimiser, step + 1, weights, gradient, work.first, work.second)
+    for k in range(len(received)):
         weights[k] -= received[k]
-    return weights, total, spikes
+    return total, spikes
 
 
 @compiled

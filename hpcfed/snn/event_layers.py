@@ -20,7 +20,7 @@ from __future__ import annotations
 import numpy as np
 
 from hpcfed.compiled import inner
-from hpcfed.snn.event_plan import READOUTS, SURROGATES, Neuron, Plan, Readout, Real, Reals, Work
+from hpcfed.snn.event_plan import READOUTS, SURROGATES, Neuron, Plan, Readout, Reals, Work
 from hpcfed.snn.event_readout import current_gradient
 from hpcfed.snn.vectors import ROWS, add_rows, append_positive, multiply_rows, scatter_row
 
@@ -83,8 +83,8 @@ def layer_backward(
     """
     num_bins, width = plan.num_bins, plan.padded[layer]
     size = rows * width
-    spike, level = work.spike[:size], work.level[:size]
-    current, voltage = work.current[:size], work.voltage[:size]
+    spike, derivative = work.spike[:size], work.derivative[:size]
+    current, voltage, level = work.current[:size], work.voltage[:size], work.level[:size]
     current[:], voltage[:], level[:] = 0, 0, 0
     inputs, spikes = work.offsets[layer], work.offsets[layer + 1]
     summed = layer + 2 == len(plan.widths) and plan.readout != _MAX
@@ -107,11 +107,12 @@ def layer_backward(
                 work.spike, 0, width, work.trace, start + ROWS * width, width, weights[1],
                 plan.recurrents_back[layer], plan.widths[layer],
             )  # fmt: skip
+        _differentiate(neuron, trace, derivative)
         if neuron.adaptive:
             voltages = work.voltages[start : start + size] if neuron.full > 0 else trace
-            _return_adaptive(neuron, spike, voltages, current, voltage, level, trace)
+            _return_adaptive(neuron, spike, derivative, voltages, current, voltage, level, trace)
         else:
-            _return(neuron, spike, current, voltage, trace)
+            _return(neuron, spike, derivative, current, voltage, trace)
         for row in range(rows):
             at = start + row * width
             scatter_row(
@@ -184,24 +185,31 @@ def _remember(neuron: Neuron, distance: Reals, level: Reals, voltages: Reals) ->
 
 
 @inner
-def _derivative(neuron: Neuron, distance: Real, zero: Real, one: Real) -> Real:
-    """Return the surrogate's derivative at ``distance``, given 0 and 1 of its type."""
+def _differentiate(neuron: Neuron, distance: Reals, derivative: Reals) -> None:
+    """Write the surrogate's derivative (N,) at ``distance``."""
+    one, zero = distance.dtype.type(1), distance.dtype.type(0)
     if neuron.surrogate == _TRIANGLE:
-        return max(zero, one - neuron.slope * abs(distance))
-    if neuron.surrogate == _TANH:
-        return one - np.tanh(neuron.slope * distance) ** 2  # type: ignore[no-any-return]
-    root = one + neuron.slope * abs(distance)
-    return one / (root * root)
+        for n in range(len(distance)):
+            derivative[n] = max(zero, one - neuron.slope * abs(distance[n]))
+    elif neuron.surrogate == _TANH:
+        for n in range(len(distance)):
+            derivative[n] = one - np.tanh(neuron.slope * distance[n]) ** 2
+    else:
+        for n in range(len(distance)):
+            root = one + neuron.slope * abs(distance[n])
+            derivative[n] = one / (root * root)
 
 
 @inner
-def _return(neuron: Neuron, spike: Reals, current: Reals, voltage: Reals, trace: Reals) -> None:
+def _return(
+    neuron: Neuron, spike: Reals, derivative: Reals, current: Reals, voltage: Reals, trace: Reals
+) -> None:
     """Go back one bin in LIF and IF neurons; ``trace`` becomes g_i (N,)."""
-    one, zero = trace.dtype.type(1), trace.dtype.type(0)
+    zero = trace.dtype.type(0)
     for n in range(len(trace)):
         x = trace[n]
         g_z = spike[n] - neuron.full * (x + neuron.threshold) * voltage[n]
-        g_u = g_z * _derivative(neuron, x, zero, one) + (zero if x > zero else voltage[n])
+        g_u = g_z * derivative[n] + (zero if x > zero else voltage[n])
         g_i = neuron.drive * g_u + neuron.decay * current[n]
         current[n] = g_i
         voltage[n] = neuron.keep * g_u
@@ -212,6 +220,7 @@ def _return(neuron: Neuron, spike: Reals, current: Reals, voltage: Reals, trace:
 def _return_adaptive(
     neuron: Neuron,
     spike: Reals,
+    derivative: Reals,
     voltages: Reals,
     current: Reals,
     voltage: Reals,
@@ -223,7 +232,7 @@ def _return_adaptive(
     for n in range(len(trace)):
         through_reset = neuron.beta * level[n] - voltages[n] * voltage[n]
         g_z = spike[n] + neuron.full * through_reset
-        g_x = g_z * _derivative(neuron, trace[n], zero, one)
+        g_x = g_z * derivative[n]
         g_u = g_x + (zero if trace[n] > zero else voltage[n])
         g_i = neuron.drive * g_u + neuron.decay * current[n]
         level[n] = (one - neuron.relax) * (level[n] - g_x)

@@ -25,6 +25,7 @@ I64 = NDArray[np.int64]
 RealType = type[np.float32] | type[np.float64]
 
 SURROGATES = ("superspike", "triangle", "tanh")
+_LINE = 64  # bytes of a cache line
 READOUTS = ("mean", "last", "max")
 
 
@@ -125,13 +126,15 @@ class Work(NamedTuple):
     """Scratch space of one thread.
 
     Attributes:
+        weights, back: the vector and its copy for the way back, while a client trains.
+        gradient, first, second: the gradient and the optimiser's moments, like the weights.
         events: channels of the input's events, then neurons of each layer's spikes.
         regions: (L + 1,) where input and layers begin in ``events``.
         offsets: (L + 1, R, T + 1) where the events of a sample's bins begin in ``events``.
         trace: (T, R, N) of each layer: u - b; on the way back it becomes the gradient of i.
         voltages: the same of u; empty unless ALIF's gradients pass through the reset.
         current, voltage, level: (R N,) d, v and b; on the way back their gradients.
-        spike: (R N,) gradient of the spikes of a bin.
+        spike, derivative: (R N,) gradient of the spikes of a bin; the surrogate's derivative.
         summed: (R N,) factors times the last layer's spikes, summed over time; then its gradient.
         logits: (R N,) of the readout; then their gradient.
         peaks: (R N,) bin of the maximum.
@@ -139,6 +142,11 @@ class Work(NamedTuple):
         counts, rates: (L, N) spikes of each neuron in a batch; gradient of the rate penalty.
     """
 
+    weights: Reals
+    back: Reals
+    gradient: Reals
+    first: Reals
+    second: Reals
     events: NDArray[np.int32]
     regions: I64
     offsets: I64
@@ -148,6 +156,7 @@ class Work(NamedTuple):
     voltage: Reals
     level: Reals
     spike: Reals
+    derivative: Reals
     summed: Reals
     logits: Reals
     peaks: I64
@@ -246,7 +255,7 @@ def optimiser(experiment: Experiment, rate: float, dtype: RealType) -> Optimiser
 
 def pack(places: Plan, layout: Layout, params: Reals) -> Reals:
     """Return the flat parameters (P,), matrices (out, in), as the kernels' vector."""
-    packed = np.zeros(places.num_weights, params.dtype)
+    packed = aligned(places.num_weights, params.dtype.type)
     for matrix, view in _matrices(places, layout, packed, params):
         view[:] = matrix.T
     return packed
@@ -277,27 +286,40 @@ def _places(lengths: list[int]) -> I64:
     return np.array([0, *accumulate(lengths)][: len(lengths)], np.int64)
 
 
+def aligned(size: int, dtype: RealType) -> Reals:
+    """Return (size,) zeros that begin with a cache line: a row's registers then load in one go."""
+    whole = np.zeros(size + _LINE, dtype)
+    start = -whole.ctypes.data % _LINE // whole.itemsize
+    return whole[start : start + size]
+
+
 def work(
-    places: Plan, penalised: bool, with_voltages: bool, most_events: int, dtype: RealType
+    places: Plan, penalised: bool, with_voltages: bool, num_events: int, dtype: RealType
 ) -> Work:
-    """Return scratch space for samples of at most ``most_events`` events each."""
+    """Return scratch space for R samples that have at most ``num_events`` events together."""
     hidden, widest = len(places.widths) - 1, int(places.padded.max())
-    regions = [ROWS * most_events, *(ROWS * places.num_bins * places.widths[:-1])]
+    regions = [num_events, *(ROWS * places.num_bins * places.widths[:-1])]
     counted = (hidden, widest) if penalised else (0, 0)
 
     def rows(width: int) -> Reals:
-        return np.zeros(ROWS * width, dtype)
+        return aligned(ROWS * width, dtype)
 
     return Work(
+        weights=aligned(places.num_weights, dtype),
+        back=aligned(places.num_back, dtype),
+        gradient=aligned(places.num_weights, dtype),
+        first=aligned(places.num_weights, dtype),
+        second=aligned(places.num_weights, dtype),
         events=np.empty(sum(regions), np.int32),
         regions=_places(regions),
         offsets=np.zeros((hidden + 1, ROWS, places.num_bins + 1), np.int64),
-        trace=np.zeros(places.num_traces, dtype),
-        voltages=np.zeros(places.num_traces if with_voltages else 0, dtype),
+        trace=aligned(places.num_traces, dtype),
+        voltages=aligned(places.num_traces if with_voltages else 0, dtype),
         current=rows(widest),
         voltage=rows(widest),
         level=rows(widest),
         spike=rows(widest),
+        derivative=rows(widest),
         summed=rows(int(places.padded[-2])),
         logits=rows(int(places.padded[-1])),
         peaks=np.zeros(ROWS * int(places.padded[-1]), np.int64),

@@ -8,6 +8,7 @@ does to each. The step is the one of ``reference_training``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any  # an array of one of several dtypes
 
@@ -21,11 +22,12 @@ from hpcfed.snn import event_kernels, event_plan
 from hpcfed.snn.augment import Changes, draw_steps, is_augmented
 from hpcfed.snn.batches import batches
 from hpcfed.snn.event_kernels import Inputs, Network
-from hpcfed.snn.event_plan import RealType
+from hpcfed.snn.event_plan import RealType, Work
 from hpcfed.snn.layout import Layout, layout
 from hpcfed.snn.parallel import in_order
 from hpcfed.snn.schedule import learning_rate
 from hpcfed.snn.trainer import BatchResult, Client, LocalUpdate
+from hpcfed.snn.vectors import ROWS
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
@@ -44,6 +46,7 @@ class EventTrainer:
     ) -> None:
         """Take the network between C channels and K classes, trained in ``dtype``."""
         self._experiment, self._dtype = experiment, dtype
+        self._spare: list[Work] = []
         self._layout = layout(experiment.model, num_channels, num_classes)
         self._network = Network(
             event_plan.plan(experiment, num_channels, num_classes),
@@ -82,21 +85,21 @@ class EventTrainer:
 
     def gradient(self, params: Reals, events: EventSet, samples: I64) -> tuple[Reals, float]:
         """Return the gradient (P,) of a batch's mean loss with the rate penalty, and that loss."""
-        inputs, weights = _inputs(events, samples), self._pack(params)
-        gradient = np.zeros_like(weights)
-        back = event_kernels.transposed(self._network.plan, weights)
-        loss, _ = event_kernels.batch_gradient(
-            self._network, inputs, 0, len(samples), (weights, back), gradient, self._work(inputs)
-        )
-        return event_plan.unpack(self._network.plan, self._layout, gradient), loss
+        plan, weights = self._network.plan, self._pack(params)
+        back, gradient = event_kernels.transposed(plan, weights), np.zeros_like(weights)
+        inputs = _inputs(events, samples)
+        with self._work(inputs) as work:
+            loss, _ = event_kernels.batch_gradient(
+                self._network, inputs, 0, len(samples), (weights, back), gradient, work
+            )
+        return event_plan.unpack(plan, self._layout, gradient), loss
 
     def _evaluate(
         self, params: F32, events: EventSet, samples: I64, raster: NDArray[np.bool_]
     ) -> BatchResult:
-        inputs = _inputs(events, samples)
-        found = event_kernels.evaluate_batch(
-            self._network, inputs, self._pack(params), self._work(inputs), raster
-        )
+        inputs, weights = _inputs(events, samples), self._pack(params)
+        with self._work(inputs) as work:
+            found = event_kernels.evaluate_batch(self._network, inputs, weights, work, raster)
         return BatchResult(*found)
 
     def _train_client(
@@ -113,17 +116,15 @@ class EventTrainer:
         changes = draw_steps(steps, events, experiment.data, noise) if augmented else []
         inputs = _inputs(events, samples, changes)
         rate = learning_rate(experiment.client, round_index)
-        update, loss, spikes = event_kernels.train_client(
-            self._network,
-            event_plan.optimiser(experiment, rate, self._dtype),
-            inputs,
-            np.cumsum([0, *map(len, steps)]),
-            received,
-            self._work(inputs),
-        )
-        plan = self._network.plan
+        optimiser = event_plan.optimiser(experiment, rate, self._dtype)
+        bounds = np.cumsum([0, *map(len, steps)])
+        with self._work(inputs) as work:
+            loss, spikes = event_kernels.train_client(
+                self._network, optimiser, inputs, bounds, received, work
+            )
+            delta = event_plan.unpack(self._network.plan, self._layout, work.weights)
         return LocalUpdate(
-            delta=event_plan.unpack(plan, self._layout, update).astype(np.float32),
+            delta=delta.astype(np.float32, copy=False),
             loss=loss / len(samples),
             hidden_rate=spikes / (len(samples) * events.num_bins * sum(self.hidden)),
         )
@@ -131,16 +132,32 @@ class EventTrainer:
     def _pack(self, params: Reals) -> Reals:
         return event_plan.pack(self._network.plan, self._layout, params.astype(self._dtype))
 
-    def _work(self, inputs: Inputs) -> event_plan.Work:
-        most = inputs.sample_offsets[inputs.samples + 1] - inputs.sample_offsets[inputs.samples]
-        times = int(inputs.counts.max()) if len(inputs.counts) else 1
-        return event_plan.work(
-            self._network.plan,
-            penalised=self._network.penalty.strength > 0,
-            with_voltages=self._network.neuron.adaptive and bool(self._network.neuron.full),
-            most_events=int(most.max()) * times,
-            dtype=self._dtype,
-        )
+    @contextmanager
+    def _work(self, inputs: Inputs) -> Iterator[Work]:
+        """Lend scratch space that is large enough: memory that is new costs more than the sums."""
+        needed = ROWS * _most_spikes(inputs)
+        work = self._spare.pop() if self._spare else None
+        if work is None or work.regions[1] < needed:
+            network = self._network
+            work = event_plan.work(
+                network.plan,
+                penalised=network.penalty.strength > 0,
+                with_voltages=network.neuron.adaptive and bool(network.neuron.full),
+                num_events=needed,
+                dtype=self._dtype,
+            )
+        try:
+            yield work
+        finally:
+            self._spare.append(work)
+
+
+def _most_spikes(inputs: Inputs) -> int:
+    """Return the most input spikes of any of the samples."""
+    starts, stops = (inputs.sample_offsets[inputs.samples + more] for more in (0, 1))
+    if not len(inputs.counts):
+        return int((stops - starts).max())
+    return max(int(inputs.counts[a:b].sum()) for a, b in zip(starts, stops, strict=True))
 
 
 def _inputs(events: EventSet, samples: I64, changes: Sequence[Changes] = ()) -> Inputs:
