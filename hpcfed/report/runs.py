@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from hpcfed.columns import Columns, read_columns
 from hpcfed.errors import InputError
 from hpcfed.records import RUN_FILE
+from hpcfed.report.collected import read_collected
 from hpcfed.report.flatten import Value, flat
 from hpcfed.report.planned import MANIFEST, Planned, read_failures, read_planned
 
 F64 = NDArray[np.float64]
 
 SEED = "seed"
+COLLECTED = ".nc"
 
 
 @dataclass(frozen=True)
@@ -137,12 +139,25 @@ def find(path: Path) -> Found:
     """Return all runs at or below ``path``. Raises InputError if there is nothing there."""
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
+    if path.suffix == COLLECTED:
+        return _collected(path)
     if path.is_file():
         return read_files(path.parent, [path])
     found = read_files(path, sorted(path.rglob(RUN_FILE)))
     planned, problem = read_planned(path)
     skipped = (Skipped(MANIFEST, problem), *found.skipped) if problem else found.skipped
     return replace(found, skipped=skipped, planned=planned, failures=read_failures(path))
+
+
+def _collected(path: Path) -> Found:
+    root = path.parent
+    planned, problem = read_planned(root)
+    runs = [
+        Run(root / "runs" / item.digest / RUN_FILE, f"runs/{item.digest}", item.keys, item.columns)
+        for item in read_collected(path, planned)
+    ]
+    skipped = (Skipped(MANIFEST, problem),) if problem else ()
+    return Found(root, tuple(runs), skipped, planned, read_failures(root))
 
 
 def read_files(root: Path, files: Sequence[Path]) -> Found:

@@ -45,7 +45,7 @@ def mean_over_seeds(values: Sequence[float] | F64) -> Mean:
     if count < FEWEST:
         return Mean(count, mean, math.nan, math.nan, math.nan)
     sd = float(known.std(ddof=1))
-    half = _critical(count - 1) * sd / math.sqrt(count)
+    half = critical(count - 1) * sd / math.sqrt(count)
     return Mean(count, mean, sd, mean - half, mean + half)
 
 
@@ -60,9 +60,16 @@ def band_over_seeds(curves: F64) -> tuple[F64, F64, F64]:
         mean = filled.sum(0) / count
         squares = np.where(np.isfinite(curves), (curves - mean) ** 2, 0.0).sum(0)
         error = np.sqrt(squares / (count - 1) / count)
-    factors = {n: _critical(n - 1) if n >= FEWEST else math.nan for n in set(count.tolist())}
+    factors = {n: critical(n - 1) if n >= FEWEST else math.nan for n in set(count.tolist())}
     half = error * np.array([factors[n] for n in count.tolist()], np.float64)
     return mean, mean - half, mean + half
+
+
+def critical(freedom: int) -> float:
+    """Return the t value that LEVEL of Student's distribution lies within, both ways."""
+    from scipy.special import stdtrit  # lighter than scipy.stats, the same function
+
+    return float(stdtrit(freedom, (1 + LEVEL) / 2))
 
 
 def bootstrap_interval(differences: F64, seed: int = 0) -> tuple[float, float]:
@@ -128,9 +135,3 @@ def pareto_front(costs: Sequence[float] | F64, gains: Sequence[float] | F64) -> 
         if gain[i] > best:
             best, best_cost = gain[i], cost[i]
     return front
-
-
-def _critical(freedom: int) -> float:
-    from scipy.special import stdtrit  # lighter than scipy.stats, the same function
-
-    return float(stdtrit(freedom, (1 + LEVEL) / 2))
