@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser.conftest import open_page
 from report_files import NAN, World, accuracy, grid, write_run, write_sweep
 
 from hpcfed.report.page import write_page
-
-from browser.conftest import open_page
 
 BAD = "<script>document.title = 'broken'</script>"
 
@@ -21,8 +20,8 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the page of a sweep of 2 x 2 cells and 3 seeds, whose last cell is missing."""
     folder = tmp_path_factory.mktemp("sweep with 'odd' #name")
     worlds = grid((0.0, 0.5), (0.0, 0.5))
-    write_sweep(folder, [*worlds[:9], World(p=0.5, q=0.5, status="failed", error=BAD, test=(0.3, 0.1))],
-                missing=worlds[10:])  # fmt: skip
+    failed = World(p=0.5, q=0.5, status="failed", error=BAD, test=(0.3, 0.1))
+    write_sweep(folder, [*worlds[:9], failed], missing=worlds[10:])
     return write_page(folder)
 
 
