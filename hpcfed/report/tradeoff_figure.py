@@ -52,7 +52,7 @@ def draw(found: Tradeoff) -> Figure:
     rows = max(len({_drop_key(p) for p in points}) for points in groups.values())
     heat_height = 1.0 + 0.45 * rows
     columns = max(len({p.cell.mask for p in points}) for points in groups.values())
-    figure = new_figure(heat_height + 3.0, max(WIDTH, 0.9 + 0.42 * columns) * len(groups))
+    figure = new_figure(heat_height + 3.4, max(WIDTH, 0.9 + 0.42 * columns) * len(groups))
     panels = figure.subplots(
         2, len(groups), squeeze=False, gridspec_kw={"height_ratios": [heat_height, 2.5]}
     )
@@ -124,7 +124,7 @@ def _draw_cell(axes: Axes, point: Point, place: tuple[int, int], scale: _Scale) 
         axes.add_patch(Rectangle(corner, 0.96, 0.96, **style))
         text = "no\nacc." if point.cell.runs else "no run"
         box: Look = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-        axes.text(*place, text, ha="center", va="center", fontsize=5.5, bbox=box)
+        axes.text(*place, text, ha="center", va="center", fontsize=5.5, bbox=box, zorder=4)
         return
     colour, ink = scale.colours(100 * accuracy.mean)
     axes.add_patch(Rectangle(corner, 0.96, 0.96, facecolor=colour, lw=0))
@@ -175,8 +175,8 @@ def _draw_against_bytes(
     _draw_stars(axes, shown, pairs)
     axes.grid(axis="y")
     axes.set(xlabel="uplink in all rounds", ylabel=f"{_metric_text(metric)} / %")
-    columns = 2 if len(drops) > 5 else 1
-    axes.legend(loc="lower right", ncols=columns, handletextpad=0.3, borderpad=0.1)
+    below: Look = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.22)}
+    axes.legend(ncols=3, handletextpad=0.3, columnspacing=1.0, **below)
 
 
 def _draw_spread(axes: Axes, point: Point, colour: str, metric: str) -> None:

@@ -198,16 +198,16 @@
     const shown = data.groups[group];
     if (!shown) { byId("heat").textContent = "There is no finished run yet."; return; }
     const columns = shown.masks.length, rows = shown.drops.length, left = 74, top = 8, right = 44;
-    const { svg, width } = newChart("heat", left + right + 46 * columns, top + 62 * rows + 48, "Heat map of the trade-off");
-    const cellWidth = Math.min(120, (width - left - right) / columns), cellHeight = 62;
+    const { svg, width } = newChart("heat", left + right + 46 * columns, top + 74 * rows + 48, "Heat map of the trade-off");
+    const cellWidth = Math.min(120, (width - left - right) / columns), cellHeight = 74;
     const x = (i) => left + cellWidth * (i + 0.5), y = (j) => top + cellHeight * (rows - j - 0.5);
     const pattern = shape(shape(svg, "defs", {}), "pattern", { id: "hatch", width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" });
     shape(pattern, "line", { x1: 0, x2: 0, y1: 0, y2: 6, stroke: "var(--line)", "stroke-width": 2 });
     const [low, high] = range(data.groups.flatMap((g) => g.cells));
-    const marks = [], texts = [];
+    const marks = [], texts = [], labels = [];
     for (const cell of shown.cells) {
       const cx = x(cell.at[0]), cy = y(cell.at[1]);
-      const colour = cell.n ? heatColour(high > low ? (cell.mean - low) / (high - low) : 0.5) : { fill: "url(#hatch)", ink: "var(--ink)" };
+      const colour = cell.n ? heatColour(high > low ? (cell.mean - low) / (high - low) : 0.5) : { fill: "url(#hatch)", ink: "var(--ink)", hatched: true };
       const mark = shape(svg, "g", { "data-cell": cell.at.join() });
       const place = { x: cx - cellWidth / 2 + 1, y: cy - cellHeight / 2 + 1, width: cellWidth - 2, height: cellHeight - 2 };
       shape(mark, "rect", { ...place, fill: colour.fill });
@@ -221,18 +221,20 @@
     }
     for (const [name, points] of shown.lines) {
       if (points.length < 2) continue;
-      shape(svg, "polyline", { class: "budget-line", points: points.map(([i, j]) => `${x(i)},${y(j)}`).join(" ") });
+      const places = points.map(([i, j]) => `${x(i)},${y(j)}`).join(" ");
+      for (const kind of ["budget-halo", "budget-line"]) shape(svg, "polyline", { class: kind, points: places });
       const [i, j] = points[points.length - 1], floor = j < 0.05;
-      shape(svg, "text", { class: "budget", x: floor ? x(i) : left + cellWidth * columns + 3, y: floor ? y(0) + 28 : y(j) + 4,
-        "text-anchor": floor ? "middle" : "start", "pointer-events": "none" }, name);
+      labels.push([name, { class: floor ? "budget on-cell" : "budget", x: floor ? x(i) : left + cellWidth * columns + 3, y: floor ? y(0) + 33 : y(j) + 4,
+        "text-anchor": floor ? "middle" : "start", "pointer-events": "none" }]);
     }
     for (const [cx, cy, lines, colour] of texts) {
       const high = 15 * lines.length;
-      if (shown.lines.length && colour.ink !== "var(--ink)")
-        shape(svg, "rect", { x: cx - 19, y: cy - high / 2 - 1, width: 38, height: high + 1, fill: colour.fill, "pointer-events": "none" });
-      lines.forEach((line, k) => shape(svg, "text", { x: cx, y: cy - high / 2 + 12 + 15 * k, "text-anchor": "middle",
+      if (shown.lines.length || colour.hatched)
+        shape(svg, "rect", { x: cx - 20, y: cy - 5 - high / 2, width: 40, height: high + 1, fill: colour.hatched ? "var(--paper)" : colour.fill, "pointer-events": "none" });
+      lines.forEach((line, k) => shape(svg, "text", { x: cx, y: cy - 4 - high / 2 + 12 + 15 * k, "text-anchor": "middle",
         style: `fill:${colour.ink}`, "pointer-events": "none" }, line));
     }
+    for (const [name, attributes] of labels) shape(svg, "text", attributes, name);
     shown.masks.forEach((p, i) => shape(svg, "text", { x: x(i), y: top + cellHeight * rows + 16, "text-anchor": "middle" }, show(p)));
     shown.drops.forEach((q, j) => shape(svg, "text", { x: left - 6, y: y(j) + 4, "text-anchor": "end" }, q));
     shape(svg, "text", { x: left + cellWidth * columns / 2, y: top + cellHeight * rows + 38, "text-anchor": "middle" }, "mask probability p");
