@@ -129,7 +129,7 @@ def cells(found: Found) -> list[Cell]:
                 for p in {at[1] for at in foreseen if at[0] == group}:
                     foreseen.setdefault((group, p, q), set())
     found_cells = [
-        Cell(*at, tuple(runs.get(at, {}).values()), len(seeds)) for at, seeds in foreseen.items()
+        Cell(*at, _by_seed(runs.get(at, {})), len(seeds)) for at, seeds in foreseen.items()
     ]
     return sorted(found_cells, key=_order)
 
@@ -157,6 +157,10 @@ def sort_key(value: Value) -> tuple[int, float, str]:
 def _order(cell: Cell) -> tuple[object, ...]:
     groups = [sort_key(value) for _, value in cell.group]
     return groups, mean_drop(cell.drop), str(cell.drop), cell.mask
+
+
+def _by_seed(runs: Mapping[Value, Run]) -> tuple[Run, ...]:
+    return tuple(runs[seeds] for seeds in sorted(runs, key=lambda s: [sort_key(v) for v in s]))
 
 
 def _seeds(keys: Mapping[str, Value]) -> Value:

@@ -45,6 +45,8 @@ def write_page(path: Path, out: Path | None = None) -> Path:
     Raises InputError if nothing is there, or the page cannot be written.
     """
     found = find(path)
+    if path.is_file() and not found.runs and found.skipped:
+        raise InputError(f"{path}: {found.skipped[0].reason}")
     if not found.runs and not found.planned and not found.skipped:
         raise InputError(f"{path}: no run file here or below, and no planned sweep")
     target = out or found.root / PAGE
@@ -174,8 +176,9 @@ def _summary(found: Found, shown: Tradeoff) -> Rows:
         lines += [(name, f"{p.cell.label}: {_accuracy_text(p)}") for p in chosen]
     totals = [run.uplink_bytes()[-1] for run in found.runs if run.num_rounds]
     lines.append(("uplink of all runs", size_text(float(sum(totals)))))
-    hours = sum(float(_total_seconds(run)) * run.num_ranks for run in found.runs) / 3600
-    lines.append(("time in rounds", f"{hours:.2f} rank-hours"))
+    if all(run.num_ranks for run in found.runs):
+        hours = sum(_total_seconds(run) * run.num_ranks for run in found.runs) / 3600
+        lines.append(("time in rounds", f"{hours:.2f} rank-hours"))
     return lines
 
 

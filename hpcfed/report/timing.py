@@ -26,7 +26,7 @@ MOST_BARS = 12
 COLUMNS = {
     "run": "the run",
     "config_digest": "digest of the configuration: equal for one experiment",
-    "num_ranks": "ranks of its last start",
+    "num_ranks": "ranks of its last start; 0: not known (a collected sweep does not tell)",
     "num_clients": "clients",
     "num_rounds": "rounds done",
     **{f"seconds_{phase}": f"{phase}: mean seconds a round" for phase in PHASES},
@@ -133,7 +133,9 @@ def _bars(runs: Sequence[Run]) -> tuple[list[str], Any]:
         return [f"{i + 1} ({run.num_ranks})" for i, run in enumerate(runs)], times
     ranks = np.array([run.num_ranks for run in runs])
     groups = np.unique(ranks)
-    return [str(n) for n in groups], np.array([times[ranks == n].mean(0) for n in groups])
+    return [str(n) if n else "not known" for n in groups], np.array(
+        [times[ranks == n].mean(0) for n in groups]
+    )
 
 
 def _draw_bytes(axes: Axes, runs: Sequence[Run]) -> None:

@@ -139,3 +139,9 @@ def test_links_are_relative_to_the_page(tmp_path: Path) -> None:
     hrefs = [data(render(found, out))["runs"][0]["href"]
              for out in (tmp_path / "r.html", tmp_path / "other" / "r.html")]  # fmt: skip
     assert hrefs == ["runs/x/run.h5", "../runs/x/run.h5"]
+
+
+def test_a_single_file_that_is_no_run_is_bad_input(tmp_path: Path) -> None:
+    (tmp_path / "x.h5").write_bytes(b"?")
+    with pytest.raises(InputError, match=r"x\.h5: cannot be read as a run file"):
+        write_page(tmp_path / "x.h5")

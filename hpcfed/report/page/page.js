@@ -467,12 +467,12 @@
       ["run", (r) => r.label], ["status", (r) => r.status], ...data.keys.map((key, at) => [key, (r) => r.keys[at], show]),
       ["rounds", (r) => r.rounds, (x, r) => (known(r.planned) && r.planned !== x ? `${x} of ${r.planned}` : String(x))],
       ["validation / %", (r) => r.validation, (x) => percent(x, 2)], ["test / %", (r) => r.test, (x) => percent(x, 2)],
-      ["uplink", (r) => r.uplink, sizeText], ["s a round", sum, (x) => x.toPrecision(3)], ["ranks", (r) => r.ranks]];
+      ["uplink", (r) => r.uplink, sizeText], ["s a round", sum, (x) => x.toPrecision(3)], ["ranks", (r) => r.ranks || null, (x) => (known(x) ? x : "-")]];
     const body = byId("table").tBodies[0], head = byId("table").tHead.insertRow();
     const rows = data.runs.map((run) => {
       const row = element("tr");
       columns.forEach(([name, value, text], index) => {
-        const shownText = (text || String)(value(run), run), cell = element("td");
+        const shownText = String((text || String)(value(run), run)), cell = element("td");
         cell.append(index ? shownText : element("a", { href: run.href }, shownText));
         if (shownText.length > 28) cell.className = "long";
         row.append(cell);
@@ -516,7 +516,8 @@
     for (const run of data.runs) {
       if (!run.rounds) continue;
       const parts = data.keys.map((key, at) => (data.seeds.includes(key) ? "" : `${key} = ${show(run.keys[at])}`)).filter(Boolean);
-      const label = [...parts, `${run.ranks} ${run.ranks === 1 ? "rank" : "ranks"}`].join(", ");
+      const ranks = run.ranks ? `${run.ranks} ${run.ranks === 1 ? "rank" : "ranks"}` : "ranks not known";
+      const label = [...parts, ranks].join(", ");
       const values = [...data.keys.map((key, at) => (data.seeds.includes(key) ? "" : run.keys[at])), run.ranks];
       if (!settings.has(label)) settings.set(label, { label, values, all: [] });
       settings.get(label).all.push(run.seconds);
