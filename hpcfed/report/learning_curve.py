@@ -129,7 +129,7 @@ def _draw_curves(
 
 
 def _mark(known: NDArray[np.bool_]) -> str:
-    return ".-" if known.sum() <= 200 else "-"  # more points than that are a line anyway
+    return ".-" if known.sum() <= 80 else "-"  # more points than that are a line anyway
 
 
 def _finish(axes: Axes, quantity: str, over_bytes: bool) -> None:

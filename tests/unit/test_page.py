@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -145,3 +147,22 @@ def test_a_single_file_that_is_no_run_is_bad_input(tmp_path: Path) -> None:
     (tmp_path / "x.h5").write_bytes(b"?")
     with pytest.raises(InputError, match=r"x\.h5: cannot be read as a run file"):
         write_page(tmp_path / "x.h5")
+
+
+def test_page_and_figures_need_the_base_install_alone(tmp_path: Path) -> None:
+    write_run(tmp_path, World(test=(0.5, 0.75)))
+    analysis = Path(__file__).parents[2] / "analysis"
+    script = f"""
+import sys, runpy
+for name in ("torch", "mpi4py", "norse", "tonic", "numba", "soundfile", "requests", "plotly"):
+    sys.modules[name] = None
+sys.path.insert(0, {str(analysis)!r})
+for name in ("tradeoff", "learning_curve", "clients", "timing", "spikes"):
+    sys.argv = [name, {str(tmp_path)!r}]
+    runpy.run_path({str(analysis)!r} + "/" + name + ".py", run_name="__main__")
+from hpcfed.cli import main
+sys.argv = ["hpcfed", "report", {str(tmp_path)!r}]
+main()
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+    assert (tmp_path / "report.html").is_file()

@@ -461,6 +461,11 @@
     return String(a) < String(b) ? -1 : a === b ? 0 : 1;
   }
 
+  // A dotted key may be broken after a dot or an underscore.
+  function breakable(name) {
+    return name.split(/(?<=[._])/).flatMap((part, i) => (i ? [element("wbr"), part] : [part]));
+  }
+
   function makeTable() {
     const sum = (run) => run.seconds.reduce((a, b) => a + (b || 0), 0);
     const columns = [
@@ -491,14 +496,14 @@
       byId("count").textContent = `${kept.length} of ${rows.length} runs`;
     };
     for (const [name, value] of columns) {
-      const button = element("button", { type: "button" }, name), cell = element("th", { scope: "col" }, button);
+      const button = element("button", { type: "button" }, ...breakable(name)), cell = element("th", { scope: "col" }, button);
       button.addEventListener("click", () => {
         down = order === value && !down;
         order = value;
         for (const other of head.cells) other.removeAttribute("aria-sort");
         cell.setAttribute("aria-sort", down ? "descending" : "ascending");
-        for (const other of head.querySelectorAll("button")) other.textContent = other.textContent.replace(/ [▲▼]$/, "");
-        button.textContent = `${name} ${down ? "▼" : "▲"}`;
+        head.querySelectorAll(".arrow").forEach((arrow) => arrow.remove());
+        button.append(element("span", { class: "arrow" }, down ? " ▼" : " ▲"));
         refresh();
       });
       head.append(cell);
