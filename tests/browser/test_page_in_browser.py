@@ -214,6 +214,16 @@ def test_a_narrow_window_scrolls_in_one_direction_only(chromium: Any, sweep: Pat
     )
 
 
+def test_a_wide_grid_scrolls_within_its_own_frame(chromium: Any, tmp_path: Path) -> None:
+    metrics = {"width": 340, "height": 700, "deviceScaleFactor": 1, "mobile": True}
+    chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    write_sweep(tmp_path, [], missing=grid([i / 16 for i in range(15)], (0.0, 0.5), seeds=1))
+    open_page(chromium, write_page(tmp_path))
+    assert chromium.execute_script("return document.documentElement.scrollWidth") <= 340
+    heat = "const h = document.getElementById('heat'); return "
+    assert chromium.execute_script(heat + "h.scrollWidth > h.clientWidth")
+
+
 def test_dark_and_light_have_readable_contrast(chromium: Any, sweep: Path) -> None:
     seen = []
     for scheme in ("light", "dark"):
