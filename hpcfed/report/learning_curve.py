@@ -133,6 +133,8 @@ def _mark(known: NDArray[np.bool_]) -> str:
 
 
 def _finish(axes: Axes, quantity: str, over_bytes: bool) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     axes.set(ylabel="accuracy / %" if quantity == "accuracy" else "loss / nat")
     if quantity == "accuracy":
         axes.set_ylim(0, 100)
@@ -145,6 +147,7 @@ def _finish(axes: Axes, quantity: str, over_bytes: bool) -> None:
         axes.set_xlabel("uplink so far" if has_bytes else "uplink so far / B (none was sent)")
     else:
         axes.set_xlabel("round")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if not axes.lines:
         middle: Look = {"ha": "center", "va": "center", "transform": axes.transAxes}
         axes.text(0.5, 0.5, "not evaluated", color="0.4", **middle)

@@ -18,12 +18,12 @@ from typing import Any  # Any: values of JSON
 from hpcfed.atomic import replacing
 from hpcfed.errors import InputError
 from hpcfed.report.flatten import Value, value_text
-from hpcfed.report.grid import mean_drop, varying_keys
+from hpcfed.report.grid import group_text, mean_drop, sort_key, varying_keys
 from hpcfed.report.page_data import page_data
 from hpcfed.report.runs import Found, Run, find
 from hpcfed.report.statistics import BOOTSTRAP, T_INTERVAL
 from hpcfed.report.summary import percent, size_text, summary
-from hpcfed.report.tradeoff import Pair, Tradeoff, tradeoff
+from hpcfed.report.tradeoff import Pair, Point, Tradeoff, tradeoff, widest_pairs
 
 PAGE = "report.html"
 STATES = ("finished", "running", "stopped", "failed")
@@ -141,22 +141,6 @@ def failures_without_file(found: Found) -> dict[str, str]:
     return {name: text for name, text in found.failures.items() if name not in known}
 
 
-def widest_pairs(shown: Tradeoff) -> list[Pair]:
-    """Return for each budget that several cells share its best against its worst cell."""
-    widest: dict[tuple[Any, int], Pair] = {}
-    for pair in shown.pairs:
-        at = pair.first.cell.group, round(100 * _log(pair.first.cell.budget))
-        if at not in widest or pair.difference > widest[at].difference:
-            widest[at] = pair
-    return sorted(widest.values(), key=lambda pair: -pair.first.cell.budget)
-
-
-def _log(value: float) -> float:
-    import math
-
-    return math.log(value) if value > 0 else -1e6
-
-
 def _title(found: Found) -> str:
     names = {str(run.keys.get("name", "")) for run in found.runs}
     return names.pop() if len(names) == 1 else found.root.resolve().name
@@ -169,11 +153,11 @@ def _summary(found: Found, shown: Tradeoff) -> Rows:
     lines: Rows = []
     if points:
         best = max(points, key=lambda p: _validation(p.cell.runs))
-        lines.append(("best on validation", f"{best.cell.label}: {_accuracy_text(best)}"))
+        lines.append(("best on validation", f"{_setting(best)}: {_accuracy_text(best)}"))
     kept = [(1 - p.cell.mask) * (1 - mean_drop(p.cell.drop)) for p in points]
     for level, name in ((1.0, "full uplink"), (0.1, "one tenth"), (0.02, "one fiftieth")):
         chosen = [p for p, k in zip(points, kept, strict=True) if abs(k - level) < 1e-9]
-        lines += [(name, f"{p.cell.label}: {_accuracy_text(p)}") for p in chosen]
+        lines += [(name, f"{_setting(p)}: {_accuracy_text(p)}") for p in chosen]
     totals = [run.uplink_bytes()[-1] for run in found.runs if run.num_rounds]
     lines.append(("uplink of all runs", size_text(float(sum(totals)))))
     if all(run.num_ranks for run in found.runs):
@@ -188,7 +172,12 @@ def _validation(runs: Sequence[Run]) -> float:
     return sum(known) / len(known) if known else -1.0
 
 
-def _accuracy_text(point: Any) -> str:
+def _setting(point: Point) -> str:
+    group = group_text(point.cell.group)
+    return point.cell.label + (f", {group}" if group else "")
+
+
+def _accuracy_text(point: Point) -> str:
     mean = point.accuracy
     interval = ""
     if mean.low == mean.low:
@@ -206,8 +195,8 @@ def _budget_row(pair: Pair) -> tuple[str, ...]:
     interval = f"[{100 * pair.low:+.1f}, {100 * pair.high:+.1f}]" if known else "-"
     return (
         f"{pair.first.cell.budget:,.0f}",
-        f"{pair.first.cell.label}: {percent(pair.first.accuracy.mean)}",
-        f"{pair.second.cell.label}: {percent(pair.second.accuracy.mean)}",
+        f"{_setting(pair.first)}: {percent(pair.first.accuracy.mean)}",
+        f"{_setting(pair.second)}: {percent(pair.second.accuracy.mean)}",
         f"{100 * pair.difference:+.1f}",
         interval,
         "yes" if pair.significant else ("no" if pair.p_adjusted == pair.p_adjusted else "-"),
@@ -262,8 +251,6 @@ def _json(text: Any) -> dict[str, Any]:
 
 
 def _distinct(values: Sequence[Value], most: int = 40) -> str:
-    from hpcfed.report.grid import sort_key
-
     texts = [value_text(v) for v in sorted(set(values), key=sort_key)]
     more = f" and {len(texts) - most} more" if len(texts) > most else ""
     return ", ".join(texts[:most]) + more

@@ -21,7 +21,7 @@ from hpcfed.report.grid import SEEDS, drop_text, group_text, mean_drop, sort_key
 from hpcfed.report.runs import Found, Run
 from hpcfed.report.statistics import FEWEST, critical
 from hpcfed.report.timing import PHASES
-from hpcfed.report.tradeoff import Point, Tradeoff, budget_levels, budget_line
+from hpcfed.report.tradeoff import Point, Tradeoff, budget_levels, budget_line, widest_pairs
 
 F64 = NDArray[np.float64]
 Json = Any
@@ -137,12 +137,12 @@ def _cell(point: Point, at: tuple[int, int], place: dict[int, int]) -> Json:
 
 
 def _stars(shown: Tradeoff) -> Json:
-    """Return pairs of equal budget that differ, as [group, [x, y] of first, [x, y] of second]."""
+    """Return the best and the worst of each budget, where they differ, as [group, [x, y], [x, y]]."""
     stars = []
     for index, points in enumerate(shown.groups.values()):
         masks = sorted({point.cell.mask for point in points})
         drops = sorted({_drop_key(point) for point in points})
-        for pair in shown.pairs:
+        for pair in widest_pairs(shown):
             if pair.significant and pair.first in points:
                 both = pair.first, pair.second
                 stars.append(

@@ -7,6 +7,7 @@ tested in pairs of equal seed, and all tests of a trade-off are corrected togeth
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any  # Any: a table's values are text or numbers
@@ -149,6 +150,17 @@ def pair_rows(found: Tradeoff) -> Iterator[dict[str, Any]]:
             "p_adjusted": pair.p_adjusted,
             "significant": pair.significant,
         }
+
+
+def widest_pairs(found: Tradeoff) -> list[Pair]:
+    """Return for each budget that several cells of a group share its best against its worst."""
+    widest: dict[tuple[Group, int], Pair] = {}
+    for pair in found.pairs:
+        budget = pair.first.cell.budget
+        at = pair.first.cell.group, round(100 * math.log(budget)) if budget > 0 else -1
+        if at not in widest or pair.difference > widest[at].difference:
+            widest[at] = pair
+    return sorted(widest.values(), key=lambda pair: -pair.first.cell.budget)
 
 
 def budget_levels(points: Sequence[Point]) -> list[tuple[float, str]]:

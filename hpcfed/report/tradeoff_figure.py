@@ -22,7 +22,7 @@ from hpcfed.report.drawing import (
 )
 from hpcfed.report.grid import drop_text, group_text, mean_drop, sort_key
 from hpcfed.report.statistics import FEWEST
-from hpcfed.report.tradeoff import Pair, Point, Tradeoff, budget_levels, budget_line
+from hpcfed.report.tradeoff import Pair, Point, Tradeoff, budget_levels, budget_line, widest_pairs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +61,7 @@ def draw(found: Tradeoff) -> Figure:
     for column, (group, points) in enumerate(groups.items()):
         top, bottom = panels[:, column]
         _draw_heat_map(top, points, scale)
-        pairs = [pair for pair in found.pairs if pair.first.cell.group == group]
+        pairs = [pair for pair in widest_pairs(found) if pair.first.cell.group == group]
         _draw_against_bytes(bottom, points, pairs, found.metric)
         if group:
             top.set_title(plain(group_text(group)), pad=10)
@@ -196,14 +196,9 @@ def _draw_front(axes: Axes, front: Sequence[Point]) -> None:
 
 def _draw_stars(axes: Axes, shown: Sequence[Point], pairs: Sequence[Pair]) -> None:
     """Join the best and the worst of each budget whose difference is significant."""
-    widest: dict[float, Pair] = {}
     for pair in pairs:
-        budget = round(float(np.log(pair.first.cell.budget or np.nan)), 2)
-        if pair.significant and pair.first in shown and pair.second in shown:
-            known = widest.get(budget)
-            if known is None or pair.difference > known.difference:
-                widest[budget] = pair
-    for pair in widest.values():
+        if not (pair.significant and pair.first in shown and pair.second in shown):
+            continue
         x, y = _places([pair.first, pair.second])
         axes.plot(x, y, ":", color="0.2", lw=0.8, zorder=2)
         top = max(pair.first.accuracy.high, pair.first.accuracy.mean)

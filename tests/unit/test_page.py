@@ -110,6 +110,16 @@ def test_a_run_without_a_round_has_a_page(tmp_path: Path) -> None:
     assert data(page(tmp_path))["runs"][0]["rounds"] == 0
 
 
+def test_equal_budgets_name_the_setting_they_belong_to(tmp_path: Path) -> None:
+    for index, (p, q) in enumerate(((0.5, 0.0), (0.0, 0.5))):
+        for epochs in (1, 2):
+            world = World(test=(0.5 + 0.1 * p,), p=p, q=q, sets=[f"client.epochs={epochs}"])
+            write_run(tmp_path / f"{index}{epochs}", world)
+    text = page(tmp_path)
+    assert "p = 0.5, q = 0, client.epochs = 1: 55.0 %" in text
+    assert "p = 0, q = 0.5, client.epochs = 2: 50.0 %" in text
+
+
 def test_long_runs_send_their_evaluated_rounds(tmp_path: Path) -> None:
     test = [0.5 if r % 10 == 9 else NAN for r in range(101)]
     write_run(tmp_path, World(test=test))

@@ -371,6 +371,7 @@
     const [xLow, xHigh] = ends((p) => [p.x, p.x]), [yLow, yHigh] = ends((p) => [p.low ?? p.y, p.high ?? p.y]);
     const x = scale(over === "round" ? Math.min(1, xLow) : xLow, xHigh, box.left, box.right, over !== "round");
     const y = scale(Math.min(0, yLow), yHigh * 1.02, box.bottom, box.top);
+    if (over === "round") x.ticks = x.ticks.filter(Number.isInteger);
     frame(svg, box, x, y, { x: over === "round" ? "round" : "uplink so far", y: NAMES[quantity], xTick: over === "round" ? show : sizeText, yTick: show });
     const thin = curves.length > TOLD_APART ? 1 : 1.8;
     for (const curve of curves) {
