@@ -137,7 +137,7 @@ def _cell(point: Point, at: tuple[int, int], place: dict[int, int]) -> Json:
 
 
 def _stars(shown: Tradeoff) -> Json:
-    """Return the best and the worst of each budget, where they differ, as [group, [x, y], [x, y]]."""
+    """Return best and worst of each budget that differ, as [group, [x, y], [x, y]]."""
     stars = []
     for index, points in enumerate(shown.groups.values()):
         masks = sorted({point.cell.mask for point in points})
