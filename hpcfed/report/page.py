@@ -1,6 +1,6 @@
 """One self-contained HTML page about a run or a sweep: no network, no file beside it.
 
-Its figures are drawn by its own script (page/page.js): a plotting library would be most of the
+Its figures are drawn by its own scripts (page/*.js): a plotting library would be most of the
 page, and its figures would know neither keyboard nor a dark background.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any  # Any: values of JSON
 
@@ -26,6 +27,7 @@ from hpcfed.report.summary import percent, size_text, summary
 from hpcfed.report.tradeoff import Pair, Point, Tradeoff, tradeoff, widest_pairs
 
 PAGE = "report.html"
+SCRIPTS = ("basics", "tradeoff", "curves", "table", "begin")  # in the order in which they run
 STATES = ("finished", "running", "stopped", "failed")
 Rows = list[tuple[str, str]]
 
@@ -91,9 +93,15 @@ def render(found: Found, out: Path) -> str:
         t_interval=T_INTERVAL,
         bootstrap=BOOTSTRAP,
         css=Markup((folder / "page.css").read_text(encoding="utf-8")),
-        script=Markup((folder / "page.js").read_text(encoding="utf-8")),
+        script=Markup(_script(folder)),
         data=Markup(embedded(page_data(found, shown, out))),
     )
+
+
+def _script(folder: Traversable) -> str:
+    """Return all scripts as one, whose names nothing outside can see."""
+    parts = [(folder / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
+    return "\n".join(['"use strict";', "(() => {", *parts, "})();"])
 
 
 def embedded(data: Any) -> str:
