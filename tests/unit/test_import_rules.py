@@ -25,6 +25,7 @@ LEVELS = {
     "datasets": 4,
     "partition": 4,
     "records": 3,
+    "columns": 3,
     "jobfiles": 2,
     "events": 2,
     "dotted": 2,
@@ -49,7 +50,8 @@ APART = [
 ]
 # what stands on records and configuration alone, and reaches no MPI and no training
 LIGHT = {
-    "report": {"records", "config", "experiment_file", "errors", "terminal"},
+    "report": {"records", "columns", "config", "experiment_file", "errors", "terminal", "atomic"},
+    "columns": {"records", "errors"},
     "records": {"config", "errors", "atomic"},
     "atomic": {"errors"},
     "compiled": {"atomic"},
@@ -61,10 +63,12 @@ HOMES = {
     "mpi4py": {"federation/transport.py"},
     "norse": {"snn/reference.py"},
     "tonic": {"datasets/"},
-    "h5py": {"records.py", "datasets/"},
+    "h5py": {"records.py", "columns.py", "datasets/"},
     "tomli_w": {"experiment_file.py"},
     "typer": {"cli.py"},
     "matplotlib": {"report/", "datasets/info.py"},
+    "jinja2": {"report/"},
+    "xarray": {"report/"},
     "espeakng_loader": set(),
 }
 # what holds compiled code imports numba, and is itself imported where it is used
@@ -78,7 +82,10 @@ KERNELS = {
     "snn/vectors.py",
 }
 # heavy libraries are imported where they are used, never by importing a light module
-LAZY = {"torch", "norse", "tonic", "numba", "scipy", "soundfile", "matplotlib", "mpi4py"}
+LAZY = {
+    *("torch", "norse", "tonic", "numba", "scipy", "soundfile", "matplotlib", "mpi4py"),
+    *("jinja2", "xarray", "pandas"),
+}
 EAGER_ALLOWED = {
     "torch": {"snn/"},
     "norse": {"snn/reference.py"},

@@ -45,6 +45,8 @@ def test_the_wheel_holds_code_jobs_and_embedded_data(wheel: Path) -> None:
     wanted = {f"hpcfed/{f.relative_to(ROOT / 'hpcfed')}" for f in (ROOT / "hpcfed").rglob("*.py")}
     wanted |= {f"hpcfed/jobs/{f.name}" for f in (ROOT / "jobs").glob("*.toml")}
     wanted |= {f"hpcfed/datasets/data/{f.name}" for f in (ROOT / "hpcfed/datasets/data").glob("*")}
+    page = ROOT / "hpcfed" / "report" / "page"
+    wanted |= {f"hpcfed/report/page/{f.name}" for f in page.iterdir()}
     assert wanted <= names
     assert not [name for name in names if name.startswith(("tests", "jobs"))]
 

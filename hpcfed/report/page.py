@@ -1,0 +1,264 @@
+"""One self-contained HTML page about a run or a sweep: no network, no file beside it.
+
+Its figures are drawn by its own scripts (page/*.js): a plotting library would be most of the
+page, and its figures would know neither keyboard nor a dark background.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any  # Any: values of JSON
+
+from hpcfed.atomic import replacing
+from hpcfed.errors import InputError
+from hpcfed.report.flatten import Value, value_text
+from hpcfed.report.grid import group_text, mean_drop, sort_key, varying_keys
+from hpcfed.report.page_data import page_data
+from hpcfed.report.runs import Found, Run, find
+from hpcfed.report.statistics import BOOTSTRAP, T_INTERVAL
+from hpcfed.report.summary import percent, size_text, summary
+from hpcfed.report.tradeoff import Pair, Point, Tradeoff, tradeoff, widest_pairs
+
+PAGE = "report.html"
+SCRIPTS = ("basics", "tradeoff", "curves", "table", "begin")  # in the order in which they run
+STATES = ("finished", "running", "stopped", "failed")
+Rows = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run or a file that did not come to its end, and why."""
+
+    label: str
+    kind: str
+    message: str
+
+
+def write_page(path: Path, out: Path | None = None) -> Path:
+    """Write the page about everything at ``path``; default: report.html beside it.
+
+    Raises InputError if nothing is there, or the page cannot be written.
+    """
+    found = find(path)
+    if path.is_file() and not found.runs and found.skipped:
+        raise InputError(f"{path}: {found.skipped[0].reason}")
+    if not found.runs and not found.planned and not found.skipped:
+        raise InputError(f"{path}: no run file here or below, and no planned sweep")
+    target = out or found.root / PAGE
+    text = render(found, target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(target) as stream:
+            stream.write(text.encode("utf-8", "replace"))
+    except OSError as error:
+        raise InputError(
+            f"{target}: the page cannot be written ({error.strerror or error}); give a file in a "
+            "folder that you may write to with --out"
+        ) from None
+    return target
+
+
+def render(found: Found, out: Path) -> str:
+    """Return the page's HTML; links are relative to ``out``."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    shown = tradeoff(found)
+    folder = resources.files("hpcfed.report") / "page"
+    environment = Environment(
+        loader=PackageLoader("hpcfed.report", "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.jinja").render(
+        title=_title(found),
+        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        state=state_lines(found),
+        summary=_summary(found, shown),
+        budgets=[_budget_row(pair) for pair in widest_pairs(shown)],
+        varying=_varying(found.runs),
+        common=_common(found.runs),
+        provenance=_provenance(found.runs),
+        failures=failures(found),
+        metric=shown.metric.replace("_", " "),
+        t_interval=T_INTERVAL,
+        bootstrap=BOOTSTRAP,
+        css=Markup((folder / "page.css").read_text(encoding="utf-8")),
+        script=Markup(_script(folder)),
+        data=Markup(embedded(page_data(found, shown, out))),
+    )
+
+
+def _script(folder: Traversable) -> str:
+    """Return all scripts as one, whose names nothing outside can see."""
+    parts = [(folder / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
+    return "\n".join(['"use strict";', "(() => {", *parts, "})();"])
+
+
+def embedded(data: Any) -> str:
+    """Return JSON that can stand in a script element: no text in it ends the element."""
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def state_lines(found: Found) -> list[str]:
+    """Return how far everything is, in sentences."""
+    counts = Counter(run.status for run in found.runs)
+    num_given_up = len(failures_without_file(found))
+    parts = [f"{counts[state]} {state}" for state in STATES if counts[state]]
+    parts += [f"{n} {state or 'of unknown state'}" for state, n in counts.items()
+              if state not in STATES]  # fmt: skip
+    total = len(found.planned) or len(found.runs)
+    word = ("planned run" if found.planned else "run") + ("s" if total != 1 else "")
+    lines = [f"{total} {word}: {', '.join(parts) or 'none has begun'}."]
+    if found.missing:
+        given_up = f", {num_given_up} of them given up" if num_given_up else ""
+        lines.append(f"Missing: {len(found.missing)} of {total} have no run file yet{given_up}.")
+    if counts["running"] or counts["stopped"]:
+        lines.append("Figures of the trade-off hold finished runs alone.")
+    if found.skipped:
+        lines.append(f"{len(found.skipped)} files could not be read and are left out, see below.")
+    return lines
+
+
+def failures(found: Found) -> list[Failure]:
+    """Return failed runs, runs that were given up, and files that are left out."""
+    failed = [
+        Failure(run.label, "failed", run.error or found.failures.get(run.digest, "no message"))
+        for run in found.runs
+        if run.status == "failed" or (run.digest in found.failures and run.status != "finished")
+    ]
+    given_up = [Failure(f"runs/{name}", "given up", text)
+                for name, text in failures_without_file(found).items()]  # fmt: skip
+    left_out = [Failure(item.label, "left out", item.reason) for item in found.skipped]
+    return [*failed, *given_up, *left_out]
+
+
+def failures_without_file(found: Found) -> dict[str, str]:
+    """Return runs that were given up and have left no readable run file."""
+    known = {run.digest for run in found.runs}
+    return {name: text for name, text in found.failures.items() if name not in known}
+
+
+def _title(found: Found) -> str:
+    names = {str(run.keys.get("name", "")) for run in found.runs}
+    return names.pop() if len(names) == 1 else found.root.resolve().name
+
+
+def _summary(found: Found, shown: Tradeoff) -> Rows:
+    if len(found.runs) == 1 and not found.planned and found.runs[0].file.is_file():
+        return summary(found.runs[0].file)
+    points = [p for points in shown.groups.values() for p in points if p.accuracy.count]
+    lines: Rows = []
+    if points:
+        best = max(points, key=lambda p: _validation(p.cell.runs))
+        lines.append(("best on validation", f"{_setting(best)}: {_accuracy_text(best)}"))
+    kept = [(1 - p.cell.mask) * (1 - mean_drop(p.cell.drop)) for p in points]
+    for level, name in ((1.0, "full uplink"), (0.1, "one tenth"), (0.02, "one fiftieth")):
+        chosen = [p for p, k in zip(points, kept, strict=True) if abs(k - level) < 1e-9]
+        lines += [(name, f"{_setting(p)}: {_accuracy_text(p)}") for p in chosen]
+    totals = [run.uplink_bytes()[-1] for run in found.runs if run.num_rounds]
+    lines.append(("uplink of all runs", size_text(float(sum(totals)))))
+    if all(run.num_ranks for run in found.runs):
+        hours = sum(_total_seconds(run) * run.num_ranks for run in found.runs) / 3600
+        lines.append(("time in rounds", f"{hours:.2f} rank-hours"))
+    return lines
+
+
+def _validation(runs: Sequence[Run]) -> float:
+    values = [run.final("validation_accuracy") for run in runs]
+    known = [value for value in values if value == value]
+    return sum(known) / len(known) if known else -1.0
+
+
+def _setting(point: Point) -> str:
+    group = group_text(point.cell.group)
+    return point.cell.label + (f", {group}" if group else "")
+
+
+def _accuracy_text(point: Point) -> str:
+    mean = point.accuracy
+    interval = ""
+    if mean.low == mean.low:
+        interval = f" [{100 * mean.low:.1f}, {100 * mean.high:.1f}]"
+    return f"{percent(mean.mean)}{interval}, n {mean.count}, {size_text(point.uplink_bytes)}"
+
+
+def _total_seconds(run: Run) -> float:
+    names = ("train", "communicate", "wait", "evaluate", "write")
+    return float(sum(run.rounds[f"seconds_{name}"].sum() for name in names))
+
+
+def _budget_row(pair: Pair) -> tuple[str, ...]:
+    known = pair.low == pair.low
+    interval = f"[{100 * pair.low:+.1f}, {100 * pair.high:+.1f}]" if known else "-"
+    return (
+        f"{pair.first.cell.budget:,.0f}",
+        f"{_setting(pair.first)}: {percent(pair.first.accuracy.mean)}",
+        f"{_setting(pair.second)}: {percent(pair.second.accuracy.mean)}",
+        f"{100 * pair.difference:+.1f}",
+        interval,
+        "yes" if pair.significant else ("no" if pair.p_adjusted == pair.p_adjusted else "-"),
+    )
+
+
+def _varying(runs: Sequence[Run]) -> Rows:
+    return [(key, _distinct([run.keys.get(key) for run in runs])) for key in varying_keys(runs)]
+
+
+def _common(runs: Sequence[Run]) -> dict[str, Rows]:
+    """Return by section the keys on which all runs agree."""
+    sections: dict[str, Rows] = {}
+    varying = set(varying_keys(runs))
+    for key, value in (runs[0].keys if runs else {}).items():
+        if key not in varying and key != "name":
+            section, _, name = key.rpartition(".")
+            sections.setdefault(section or "top level", []).append((name, value_text(value)))
+    return sections
+
+
+def _provenance(runs: Sequence[Run]) -> Rows:
+    found: dict[str, list[Value]] = {}
+    for run in runs:
+        attributes, attempt = run.columns.attributes, run.columns.attempt
+        for name in ("engine", "data_source", "data_digest"):
+            found.setdefault(name.replace("_", " "), []).append(attributes.get(name))
+        for name in ("hosts", "mpi", "num_ranks"):
+            found.setdefault(name.replace("_", " "), []).append(attempt.get(name))
+        provenance = _json(attributes.get("provenance"))
+        for name in ("python", "machine"):
+            found.setdefault(name, []).append(provenance.get(name))
+        versions = _json(attempt.get("versions")) or provenance.get("versions") or {}
+        for name, version in versions.items() if isinstance(versions, dict) else ():
+            found.setdefault(name, []).append(version)
+        found.setdefault("started", []).append(attempt.get("started"))
+    starts = sorted(str(value) for value in found.pop("started", []) if value)
+    lines = [(name, _distinct([v for v in values if v is not None]))
+             for name, values in found.items()]  # fmt: skip
+    if starts:
+        lines.append(("started", starts[0] if starts[0] == starts[-1] else
+                      f"{starts[0]} to {starts[-1]}"))  # fmt: skip
+    return [line for line in lines if line[1]]
+
+
+def _json(text: Any) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (TypeError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _distinct(values: Sequence[Value], most: int = 40) -> str:
+    texts = [value_text(v) for v in sorted(set(values), key=sort_key)]
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more

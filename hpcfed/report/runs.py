@@ -1,0 +1,192 @@
+"""The runs at or below a path, whatever it is: a run file, a folder, or a collected sweep.
+
+What cannot be read is listed with its reason and left out. R rounds.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcfed.columns import Columns, read_columns
+from hpcfed.errors import InputError
+from hpcfed.records import RUN_FILE
+from hpcfed.report.collected import read_collected
+from hpcfed.report.flatten import Value, flat
+from hpcfed.report.planned import MANIFEST, Planned, read_failures, read_planned
+
+F64 = NDArray[np.float64]
+
+SEED = "seed"
+COLLECTED = ".nc"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run.
+
+    Attributes:
+        file: the run file.
+        label: how it is named in tables: its folder below the path that was asked for.
+        keys: the resolved configuration, by dotted key.
+        columns: what it recorded.
+    """
+
+    file: Path
+    label: str
+    keys: Mapping[str, Value]
+    columns: Columns
+
+    @property
+    def rounds(self) -> dict[str, F64]:
+        """One (R,) column per name of ``records.ROUND_FIELDS``."""
+        return self.columns.rounds
+
+    @property
+    def digest(self) -> str:
+        """The name of its folder: in a sweep the digest by which the manifest knows it."""
+        return self.file.parent.name
+
+    @property
+    def num_rounds(self) -> int:
+        """R, rounds done."""
+        return len(self.rounds["train_loss"])
+
+    @property
+    def status(self) -> str:
+        """running, stopped, finished or failed."""
+        return str(self.columns.attributes.get("status", ""))
+
+    @property
+    def error(self) -> str:
+        """Why the run failed, or nothing."""
+        return str(self.columns.attributes.get("error", ""))
+
+    @property
+    def seed(self) -> Value:
+        """The seed of the run."""
+        return self.keys.get(SEED)
+
+    @property
+    def num_ranks(self) -> int:
+        """Ranks of the last start; 0 if there was none."""
+        return int(self.columns.attempt.get("num_ranks", 0))
+
+    def final(self, name: str) -> float:
+        """Return a column's value after the last round; NaN if there is none."""
+        column = self.rounds[name]
+        return float(column[-1]) if len(column) else math.nan
+
+    def uplink_bytes(self) -> F64:
+        """Return the bytes sent up so far, after each round (R,), each in its cheapest way."""
+        ways = [self.rounds[f"uplink_bytes_{way}"] for way in ("seed", "bitmask", "coordinates")]
+        return np.asarray(np.cumsum(np.fmin.reduce(ways)))
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that is left out, and why."""
+
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """Everything found at ``root``; ``planned`` is empty where no sweep was planned.
+
+    ``failures`` maps the folder names of runs that a sweep gave up to the reason.
+    """
+
+    root: Path
+    runs: tuple[Run, ...]
+    skipped: tuple[Skipped, ...]
+    planned: tuple[Planned, ...] = ()
+    failures: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def missing(self) -> tuple[Planned, ...]:
+        """Planned runs that have left no readable run file yet."""
+        known = {run.digest for run in self.runs}
+        return tuple(p for p in self.planned if p.digest not in known)
+
+    def finished(self) -> Found:
+        """Return the finished runs alone; the others are listed as skipped."""
+        done = tuple(run for run in self.runs if run.status == "finished")
+        others = [
+            Skipped(r.label, f"{r.status} after {r.num_rounds} rounds{r.error and ': '}{r.error}")
+            for r in self.runs
+            if r.status != "finished"
+        ]
+        return replace(self, runs=done, skipped=(*self.skipped, *others))
+
+    def where(self, conditions: Mapping[str, Value]) -> Found:
+        """Return the runs and plans whose keys have these values."""
+        return replace(
+            self,
+            runs=tuple(r for r in self.runs if _agrees(r.keys, conditions)),
+            planned=tuple(p for p in self.planned if _agrees(p.keys, conditions)),
+        )
+
+
+def find(path: Path) -> Found:
+    """Return all runs at or below ``path``. Raises InputError if there is nothing there."""
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder")
+    if path.suffix == COLLECTED:
+        return _collected(path)
+    if path.is_file():
+        return read_files(path.parent, [path])
+    found = read_files(path, sorted(path.rglob(RUN_FILE)))
+    planned, problem = read_planned(path)
+    skipped = (Skipped(MANIFEST, problem), *found.skipped) if problem else found.skipped
+    return replace(found, skipped=skipped, planned=planned, failures=read_failures(path))
+
+
+def _collected(path: Path) -> Found:
+    root = path.parent
+    planned, problem = read_planned(root)
+    runs = [
+        Run(root / "runs" / item.digest / RUN_FILE, f"runs/{item.digest}", item.keys, item.columns)
+        for item in read_collected(path, planned)
+    ]
+    skipped = (Skipped(MANIFEST, problem),) if problem else ()
+    return Found(root, tuple(runs), skipped, planned, read_failures(root))
+
+
+def read_files(root: Path, files: Sequence[Path]) -> Found:
+    """Read run files; labels are relative to ``root``."""
+    runs, skipped = [], []
+    for file in files:
+        label = _label(root, file)
+        try:
+            columns = read_columns(file)
+            runs.append(Run(file, label, configuration(columns), columns))
+        except InputError as error:
+            skipped.append(Skipped(label, str(error)))
+    return Found(root, tuple(runs), tuple(skipped))
+
+
+def configuration(columns: Columns) -> dict[str, Value]:
+    """Return the resolved configuration by dotted key. Raises InputError if it is no TOML."""
+    try:
+        tree = tomllib.loads(columns.attributes["config_toml"])
+    except (KeyError, TypeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"its configuration cannot be read: {error}") from None
+    return dict(flat(tree))
+
+
+def _agrees(keys: Mapping[str, Value], conditions: Mapping[str, Value]) -> bool:
+    return all(keys.get(key) == value for key, value in conditions.items())
+
+
+def _label(root: Path, file: Path) -> str:
+    place = file.parent if file.name == RUN_FILE else file
+    relative = place.relative_to(root)
+    return str(relative) if relative != Path() else root.resolve().name
