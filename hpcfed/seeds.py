@@ -46,6 +46,12 @@ class Stream:
     round: int = 0
     client: int = NO_CLIENT
 
+    @property
+    def address(self) -> U32:
+        """The stream as compiled code knows it (hpcfed.philox): (5,) uint32."""
+        low, high = self.seed & 0xFFFFFFFF, self.seed >> 32
+        return np.array([self.client, self.round, self.purpose, low, high], np.uint32)
+
     def words(self, count: int, start: int = 0) -> U32:
         """Return words ``start`` to ``start + count`` of the stream: (count,) uint32."""
         first, last = start // 4, (start + count + 3) // 4

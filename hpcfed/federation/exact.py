@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcfed.federation.entries import Drawn, Entries
+
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
-Entries = slice | I64
 
 GRID_BITS = 50
 LIMIT = 2.0**12
@@ -30,8 +31,11 @@ class Grid:
 
     def integers(self, values: NDArray[np.floating], weight: int, factor: float = 1.0) -> I64:
         """Return weight / 2**a * factor * values on the grid: same shape, int64."""
-        scale = np.float64(weight) * 2.0 ** (GRID_BITS - self.shift) * factor
-        return np.rint(values.astype(np.float64) * scale).astype(np.int64)
+        return np.rint(values.astype(np.float64) * self.scale(weight, factor)).astype(np.int64)
+
+    def scale(self, weight: int, factor: float = 1.0) -> float:
+        """Return what a value is multiplied by before it is rounded to an integer."""
+        return weight * 2.0 ** (GRID_BITS - self.shift) * factor
 
     def reals(self, sums: I64) -> F64:
         """Return sum of weight * value, float64, from a sum on the grid."""
@@ -45,7 +49,9 @@ def grid(weights: I64) -> Grid:
 
 def admissible(values: F32, factor: float = 1.0) -> bool:
     """Say whether every |value| * factor lies below 2**12; False for anything not finite."""
-    return not values.size or bool(np.abs(values).max() * np.float64(factor) < LIMIT)
+    if not values.size:
+        return True
+    return bool(max(values.max(), -values.min()) * np.float64(factor) < LIMIT)
 
 
 @dataclass
@@ -65,8 +71,15 @@ class Totals:
         """Return the totals of nothing."""
         return cls(np.zeros(size, np.int64), np.zeros(size, np.int64) if per_entry else None)
 
-    def add(self, entries: Entries, integers: I64, weight: int) -> None:
-        """Add one client's sent ``entries`` (s,), already on the grid."""
-        self.sums[entries] += integers
-        if self.arrived is not None:
-            self.arrived[entries] += weight
+    def add(self, entries: Entries, values: F32, scale: float, weight: int) -> None:
+        """Add one client's admissible ``values`` (s,), times ``scale``, to its ``entries``."""
+        from hpcfed.federation import fused
+
+        arrived = np.empty(0, np.int64) if self.arrived is None else self.arrived
+        term = fused.Term(values, scale, weight)
+        if isinstance(entries, Drawn):
+            fused.add_drawn(self.sums, arrived, term, entries.mask)
+        elif isinstance(entries, slice):
+            fused.add_all(self.sums, arrived, term)
+        else:
+            fused.add_listed(self.sums, arrived, term, entries)

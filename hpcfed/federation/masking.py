@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.config import UplinkConfig
-from hpcfed.federation.exact import Entries
+from hpcfed.federation.entries import Drawn, Entries
 from hpcfed.seeds import Purpose, Stream, threshold
 
 F32 = NDArray[np.float32]
@@ -32,13 +32,14 @@ def num_kept(uplink: UplinkConfig, size: int) -> int:
 
 
 def random_entries(uplink: UplinkConfig, size: int, stream: Stream) -> Entries:
-    """Return the entries a random mask sends: ascending (s,) int64, or all of them as a slice."""
+    """Return the entries of P that a random mask sends."""
     if uplink.mask == "none":
         return slice(None)
-    words = stream.words(size)
     if uplink.mask == "bernoulli":
-        return np.flatnonzero(words >= np.uint64(threshold(uplink.mask_probability)))
-    return _smallest(words, num_kept(uplink, size))
+        return Drawn(stream, threshold(uplink.mask_probability), size)
+    from hpcfed.philox import words
+
+    return _smallest(words(stream.address, 0, size), num_kept(uplink, size))
 
 
 def top_entries(update: F32, count: int) -> I64:

@@ -62,6 +62,7 @@ class RunRecorder:
         self._job, self._transport, self._folder = job, transport, folder
         self.record = record
         self._hooks = hooks
+        self._uplink_bytes = uplink_bytes(record.log)
         self._evaluated: tuple[ServerState, dict[str, Evaluation]] | None = None
         self._last_write = time.monotonic()
         self._seconds_write = 0.0
@@ -80,11 +81,11 @@ class RunRecorder:
         if outcome.evaluations:
             self._evaluated = state, outcome.evaluations
         values = self._round_values(outcome, state, spent)
-        log = self.record.log
-        log.append(values, _client_rows(outcome, len(self._job.clients)))
-        sent = uplink_bytes(log)
+        self.record.log.append(values, _client_rows(outcome, len(self._job.clients)))
+        ways = [values[f"uplink_bytes_{way}"] for way in ("seed", "bitmask", "coordinates")]
+        self._uplink_bytes += float(np.nanmin(ways))
         num_rounds = self._job.experiment.server.rounds
-        self._hooks.progress(RoundReport(state.round, num_rounds, values, sent))
+        self._hooks.progress(RoundReport(state.round, num_rounds, values, self._uplink_bytes))
 
     def write(self, state: ServerState, residuals: Residuals | None, status: str) -> None:
         """Write the run file, residuals first. Raises StoppedRunError when the disk is full."""

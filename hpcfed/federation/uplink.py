@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from hpcfed.config import UplinkConfig
 from hpcfed.federation import masking
-from hpcfed.federation.exact import Entries, Totals, admissible
+from hpcfed.federation.entries import Entries, taken
+from hpcfed.federation.exact import Totals, admissible
 from hpcfed.federation.server import Averaging
 from hpcfed.federation.transport import Transport
 from hpcfed.snn.trainer import LocalUpdate
@@ -47,27 +48,26 @@ class Uplink:
 
     def message(self, update: F32, round_index: int, client: int) -> tuple[Bytes, Entries]:
         """Return what the client sends for ``update`` (P,), and which entries that is."""
-        if self.config.mask == "top-k":
-            entries: Entries = masking.top_entries(update, masking.num_kept(self.config, self.size))
-            packed = masking.pack_entries(np.asarray(entries), self.size)
-        else:
-            entries, packed = self._random_entries(round_index, client), np.empty(0, np.uint8)
-        payload = masking.encode(update[entries], self.config.dtype)
-        return np.concatenate([payload, packed]), entries
+        if self.config.mask != "top-k":
+            entries = self._random_entries(round_index, client)
+            return masking.encode(taken(update, entries), self.config.dtype), entries
+        chosen = masking.top_entries(update, masking.num_kept(self.config, self.size))
+        payload = masking.encode(update[chosen], self.config.dtype)
+        return np.concatenate([payload, masking.pack_entries(chosen, self.size)]), chosen
 
     def received(self, message: Bytes, round_index: int, client: int) -> tuple[Entries, F32]:
         """Return the entries and (s,) float32 values that the root reads from a message."""
         if self.config.mask != "top-k":
             return self._random_entries(round_index, client), self.values(message)
         count = masking.num_kept(self.config, self.size)
-        packed = message[self._top_k_bytes() :].copy()  # copied: aligned for a view as integers
+        packed = message[self._top_k_bytes() :]
         return masking.unpack_entries(packed, self.size, count), self.values(message)
 
     def values(self, message: Bytes) -> F32:
         """Return the (s,) float32 values of a message, decoded."""
         if self.config.mask == "top-k":
             message = message[: self._top_k_bytes()]
-        return masking.decode(message.copy(), self.config.dtype)
+        return masking.decode(message, self.config.dtype)
 
     def accepts(self, values: F32, client: int) -> bool:
         """Say whether a decoded update counts."""
@@ -77,7 +77,16 @@ class Uplink:
         """Add one accepted client's decoded values to ``totals``, exactly."""
         weight = int(self.averaging.weights[client])
         factor = float(self.averaging.factors[client])
-        totals.add(entries, self.averaging.grid.integers(values, weight, factor), weight)
+        totals.add(entries, values, self.averaging.grid.scale(weight, factor), weight)
+
+    def rehearse(self) -> None:
+        """Send an update of zeros to nobody: so compiled code is ready before the first round."""
+        from hpcfed.federation import fused
+
+        update = np.zeros(self.size, np.float32)
+        message, entries = self.message(update, 0, 0)
+        self.add(self.totals(), entries, self.values(message), 0)
+        fused.norm(update)
 
     def likely_message_bytes(self) -> float:
         """Return a size that messages hardly exceed: six standard deviations over the expected."""
@@ -138,6 +147,16 @@ def chosen_transport(uplink: Uplink, cohort: Cohort, num_ranks: int) -> str:
     return "gather" if costs["gather"] < costs["reduce"] else "reduce"
 
 
+@dataclass(frozen=True)
+class Sent:
+    """A client's message, the entries and the decoded values in it, and whether these count."""
+
+    message: Bytes
+    entries: Entries
+    values: F32
+    accepted: bool
+
+
 @dataclass
 class Sender:
     """One rank's side of a round: trains its clients one after the other and codes their updates.
@@ -153,21 +172,24 @@ class Sender:
     statistics: NDArray[np.float64]
     residuals: dict[int, F32] | None
 
-    def send(self, client: int) -> tuple[Bytes, Entries, F32]:
-        """Train the next client, which is ``client``; return message, entries, decoded values."""
+    def send(self, client: int) -> Sent:
+        """Train the next client, which is ``client``, and code its update."""
+        from hpcfed.federation import fused
+
         local = next(self.updates)
         kept = None if self.residuals is None else self.residuals.get(client)
-        update = local.delta.copy() if kept is None else local.delta + kept
+        update = local.delta if kept is None else local.delta + kept
         message, entries = self.uplink.message(update, self.cohort.round, client)
         values = self.uplink.values(message)
         accepted = self.uplink.accepts(values, client)
         if self.residuals is not None and accepted and np.isfinite(update).all():
-            update[entries] -= values
-            self.residuals[client] = update
-        norm = np.sqrt(np.square(local.delta, dtype=np.float64).sum())
+            left = update.copy()
+            left[entries] -= values
+            self.residuals[client] = left
         row = int(np.searchsorted(self.cohort.clients, client))
+        norm = fused.norm(local.delta)
         self.statistics[row] = (local.loss, norm, local.hidden_rate, values.size, not accepted)
-        return message, entries, values
+        return Sent(message, entries, values, accepted)
 
 
 def aggregate(transport: Transport, sender: Sender, how: str) -> Totals:
@@ -184,9 +206,9 @@ def aggregate(transport: Transport, sender: Sender, how: str) -> Totals:
 def _local_totals(rank: int, sender: Sender) -> Totals:
     totals = sender.uplink.totals()
     for client in sender.cohort.of(rank).tolist():
-        _, entries, values = sender.send(client)
-        if sender.uplink.accepts(values, client):
-            sender.uplink.add(totals, entries, values, client)
+        sent = sender.send(client)
+        if sent.accepted:
+            sender.uplink.add(totals, sent.entries, sent.values, client)
     return totals
 
 
@@ -205,7 +227,7 @@ def _gather(transport: Transport, sender: Sender) -> Totals:
 
 
 def _messages(sender: Sender, clients: Sequence[int]) -> list[Bytes]:
-    return [sender.send(client)[0] for client in clients]
+    return [sender.send(client).message for client in clients]
 
 
 def _add_messages(sender: Sender, totals: Totals, clients: Sequence[int], buffer: Bytes) -> None:

@@ -76,8 +76,8 @@ def test_an_update_without_entries_counts() -> None:
 
 def test_totals_add_at_the_entries_that_were_sent() -> None:
     totals = Totals.zeros(4, per_entry=True)
-    totals.add(np.array([1, 3]), np.array([10, -20]), 7)
-    totals.add(slice(None), np.array([1, 2, 3, 4]), 2)
+    totals.add(np.array([1, 3]), np.array([5, -10], np.float32), 2.0, 7)
+    totals.add(slice(None), np.array([1, 2, 3, 4], np.float32), 1.0, 2)
     assert totals.sums.tolist() == [1, 12, 3, -16]
     assert totals.arrived is not None
     assert totals.arrived.tolist() == [2, 9, 2, 9]
@@ -85,5 +85,6 @@ def test_totals_add_at_the_entries_that_were_sent() -> None:
 
 def test_nobody_counts_arrivals_unless_asked() -> None:
     totals = Totals.zeros(2, per_entry=False)
-    totals.add(np.array([0]), np.array([1]), 5)
+    totals.add(np.array([0]), np.array([1], np.float32), 3.0, 5)
+    assert totals.sums.tolist() == [3, 0]
     assert totals.arrived is None
