@@ -50,7 +50,7 @@ class PackedProcess:
             message: dict[str, Any] = json.loads(line)
             if "ready" in message:
                 self._ready = True
-                if self._stopping:
+                if self._was_stopped():
                     self._signal(signal.SIGUSR1)
             elif "round" in message:
                 on_round(message["round"])
@@ -89,6 +89,9 @@ class PackedProcess:
             text=True,
             preexec_fn=_die_with_parent() if sys.platform == "linux" else None,
         )
+
+    def _was_stopped(self) -> bool:
+        return self._stopping  # by another thread, meanwhile
 
     def _signal(self, number: signal.Signals) -> None:
         process = self._process

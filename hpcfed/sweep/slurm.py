@@ -17,6 +17,7 @@ _FORMAT = "ArrayJobID:24,ArrayTaskID:24,State:24,RestartCnt:12,Name:200"
 _LIMIT = re.compile(
     r"violates accounting/QOS policy|Submit(Job|Limit)|submit limit|queue full|unable to accept"
 )
+_USUAL_ARRAY_SIZE = 1001
 _NO_TASK = {"N/A", "NONE", ""}
 
 
@@ -71,7 +72,7 @@ def queue() -> list[Job]:
     for line in listing.splitlines():
         fields = line.split(None, 4)
         if len(fields) == 5:
-            job, task, state, restart, name = fields
+            job, task, state, restart, name = (field.strip() for field in fields)
             task = "-" if task in _NO_TASK else task
             jobs.append(Job(job, task, state, int(restart) if restart.isdigit() else 0, name))
     return jobs
@@ -125,10 +126,10 @@ class Limits:
 def limits() -> Limits:
     """Ask the controller, and the accounting where there is one. Raises SlurmError."""
     config = call(["scontrol", "show", "config"])
-    found = {key: int(value) for key, value in
-             re.findall(r"^(MaxArraySize|MaxJobCount)\s*=\s*(\d+)", config, re.MULTILINE)}  # fmt: skip
-    submitted = [found["MaxJobCount"]] if "MaxJobCount" in found else []
-    return Limits(found.get("MaxArraySize", 1001), min([*submitted, *_association()], default=None))
+    found = dict(re.findall(r"^(MaxArraySize|MaxJobCount)\s*=\s*(\d+)", config, re.MULTILINE))
+    submitted = [int(found["MaxJobCount"])] if "MaxJobCount" in found else []
+    size = int(found.get("MaxArraySize", _USUAL_ARRAY_SIZE))
+    return Limits(size, min([*submitted, *_association()], default=None))
 
 
 def ends(names: Sequence[str]) -> dict[tuple[str, str], str]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from hpcfed import datasets
-from hpcfed.config import Experiment
+from hpcfed.config import DataConfig, Experiment
 from hpcfed.federation.run import Request
 from hpcfed.federation.run import run as federate
 from hpcfed.records import read_record
@@ -29,6 +29,7 @@ from hpcfed.sweep.checks import grouped
 from hpcfed.sweep.manifest import Manifest, Run
 
 _MOST_KINDS = 6
+_PHASES = ("seconds_train", "seconds_communicate", "seconds_wait", "seconds_evaluate")
 _COSTLY = ("data", "partition", "model", "client", "uplink")
 
 
@@ -79,7 +80,7 @@ def _seconds(experiment: Experiment, costs: Costs) -> float:
     return rounds * a_round + evaluations * costs.evaluation + costs.run
 
 
-def _timed(experiment: Experiment, load_data: object) -> Costs:
+def _timed(experiment: Experiment, load_data: Callable[[DataConfig], datasets.Data]) -> Costs:
     short = experiment.model_copy(
         update={
             "server": experiment.server.model_copy(update={"rounds": 2}),
@@ -92,8 +93,7 @@ def _timed(experiment: Experiment, load_data: object) -> Costs:
         federate(Request(lambda: short, Path(folder) / "run", load_data=load_data))
         wall = time.perf_counter() - begin
         record = read_record(Path(folder) / "run")
-    last = {name: np.array(record.log.rounds[name], np.float64) for name in
-            ("seconds_train", "seconds_communicate", "seconds_wait", "seconds_evaluate")}  # fmt: skip
+    last = {name: np.array(record.log.rounds[name], np.float64) for name in _PHASES}
     num_clients = len(record.clients["num_samples"])
     rest = last["seconds_communicate"] + last["seconds_wait"]
     return Costs(

@@ -99,7 +99,7 @@ def _run(task: Task, channel: IO[str]) -> Ended:
     ranks = task.manifest.resources.ranks_per_run
     try:
         ended = _launched(task) if ranks > 1 else _in_process(task, channel)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the next run must not suffer
+    except Exception as error:  # whatever it is, the next run must not suffer
         expected = isinstance(error, InputError | StoppedRunError)
         _log("".join(traceback.format_exception(error)) if not expected else f"error: {error}")
         return Ended("failed", _last_line(str(error)) or type(error).__name__)
