@@ -252,4 +252,4 @@ def last_lines(paths: Paths, digest: str) -> list[str]:
         text = paths.log(digest).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return []
-    return text.splitlines()[-_LOG_LINES:]
+    return text.rstrip().splitlines()[-_LOG_LINES:]

@@ -196,7 +196,7 @@ def _logging(path: Path) -> Iterator[None]:
 
 def _log(text: str) -> None:
     with contextlib.suppress(OSError):  # a run does not fail because its log does
-        os.write(1, f"{text}\n".encode(errors="replace"))
+        os.write(1, f"{text.rstrip()}\n".encode(errors="replace"))
 
 
 def _say(channel: IO[str], message: dict[str, Any]) -> None:
