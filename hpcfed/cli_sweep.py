@@ -14,6 +14,7 @@ from hpcfed.errors import InputError
 if TYPE_CHECKING:
     from hpcfed.sweep.manifest import Manifest, Run
     from hpcfed.sweep.paths import Paths
+    from hpcfed.sweep.states import SweepState
 
 sweep_app = typer.Typer(
     help="Plan, run, submit, watch, finish and collect a sweep.", no_args_is_help=True
@@ -37,9 +38,11 @@ def plan(
     planned = _plan(sweep, out, dry_run)
     resources, todo = planned.manifest.resources, planned.open_runs()
     tasks = -(-len(todo) // resources.runs_per_task)
-    print(f"array: {tasks} tasks of {resources.runs_per_task} runs, {resources.concurrent_runs} at "
-          f"once on {resources.ranks_per_run * resources.threads * resources.concurrent_runs} cores, "
-          f"{resources.time_min} min each")  # fmt: skip
+    cores = resources.ranks_per_run * resources.threads * resources.concurrent_runs
+    print(
+        f"array: {tasks} tasks of {resources.runs_per_task} runs, {resources.concurrent_runs} at "
+        f"once on {cores} cores, {resources.time_min} min each"
+    )
     if time and todo:
         from hpcfed.sweep.timing import predict
 
@@ -101,6 +104,7 @@ def retry(
 
     manifest, paths = _planned(sweep, out)
     state = look(manifest, paths)
+    _need_answer(state)
     todo = state.of("failed", "stopped", "missing")
     if dry_run:
         for item in todo:
@@ -243,6 +247,7 @@ def _submit(manifest: Manifest, paths: Paths, statuses: tuple[str, ...]) -> None
     from hpcfed.sweep.submission import submit as submit_runs
 
     state = look(manifest, paths)
+    _need_answer(state)
     todo = state.of(*statuses)
     if not todo:
         print("nothing to submit")
@@ -250,6 +255,13 @@ def _submit(manifest: Manifest, paths: Paths, statuses: tuple[str, ...]) -> None
     left = submit_runs(manifest, paths, todo, room(manifest, state), print)
     if left:
         print(f"{left} runs do not fit into the queue; submit again when it has drained")
+
+
+def _need_answer(state: SweepState) -> None:
+    """Raise InputError where it is not known what waits in the queue."""
+    if not state.asked:
+        raise InputError("the scheduler does not answer, so it is not known what is in the queue; "
+                         "try again where squeue works")  # fmt: skip
 
 
 def _print_scripts(manifest: Manifest, paths: Paths, runs: list[Run]) -> None:

@@ -13,7 +13,7 @@ Only files that are new or have changed since the last collection are read. R ro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,13 +46,11 @@ def collect(manifest: Manifest, paths: Paths) -> Iterator[str]:
         known = earlier.get(item.run.digest, item.stamp)
         if known is None:
             try:
-                known = read_columns(item.path)
-                num_read += 1
-                if known.attributes.get("config_digest") != item.run.config_digest:
-                    raise InputError("is a run of another configuration")
+                known = _read(item)
             except InputError as error:
                 strange.append(f"{item.path}: {error}")
                 continue
+            num_read += 1
         columns[item.run.digest] = known
     for text in strange:
         yield f"left out: {text}"
@@ -70,10 +68,19 @@ def collect(manifest: Manifest, paths: Paths) -> Iterator[str]:
     yield f"{len(kept)} runs in {paths.collected} ({num_read} read, {missing} missing)"
 
 
+def _read(item: Found) -> Columns:
+    columns = read_columns(item.path)
+    if columns.attributes.get("config_digest") != item.run.config_digest:
+        raise InputError("is a run of another configuration")
+    return columns
+
+
 def _find(manifest: Manifest, paths: Paths) -> tuple[list[Found], list[str]]:
     """Return the run files that the manifest knows, in its order, and what else lies there."""
     found, strange = [], []
-    names = {path.name: path for path in sorted(paths.runs.iterdir())} if paths.runs.is_dir() else {}
+    names = (
+        {path.name: path for path in sorted(paths.runs.iterdir())} if paths.runs.is_dir() else {}
+    )
     for run in manifest.runs:
         names.pop(run.digest, None)
         path = paths.run_file(run.digest)
@@ -84,5 +91,3 @@ def _find(manifest: Manifest, paths: Paths) -> tuple[list[Found], list[str]]:
         found.append(Found(run, path, f"{status.st_mtime_ns} {status.st_size} {status.st_ino}"))
     strange += [f"{path}: no run of this sweep" for path in names.values()]
     return found, strange
-
-

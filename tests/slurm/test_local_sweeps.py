@@ -1,4 +1,4 @@
-"""Sweeps without Slurm: whatever interrupts one, after retry its numbers are the undisturbed ones."""
+"""Sweeps without Slurm: whatever interrupts one, retry makes its numbers the undisturbed ones."""
 
 from __future__ import annotations
 
@@ -137,9 +137,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", disk], check=True)
 
 
-def test_a_full_disk_costs_no_run(
-    job: Path, undisturbed: xarray.Dataset, small_disk: Path
-) -> None:
+def test_a_full_disk_costs_no_run(job: Path, undisturbed: xarray.Dataset, small_disk: Path) -> None:
     out = small_disk / "out"
     assert sweep("plan", job, "--out", out).returncode == 0
     free = os.statvfs(small_disk)
@@ -171,11 +169,9 @@ def test_a_folder_that_cannot_be_written_stops_the_sweep_and_marks_no_run(
     assert_same(retried(job, out), undisturbed)
 
 
-def test_names_of_any_characters_arrive_intact(
-    undisturbed: xarray.Dataset, tmp_path: Path
-) -> None:
+def test_names_of_any_characters_arrive_intact(undisturbed: xarray.Dataset, tmp_path: Path) -> None:
     folder = tmp_path / "a b'c\"d\n$(touch pwned)"
-    job = write_sweep(folder, '[resources]\nranks_per_run = 2')
+    job = write_sweep(folder, "[resources]\nranks_per_run = 2")
     name = "it's \\\"$(touch pwned)`touch pwned`"
     text = job.read_text().replace('base = "base.toml"', f'name = "{name}"\nbase = "base.toml"')
     job.write_text(text)

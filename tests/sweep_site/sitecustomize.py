@@ -16,7 +16,7 @@ def patch() -> None:
     import hpcfed.federation.job
     from tests import toy_world
 
-    def make_trainer(experiment, num_channels, num_classes, device="cpu"):  # noqa: ANN001, ANN202
+    def make_trainer(experiment, num_channels, num_classes, device="cpu"):
         trainer = toy_world.make_trainer(experiment, num_channels, num_classes, device)
         return Slow(trainer, float(os.environ.get("HPCFED_TOY_ROUND_S", "0")))
 
@@ -27,14 +27,14 @@ def patch() -> None:
 class Slow:
     """A toy trainer that takes its time, and fails where it is told to."""
 
-    def __init__(self, trainer, seconds: float) -> None:  # noqa: ANN001
+    def __init__(self, trainer, seconds: float) -> None:
         self._trainer, self._seconds = trainer, seconds
 
     def __getattr__(self, name: str) -> object:
         """Be the toy in everything else."""
         return getattr(self._trainer, name)
 
-    def train(self, params, events, clients, round_index):  # noqa: ANN001, ANN201
+    def train(self, params, events, clients, round_index):
         """Train as the toy does, later."""
         import time
 
