@@ -92,8 +92,10 @@ def main() -> None:
           f"processor: overhead {packed[0] * cores / (num_runs * median):.2f} by the clock, "
           f"{packed[1] / (num_runs * statistics.median(busy)):.2f} by the processor")  # fmt: skip
     wall, cpu = (statistics.median(column) for column in zip(*single, strict=True))
-    print(f"one process per run: {wall:.2f} s each, {cpu:.2f} s of the processor: "
-          f"overhead {wall / median:.2f} by the clock")  # fmt: skip
+    print(
+        f"one process per run: {wall:.2f} s each, {cpu:.2f} s of the processor: overhead "
+        f"{wall / median:.2f} by the clock, {cpu / statistics.median(busy):.2f} by the processor"
+    )
 
 
 if __name__ == "__main__":

@@ -152,52 +152,6 @@ def test_a_preempted_task_stops_requeues_itself_and_goes_on(
     assert_same(collected(each.out), undisturbed)
 
 
-def test_a_lost_node_costs_no_run(
-    cluster: Path, scenarios: dict[str, Scenario], undisturbed: xarray.Dataset
-) -> None:
-    each = scenarios["power"]
-    wait_for(lambda: counts(each.out) == SIX, 200, pause_s=1)
-    assert "start 2 on " in each.logs()
-    assert_same(collected(each.out), undisturbed)
-    for node in ("n3", "n4"):
-        subprocess.run([cluster, "on", node], check=True)
-
-
-def test_a_task_warned_of_its_time_limit_stops_at_a_round_and_goes_on_where_it_was(
-    scenarios: dict[str, Scenario], undisturbed: xarray.Dataset
-) -> None:
-    each = scenarios["warned"]
-    wait_for(lambda: "back into the queue" in each.logs(), 120, pause_s=0.5)
-    for job in {job.job for job in each.jobs()}:  # what was seen is enough: no need for slow rounds
-        slurm.cancel([job])
-    each.wait_until_out_of_the_queue()
-    record = next(
-        r for p in each.out.glob("runs/*/run.h5")
-        if (r := read_record(p)).attempts[0]["ended"] == "stopped"
-    )  # fmt: skip
-    assert 0 < record.attempts[0]["last_round"] < 4
-    finish(each, undisturbed)
-    record = read_record(each.out / "runs" / _digest(each, record) / "run.h5")
-    assert record.attempts[1]["first_round"] == record.attempts[0]["last_round"]
-
-
-def _digest(each: Scenario, record: Record) -> str:
-    for path in each.out.glob("runs/*/run.h5"):
-        if read_record(path).attributes["config_toml"] == record.attributes["config_toml"]:
-            return path.parent.name
-    raise AssertionError("no such run")
-
-
-def test_a_round_longer_than_the_time_limit_leaves_a_run_that_can_be_retried(
-    scenarios: dict[str, Scenario], undisturbed: xarray.Dataset
-) -> None:
-    each = scenarios["limit"]
-    each.wait_until_out_of_the_queue()
-    found = counts(each.out)
-    assert found == {"stopped": 2, "missing": 4}
-    finish(each, undisturbed)
-
-
 def test_two_throttled_arrays_at_once_do_all_their_runs(
     cluster: Path, undisturbed: xarray.Dataset, tmp_path: Path
 ) -> None:
@@ -244,3 +198,49 @@ def test_runs_of_several_nodes_have_the_same_bits(
     assert [bytes(d).decode() for d in record.log.rounds["params_digest"]] == [
         bytes(d).decode() for d in one["params_digest"].values
     ]
+
+
+def test_a_lost_node_costs_no_run(
+    cluster: Path, scenarios: dict[str, Scenario], undisturbed: xarray.Dataset
+) -> None:
+    each = scenarios["power"]
+    wait_for(lambda: counts(each.out) == SIX, 200, pause_s=1)
+    assert "start 2 on " in each.logs()
+    assert_same(collected(each.out), undisturbed)
+    for node in ("n3", "n4"):
+        subprocess.run([cluster, "on", node], check=True)
+
+
+def test_a_task_warned_of_its_time_limit_stops_at_a_round_and_goes_on_where_it_was(
+    scenarios: dict[str, Scenario], undisturbed: xarray.Dataset
+) -> None:
+    each = scenarios["warned"]
+    wait_for(lambda: "back into the queue" in each.logs(), 120, pause_s=0.5)
+    for job in {job.job for job in each.jobs()}:  # what was seen is enough: no need for slow rounds
+        slurm.cancel([job])
+    each.wait_until_out_of_the_queue()
+    record = next(
+        r for p in each.out.glob("runs/*/run.h5")
+        if (r := read_record(p)).attempts[0]["ended"] == "stopped"
+    )  # fmt: skip
+    assert 0 < record.attempts[0]["last_round"] < 4
+    finish(each, undisturbed)
+    record = read_record(each.out / "runs" / _digest(each, record) / "run.h5")
+    assert record.attempts[1]["first_round"] == record.attempts[0]["last_round"]
+
+
+def _digest(each: Scenario, record: Record) -> str:
+    for path in each.out.glob("runs/*/run.h5"):
+        if read_record(path).attributes["config_toml"] == record.attributes["config_toml"]:
+            return path.parent.name
+    raise AssertionError("no such run")
+
+
+def test_a_round_longer_than_the_time_limit_leaves_a_run_that_can_be_retried(
+    scenarios: dict[str, Scenario], undisturbed: xarray.Dataset
+) -> None:
+    each = scenarios["limit"]
+    each.wait_until_out_of_the_queue()
+    found = counts(each.out)
+    assert found == {"stopped": 2, "missing": 4}
+    finish(each, undisturbed)
