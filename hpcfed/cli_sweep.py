@@ -110,8 +110,9 @@ def retry(
         for item in todo:
             print(item.digest)
         return
-    for item in todo:
-        paths.failure(item.digest).unlink(missing_ok=True)
+    for item in state.of("failed"):
+        if paths.failure(item.digest).exists():
+            paths.failure(item.digest).unlink(missing_ok=True)
     if state.arrays:
         _submit(manifest, paths, ("stopped", "missing"))
     else:
@@ -252,7 +253,10 @@ def _submit(manifest: Manifest, paths: Paths, statuses: tuple[str, ...]) -> None
     if not todo:
         print("nothing to submit")
         return
-    left = submit_runs(manifest, paths, todo, room(manifest, state), print)
+    try:
+        left = submit_runs(manifest, paths, todo, room(manifest, state), print)
+    except OSError as error:
+        raise InputError(f"{paths.out}: cannot be written: {error.strerror}") from None
     if left:
         print(f"{left} runs do not fit into the queue; submit again when it has drained")
 

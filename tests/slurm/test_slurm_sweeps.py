@@ -82,7 +82,7 @@ def scenarios(cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     packed = "runs_per_task = 3\ntime_min = {}"
     made = {
         "limit": scenario(base, "limit", packed.format(1), "--nodelist=n2", 1000),
-        "warned": scenario(base, "warned", packed.format(1), "--nodelist=n2", 4, warn_s=50),
+        "warned": scenario(base, "warned", packed.format(2), "--nodelist=n2", 6, warn_s=90),
         "power": scenario(base, "power", packed.format(5), "--exclude=n1,n2", 1),
         "preempted": scenario(base, "preempted", packed.format(5), "--nodelist=n1", 1),
         "killed": scenario(base, "killed", packed.format(5), "--nodelist=n2", 3),
@@ -106,7 +106,9 @@ def node_of(each: Scenario) -> str:
 
 
 def finish(each: Scenario, undisturbed: xarray.Dataset) -> None:
-    """Retry through Slurm, without delays, and compare."""
+    """Retry through Slurm, without delays and with time enough, and compare."""
+    each.job.write_text(re.sub(r"time_min = \d+", "time_min = 10", each.job.read_text()))
+    assert "(0 new, 6 known)" in each.call("plan")
     assert "array job" in each.call("retry", fast=True)
     wait_for(lambda: counts(each.out) == SIX, 120, pause_s=0.5)
     assert_same(collected(each.out), undisturbed)
@@ -215,7 +217,7 @@ def test_a_task_warned_of_its_time_limit_stops_at_a_round_and_goes_on_where_it_w
     scenarios: dict[str, Scenario], undisturbed: xarray.Dataset
 ) -> None:
     each = scenarios["warned"]
-    wait_for(lambda: "back into the queue" in each.logs(), 120, pause_s=0.5)
+    wait_for(lambda: "back into the queue" in each.logs(), 150, pause_s=0.5)
     for job in {job.job for job in each.jobs()}:  # what was seen is enough: no need for slow rounds
         slurm.cancel([job])
     each.wait_until_out_of_the_queue()
