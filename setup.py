@@ -41,14 +41,16 @@ setup(
         "Typing :: Typed",
     ],
     python_requires=">=3.11",
-    # jobs/ lies at the root, where people look, and travels as the package's own data
-    packages=[*find_packages(include=["hpcfed", "hpcfed.*"]), "hpcfed.jobs"],
-    package_dir={"hpcfed.jobs": "jobs"},
+    # jobs/ and slurm/sites/ lie where people look, and travel as the package's own data
+    packages=[*find_packages(include=["hpcfed", "hpcfed.*"]), "hpcfed.jobs", "hpcfed.sites"],
+    package_dir={"hpcfed.jobs": "jobs", "hpcfed.sites": "slurm/sites"},
     package_data={
         "hpcfed": ["py.typed"],
         "hpcfed.jobs": ["*.toml"],
+        "hpcfed.sites": ["*.toml"],
         "hpcfed.datasets": ["data/*"],
         "hpcfed.report": ["page/*"],
+        "hpcfed.sweep": ["*.jinja"],
     },
     # what a login node needs: reading run files, tables, figures, submitting, downloading
     install_requires=[
@@ -58,6 +60,7 @@ setup(
         "matplotlib",
         "numpy>=2.0",
         "pandas",
+        "pyarrow",  # Parquet, for pandas
         "pydantic>=2.7",
         "rich",
         "scipy",

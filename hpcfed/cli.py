@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hpcfed.cli_sweep import sweep_app
 from hpcfed.errors import InputError, StoppedRunError
 from hpcfed.signals import StopRequest
 from hpcfed.terminal import console
@@ -35,6 +37,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="List, fetch, inspect and encode data sets.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+app.add_typer(sweep_app, name="sweep")
 
 Job = Annotated[Path, typer.Argument(help="job file (TOML), or the name of a packaged job")]
 Overrides = Annotated[
@@ -49,20 +52,12 @@ DataRoot = Annotated[
 
 @dataclass(frozen=True)
 class RunOptions:
-    """The command line of a run."""
+    """What a rank is to run; ``experiment`` reads and checks the experiment."""
 
-    job: Path
-    overrides: tuple[str, ...]
+    experiment: Callable[[], Experiment]
     out: Path | None
     resume: bool
     quiet: bool
-
-    def experiment(self) -> Experiment:
-        """Read and check the experiment."""
-        from hpcfed.experiment_file import read_experiment
-        from hpcfed.jobfiles import find_job
-
-        return read_experiment(find_job(self.job), self.overrides)
 
 
 def main() -> None:
@@ -98,7 +93,14 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="print errors only")] = False,
 ) -> None:
     """Train: alone, under mpirun or srun, or starting mpirun itself with --ranks."""
-    options = RunOptions(job, tuple(overrides or ()), out, resume, quiet)
+
+    def experiment() -> Experiment:
+        from hpcfed.experiment_file import read_experiment
+        from hpcfed.jobfiles import find_job
+
+        return read_experiment(find_job(job), overrides or ())
+
+    options = RunOptions(experiment, out, resume, quiet)
     if ranks is None:
         with StopRequest() as stop:  # before any slow import: a launcher may signal at once
             code = _train(options, stop)
@@ -106,7 +108,7 @@ def run(
         from hpcfed.federation.plan import decide
         from hpcfed.launch import launch
 
-        decide(options.experiment(), out, resume)  # bad input fails here, before mpirun starts
+        decide(experiment(), out, resume)  # bad input fails here, before mpirun starts
         code = launch(_without_ranks(sys.argv[1:]), ranks)
     sys.exit(code)
 
@@ -223,6 +225,12 @@ def encode(
     options = EncodeOptions(pattern, labels, channels, duration, seed, workers)
     done = listen(waves, out, options)
     print(f"{done.path}: {done.num_samples} samples, {done.num_spikes} spikes")
+
+
+def run_rank(experiment: Callable[[], Experiment], out: Path) -> int:
+    """Be one rank of a run that a sweep has started; return its exit code."""
+    with StopRequest() as stop:
+        return _train(RunOptions(experiment, out, resume=True, quiet=False), stop)
 
 
 def _train(options: RunOptions, stop: StopRequest) -> int:

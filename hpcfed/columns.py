@@ -48,13 +48,14 @@ def read_columns(path: Path) -> Columns:
     """Read ``path``. Raises InputError, without the path, saying why it cannot be used."""
     try:
         with h5py.File(path, "r") as file:
-            _check(file.attrs)
+            check(file.attrs)
             return _read(file)
     except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
         raise InputError(f"cannot be read as a run file: {error}") from None
 
 
-def _check(attributes: Any) -> None:
+def check(attributes: Any) -> None:
+    """Raise InputError unless a root group with these attributes is that of a run file we read."""
     if attributes.get("format") != FORMAT:
         raise InputError("not a run file of hpcfed")
     version = attributes.get("schema_version")

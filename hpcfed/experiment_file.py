@@ -88,22 +88,43 @@ def key_paths(model: type[BaseModel] = Experiment, prefix: str = "") -> Iterator
             yield prefix + name
 
 
-def _tree(experiment: Experiment) -> Tree:
-    return experiment.model_dump(mode="json", exclude_none=True)
+def flat_keys(experiment: Experiment) -> Tree:
+    """Return every key that has a value, dotted; lists are lists."""
+    return dict(flatten(_tree(experiment)))
 
 
-def _flatten(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (dotted key, value) of a nested dict, whose keys may be dotted already."""
     for key, value in tree.items():
         if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.")
+            yield from flatten(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
+
+
+def set_key(tree: Tree, key: str, value: Any) -> None:
+    """Set a dotted key of a nested dict; epochs and steps clear each other.
+
+    Raises InputError where a table would have to be put below a value.
+    """
+    *tables, last = key.split(".")
+    for table in tables:
+        tree = tree.setdefault(table, {})
+        if not isinstance(tree, dict):
+            raise InputError(f"{key}: {table} is a value, not a table")
+    tree[last] = value
+    if (other := _EXCLUSIVE.get(key)) is not None:
+        tree.pop(other, None)
+
+
+def _tree(experiment: Experiment) -> Tree:
+    return experiment.model_dump(mode="json", exclude_none=True)
 
 
 def _result_keys(experiment: Experiment) -> Tree:
     return {
         key: value
-        for key, value in _flatten(_tree(experiment))
+        for key, value in flatten(_tree(experiment))
         if key not in _FREE_KEYS and key.split(".")[0] not in _FREE_KEYS
     }
 
@@ -117,14 +138,10 @@ def _override(tree: Tree, item: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text
-    *tables, last = key.split(".")
-    for table in tables:
-        tree = tree.setdefault(table, {})
-        if not isinstance(tree, dict):
-            raise InputError(f"--set {item}: {table} is a value, not a table")
-    tree[last] = value
-    if (other := _EXCLUSIVE.get(key)) is not None:
-        tree.pop(other, None)
+    try:
+        set_key(tree, key, value)
+    except InputError as error:
+        raise InputError(f"--set {item}: {error}") from None
 
 
 def _problem(error: Tree) -> tuple[str, str]:

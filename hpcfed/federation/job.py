@@ -6,13 +6,14 @@ network, the uplink. N clients, P parameters.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed import datasets
-from hpcfed.config import Experiment
+from hpcfed.config import DataConfig, Experiment
 from hpcfed.errors import InputError
 from hpcfed.federation.participation import assign, drop_probabilities, participants
 from hpcfed.federation.server import averaging
@@ -71,13 +72,18 @@ class Job:
         return np.minimum(self.num_samples, batch) * steps
 
 
-def build_job(experiment: Experiment, num_ranks: int, local_rank: int) -> Job:
+def build_job(
+    experiment: Experiment,
+    num_ranks: int,
+    local_rank: int,
+    load_data: Callable[[DataConfig], datasets.Data] = datasets.load,
+) -> Job:
     """Load the data and build the job on rank ``local_rank`` of its host.
 
     Raises InputError for what does not fit together, as far as possible before the engine's
     libraries are imported.
     """
-    data = datasets.load(experiment.data)
+    data = load_data(experiment.data)
     events = data.train
     positions = partition(
         experiment.partition,

@@ -11,8 +11,8 @@ from typing import Any  # Any: an mpi4py communicator
 
 import numpy as np
 
-from hpcfed import records
-from hpcfed.config import Experiment
+from hpcfed import datasets, records
+from hpcfed.config import DataConfig, Experiment
 from hpcfed.errors import InputError, StoppedRunError
 from hpcfed.experiment_file import parse_experiment
 from hpcfed.federation import residuals as residual_files
@@ -37,7 +37,10 @@ class RunResult:
 
 @dataclass(frozen=True)
 class Request:
-    """What to run: ``load`` is called at the root only and may raise InputError."""
+    """What to run: ``load`` is called at the root only and may raise InputError.
+
+    ``load_data`` gives the data: several runs of one process may share what they load.
+    """
 
     load: Callable[[], Experiment]
     out: Path | None = None
@@ -45,6 +48,7 @@ class Request:
     notify: Callable[[str], None] = lambda message: None
     progress: Callable[[RoundReport], None] = lambda report: None
     stop_requested: Callable[[], bool] = lambda: False
+    load_data: Callable[[DataConfig], datasets.Data] = datasets.load
 
 
 def run(request: Request, comm: Any = None) -> RunResult:
@@ -78,7 +82,7 @@ def _work(request: Request, plan: Plan, transport: Transport) -> str:
     transport.watch(experiment.run.watchdog_min)
     job = transport.together(
         "loading data",
-        lambda: build_job(experiment, transport.size, transport.local_rank),
+        lambda: build_job(experiment, transport.size, transport.local_rank, request.load_data),
     )
     _check_devices(job, transport)
     start = transport.together("starting", lambda: begin(job, plan, transport))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from hpcfed.experiment_file import (
     read_experiment,
     to_toml,
 )
+from hpcfed.sweep.grid import cells
+from hpcfed.sweep.sweepfile import read_sweep
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -216,4 +219,7 @@ def test_a_nested_dict_is_checked_like_a_file() -> None:
 
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "jobs").glob("*.toml")), ids=lambda p: p.stem)
 def test_every_job_of_the_repository_is_valid(path: Path) -> None:
-    assert read_experiment(path).name == path.stem
+    if "base" in tomllib.loads(path.read_text()):  # a sweep
+        assert len(cells(read_sweep(path))) == 48
+    else:
+        assert read_experiment(path).name == path.stem

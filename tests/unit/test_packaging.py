@@ -27,7 +27,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("setup.py", "pyproject.toml", "README.md"):
         if (ROOT / name).exists():
             shutil.copy(ROOT / name, source)
-    for name in ("hpcfed", "jobs"):
+    for name in ("hpcfed", "jobs", "slurm"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     target = tmp_path_factory.mktemp("wheel")
     subprocess.run(
@@ -44,11 +44,13 @@ def test_the_wheel_holds_code_jobs_and_embedded_data(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     wanted = {f"hpcfed/{f.relative_to(ROOT / 'hpcfed')}" for f in (ROOT / "hpcfed").rglob("*.py")}
     wanted |= {f"hpcfed/jobs/{f.name}" for f in (ROOT / "jobs").glob("*.toml")}
+    wanted |= {f"hpcfed/sites/{f.name}" for f in (ROOT / "slurm/sites").glob("*.toml")}
+    wanted |= {f"hpcfed/sweep/{f.name}" for f in (ROOT / "hpcfed/sweep").glob("*.jinja")}
     wanted |= {f"hpcfed/datasets/data/{f.name}" for f in (ROOT / "hpcfed/datasets/data").glob("*")}
     page = ROOT / "hpcfed" / "report" / "page"
     wanted |= {f"hpcfed/report/page/{f.name}" for f in page.iterdir()}
     assert wanted <= names
-    assert not [name for name in names if name.startswith(("tests", "jobs"))]
+    assert not [name for name in names if name.startswith(("tests", "jobs", "slurm"))]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""Sweeps: one file describes many runs; planned, run here or by Slurm, watched and collected."""

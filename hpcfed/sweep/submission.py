@@ -1,0 +1,117 @@
+"""Runs into array jobs, and out of the queue again: one call of the scheduler per array."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hpcfed.sweep import arrays, claims, slurm
+from hpcfed.sweep.arrays import Submitted
+from hpcfed.sweep.manifest import Manifest, Run
+from hpcfed.sweep.owners import this_process
+from hpcfed.sweep.paths import Paths
+from hpcfed.sweep.script import Array, Place, render
+from hpcfed.sweep.states import SweepState
+
+_USUAL_ARRAY_SIZE = 1001  # Slurm's own default, where no controller can be asked
+Tasks = tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Room:
+    """Tasks that one array may have, and tasks that may be submitted now (None: no limit)."""
+
+    array_size: int
+    now: int | None
+
+
+def submit(
+    manifest: Manifest, paths: Paths, runs: Sequence[Run], room: Room, say: Callable[[str], None]
+) -> int:
+    """Submit ``runs`` as arrays; return how many runs did not fit into the queue.
+
+    Raises SlurmError for any other refusal, OSError where the folder cannot be written.
+    """
+    tasks = arrays.divide([run.digest for run in runs], manifest.resources.runs_per_task)
+    left, size = list(tasks), room.array_size
+    allowed = len(tasks) if room.now is None else room.now
+    while left and allowed > 0:
+        piece = tuple(left[: min(size, allowed)])
+        try:
+            array = _submit_one(manifest, paths, piece)
+        except slurm.LimitError as error:
+            if len(piece) == 1:
+                say(f"the queue takes no more: {error}")
+                break
+            size = len(piece) // 2
+            continue
+        say(f"array job {array.job}: {len(piece)} tasks, {sum(map(len, piece))} runs")
+        left, allowed = left[len(piece) :], allowed - len(piece)
+    return sum(map(len, left))
+
+
+def scripts(manifest: Manifest, paths: Paths, runs: Sequence[Run], room: Room) -> list[str]:
+    """Return the scripts that ``submit`` would submit."""
+    tasks = arrays.divide([run.digest for run in runs], manifest.resources.runs_per_task)
+    starts = range(0, len(tasks), room.array_size)
+    pieces = [tasks[start : start + room.array_size] for start in starts]
+    return [_script(manifest, paths, arrays.new_name(manifest.name), len(p)) for p in pieces]
+
+
+def room(manifest: Manifest, state: SweepState | None) -> Room:
+    """Return the room there is; without ``state`` the usual one, where nobody can be asked.
+
+    Raises SlurmError if the scheduler does not answer.
+    """
+    site = manifest.site
+    if site.max_array_size is not None and site.max_submitted is not None:
+        found = slurm.Limits(site.max_array_size, site.max_submitted)
+    else:
+        try:
+            found = slurm.limits()
+        except slurm.SlurmError:
+            if state is not None:
+                raise
+            found = slurm.Limits(_USUAL_ARRAY_SIZE, None)
+    size = site.max_array_size or found.array_size
+    submitted = site.max_submitted or found.submitted
+    if submitted is None or state is None:
+        return Room(size, None)
+    return Room(size, max(submitted - len(state.jobs), 0))
+
+
+def cancel(paths: Paths, state: SweepState) -> tuple[list[str], list[int]]:
+    """Cancel the sweep's jobs, and stop its processes on this host; return both."""
+    names = {array.name for array in state.arrays}
+    jobs = sorted({job.job for job in state.jobs if job.name in names}, key=int)
+    slurm.cancel(jobs)
+    here = this_process()
+    owners = claims.all_holders(paths.claims).values()
+    local = {o.pid for o in owners if not o.in_slurm and (o.host, o.boot) == (here.host, here.boot)}
+    for pid in local:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGTERM)
+    return jobs, sorted(local)
+
+
+def _submit_one(manifest: Manifest, paths: Paths, tasks: Tasks) -> Submitted:
+    array = Submitted(arrays.new_name(manifest.name), "", tasks)
+    arrays.write(paths, array)  # before the first task can look for it
+    try:
+        job = slurm.submit(_script(manifest, paths, array.name, len(tasks)))
+    except slurm.SlurmError:
+        paths.array(array.name).unlink(missing_ok=True)
+        raise
+    array = replace(array, job=job)
+    arrays.write(paths, array)
+    return array
+
+
+def _script(manifest: Manifest, paths: Paths, name: str, num_tasks: int) -> str:
+    place = Place(paths.out.resolve(), paths.logs.resolve(), Path.cwd(), sys.executable)
+    return render(Array(name, num_tasks), place, manifest.resources, manifest.site)
