@@ -433,6 +433,30 @@ def test_torch_is_not_imported_before_a_trainer_is_made() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_the_event_engine_needs_no_torch() -> None:
+    code = """
+import sys
+sys.modules["torch"] = None
+sys.path.insert(0, "tests")
+from tiny_events import patterns
+import numpy as np
+from hpcfed.config import Experiment
+from hpcfed.snn import device_of_rank, make_trainer
+from hpcfed.snn.trainer import Client
+events = patterns(8)
+settings = Experiment.model_validate(
+    {"model": {"hidden": [4], "tau_syn": 0.02}, "data": {"duration": 0.15, "num_bins": 15}}
+)
+trainer = make_trainer(settings, events.num_channels, len(events.class_names))
+params = np.ones(trainer.layout.size, np.float32)
+list(trainer.train(params, events, [Client(0, np.arange(8))], 0))
+trainer.evaluate(params, events, np.arange(8))
+print(device_of_rank(settings, 0))
+"""
+    ended = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert ended.stdout == "cpu\n"
+
+
 def test_trained_model_predicts_what_its_trainer_does() -> None:
     events = patterns(150)
     settings = experiment()
