@@ -6,10 +6,15 @@ Nothing is read from or left in the caches and data folders of the user.
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+# a shell that starts us in the background has the interrupt ignored, and what we start as well
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # a shared or busy machine has no steady pace; in CI a failure must be the commit's, not the draw's
 hypothesis.settings.register_profile("default", deadline=None)

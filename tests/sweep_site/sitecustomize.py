@@ -21,7 +21,7 @@ def patch() -> None:
         return Slow(trainer, float(os.environ.get("HPCFED_TOY_ROUND_S", "0")))
 
     hpcfed.federation.job.make_trainer = make_trainer
-    hpcfed.federation.job.device_of_rank = lambda local_rank: "cpu"
+    hpcfed.federation.job.device_of_rank = lambda *_: "cpu"
 
 
 class Slow:

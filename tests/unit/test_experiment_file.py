@@ -220,6 +220,6 @@ def test_a_nested_dict_is_checked_like_a_file() -> None:
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "jobs").glob("*.toml")), ids=lambda p: p.stem)
 def test_every_job_of_the_repository_is_valid(path: Path) -> None:
     if "base" in tomllib.loads(path.read_text()):  # a sweep
-        assert len(cells(read_sweep(path))) == 48
+        assert len(cells(read_sweep(path))) == 72
     else:
         assert read_experiment(path).name == path.stem
