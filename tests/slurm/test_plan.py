@@ -56,7 +56,7 @@ def test_bad_input_is_one_message_and_code_2(tmp_path: Path) -> None:
 def test_data_that_are_elsewhere_can_be_planned_for_but_not_run(tmp_path: Path) -> None:
     planned = sweep("plan", "tradeoff_shd", "--out", tmp_path / "out")
     assert planned.returncode == 0
-    assert "48 runs" in planned.stdout
+    assert "72 runs" in planned.stdout
     assert planned.stderr.startswith('note: not on this machine: data.dataset = "shd"')
     assert sweep("run", "tradeoff_shd", "--out", tmp_path / "out").returncode == 2
 
