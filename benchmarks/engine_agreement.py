@@ -4,10 +4,10 @@ Usage: python benchmarks/engine_agreement.py [--seeds N] [--ranks R] [--rounds N
 
 For each seed the quickstart runs with both engines: the same initial weights, batches, masks and
 dropouts. They differ by rounding, which now and then moves a spike, after which two runs are two
-draws of the same experiment, and 240 test samples tell them apart by a point or two. So runs are twice
-as long as the quickstart, and the accuracy compared is the mean over the second half of the rounds,
-each evaluated on the test voices. Prints it for each seed and the 95 % confidence interval of the mean
-paired difference (Student's t); exits 1 unless that lies within one point of zero.
+draws of the same experiment, and 240 test samples tell them apart by a point or two. So runs are
+twice as long as the quickstart, and the accuracy compared is the mean over the second half of the
+rounds, each evaluated on the test voices. Prints it for each seed and the 95 % confidence interval
+of the mean paired difference (Student's t); exits 1 unless that lies within one point of zero.
 """
 
 from __future__ import annotations
