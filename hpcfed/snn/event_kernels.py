@@ -6,7 +6,6 @@ Nothing depends on what other threads do, and every sum has a fixed order.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -14,13 +13,13 @@ from numpy.typing import NDArray
 
 from hpcfed.compiled import compiled, inner
 from hpcfed.snn.event_layers import layer_backward, layer_forward
-from hpcfed.snn.event_plan import Neuron, Optimiser, Penalty, Plan, Readout, Reals, Work
+from hpcfed.snn.event_optimiser import adjust, optimise
+from hpcfed.snn.event_plan import Neuron, Optimiser, Penalty, Plan, Readout, Reals
 from hpcfed.snn.event_readout import cross_entropy, readout_backward, readout_forward
+from hpcfed.snn.event_work import Work
 from hpcfed.snn.vectors import ROWS
 
 I64 = NDArray[np.int64]
-
-_BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8  # Kingma and Ba 2015, arXiv 1412.6980
 
 
 class Network(NamedTuple):
@@ -82,8 +81,8 @@ def train_client(
         )
         total += loss * (steps[step + 1] - steps[step])
         spikes += number
-        _adjust(optimiser, weights, received, gradient)
-        _optimise(optimiser, step + 1, weights, gradient, work.first, work.second)
+        adjust(optimiser, weights, received, gradient)
+        optimise(optimiser, step + 1, weights, gradient, work.first, work.second)
     for k in range(len(received)):
         weights[k] -= received[k]
     return total, spikes
@@ -280,49 +279,3 @@ def _transpose(plan: Plan, weights: Reals, back: Reals) -> None:
                 column = back[plan.recurrents_back[layer] + n :]
                 for k in range(width):
                     column[k * padded] = row[k]
-
-
-@inner
-def _adjust(optimiser: Optimiser, weights: Reals, received: Reals, gradient: Reals) -> None:
-    """Add the proximal term, clip the norm, add the weight decay: in this order, in place."""
-    if optimiser.proximal > 0:
-        for k in range(len(weights)):
-            gradient[k] += optimiser.proximal * (weights[k] - received[k])
-    if optimiser.clip_norm > 0:
-        squares = 0.0
-        for k in range(len(weights)):
-            squares += np.float64(gradient[k]) * np.float64(gradient[k])
-        factor = gradient.dtype.type(min(1.0, float(optimiser.clip_norm) / math.sqrt(squares)))
-        for k in range(len(weights)):
-            gradient[k] *= factor
-    if optimiser.weight_decay > 0:
-        for k in range(len(weights)):
-            gradient[k] += optimiser.weight_decay * weights[k]
-
-
-@inner
-def _optimise(
-    optimiser: Optimiser,
-    step: int,
-    weights: Reals,
-    gradient: Reals,
-    first: Reals,
-    second: Reals,
-) -> None:
-    """Take step number ``step``, from 1, with the gradient; leaves it zero."""
-    real, zero = weights.dtype.type, weights.dtype.type(0)
-    if not optimiser.adam:
-        for k in range(len(weights)):
-            first[k] = optimiser.momentum * first[k] + gradient[k]
-            weights[k] -= optimiser.rate * first[k]
-            gradient[k] = zero
-        return
-    rate = real(optimiser.rate / (1 - _BETA1**step))
-    correction = real(1 / math.sqrt(1 - _BETA2**step))
-    new1, old2, new2, epsilon = real(1 - _BETA1), real(_BETA2), real(1 - _BETA2), real(_EPSILON)
-    for k in range(len(weights)):
-        slope = gradient[k]
-        first[k] += new1 * (slope - first[k])
-        second[k] = old2 * second[k] + new2 * slope * slope
-        weights[k] -= rate * first[k] / (np.sqrt(second[k]) * correction + epsilon)
-        gradient[k] = zero

@@ -20,8 +20,9 @@ from __future__ import annotations
 import numpy as np
 
 from hpcfed.compiled import inner
-from hpcfed.snn.event_plan import READOUTS, SURROGATES, Neuron, Plan, Readout, Reals, Work
+from hpcfed.snn.event_plan import READOUTS, SURROGATES, Neuron, Plan, Readout, Reals
 from hpcfed.snn.event_readout import current_gradient
+from hpcfed.snn.event_work import Work
 from hpcfed.snn.vectors import ROWS, add_rows, append_positive, multiply_rows, scatter_row
 
 _TRIANGLE, _TANH = SURROGATES.index("triangle"), SURROGATES.index("tanh")

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.compiled import inner
-from hpcfed.snn.event_plan import READOUTS, Plan, Readout, Reals, Work
+from hpcfed.snn.event_plan import READOUTS, Plan, Readout, Reals
+from hpcfed.snn.event_work import Work
 from hpcfed.snn.vectors import add_rows, multiply_rows, scatter_row
 
 I64 = NDArray[np.int64]

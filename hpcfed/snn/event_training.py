@@ -22,7 +22,8 @@ from hpcfed.snn import event_kernels, event_plan
 from hpcfed.snn.augment import Changes, draw_steps, is_augmented
 from hpcfed.snn.batches import batches
 from hpcfed.snn.event_kernels import Inputs, Network
-from hpcfed.snn.event_plan import RealType, Work
+from hpcfed.snn.event_plan import RealType
+from hpcfed.snn.event_work import Work, make_work
 from hpcfed.snn.layout import Layout, layout
 from hpcfed.snn.parallel import in_order
 from hpcfed.snn.schedule import learning_rate
@@ -139,7 +140,7 @@ class EventTrainer:
         work = self._spare.pop() if self._spare else None
         if work is None or work.regions[1] < needed:
             network = self._network
-            work = event_plan.work(
+            work = make_work(
                 network.plan,
                 penalised=network.penalty.strength > 0,
                 with_voltages=network.neuron.adaptive and bool(network.neuron.full),
