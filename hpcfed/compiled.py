@@ -22,7 +22,6 @@ import os
 import pickle
 import re
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,6 +36,7 @@ from numba.core.registry import CPUDispatcher
 from numba.core.serialize import dumps
 
 from hpcfed.atomic import replacing
+from hpcfed.private import private_folder
 
 _LOG = logging.getLogger("hpcfed")
 _SETTINGS: Any = numba.config  # made of the environment when numba is imported
@@ -257,18 +257,7 @@ def _folders() -> Iterator[Path]:
     if folder := os.environ.get("SLURM_TMPDIR"):
         yield Path(folder) / "compiled"
     with contextlib.suppress(OSError):
-        yield _private_folder() / "compiled"
-
-
-def _private_folder() -> Path:
-    """Return a folder of this user on this machine, made if missing. Raises OSError if not ours."""
-    path = Path(tempfile.gettempdir()) / f"hpcfed-{os.getuid()}"
-    path.mkdir(mode=0o700, exist_ok=True)
-    # Anyone may write in the temporary folder: what another user put there is not to be trusted.
-    status = path.lstat()
-    if path.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o077:
-        raise PermissionError(f"{path} is not a private folder of this user; remove it")
-    return path
+        yield private_folder() / "compiled"
 
 
 @contextlib.contextmanager
@@ -279,7 +268,7 @@ def _alone(name: str) -> Iterator[None]:
     """
     with contextlib.ExitStack() as held:
         with contextlib.suppress(OSError):
-            path = _private_folder() / f"{name}.lock"
+            path = private_folder() / f"{name}.lock"
             lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
             held.callback(os.close, lock)
             if _locked(lock):

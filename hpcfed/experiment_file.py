@@ -27,13 +27,17 @@ _EXCLUSIVE = {"client.epochs": "steps", "client.steps": "epochs"}
 
 def read_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     """Read a job file and apply ``KEY=VALUE`` overrides. Raises InputError for anything wrong."""
+    return parse_experiment(read_text(path, "job file"), overrides, source=str(path))
+
+
+def read_text(path: Path, what: str) -> str:
+    """Return a file's text; ``what`` names it in messages. Raises InputError for one without."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise InputError(f"{path}: no such job file") from None
+        raise InputError(f"{path}: no such {what}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a job file: {error}") from None
-    return parse_experiment(text, overrides, source=str(path))
+        raise InputError(f"{path}: cannot be read as a {what}: {error}") from None
 
 
 def parse_experiment(

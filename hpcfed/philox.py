@@ -54,4 +54,4 @@ def block(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
             np.uint32(product0),
         )
         k0, k1 = np.uint32(k0 + _WEYL0), np.uint32(k1 + _WEYL1)
-    return c0, c1, c2, c3
+    return np.uint32(c0), np.uint32(c1), np.uint32(c2), np.uint32(c3)

@@ -19,7 +19,6 @@ import json
 import logging
 import os
 import struct
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,7 @@ from numpy.typing import NDArray
 
 from hpcfed.atomic import replacing
 from hpcfed.events import Binning, EventSet
+from hpcfed.private import private_folder
 
 _LOG = logging.getLogger("hpcfed")
 _MAGIC = b"hpcfed-events-2\n"  # the number is the format's version
@@ -53,10 +53,6 @@ class CacheKey:
         return hashlib.sha256("|".join(parts).encode()).hexdigest()[:32] + ".events"
 
 
-class CacheRefusedError(Exception):
-    """The cache's folder cannot be used; events stay in memory."""
-
-
 def cached(key: CacheKey, build: Callable[[], EventSet]) -> EventSet:
     """Return the events of ``key`` as a read-only memory map, calling ``build`` if there is none.
 
@@ -65,7 +61,7 @@ def cached(key: CacheKey, build: Callable[[], EventSet]) -> EventSet:
     """
     try:
         path = cache_folder() / key.file_name
-    except (OSError, CacheRefusedError) as error:
+    except OSError as error:
         _LOG.warning("event cache not used, events stay in memory: %s", error)
         return build()
     found = open_events(path)
@@ -77,21 +73,13 @@ def cached(key: CacheKey, build: Callable[[], EventSet]) -> EventSet:
 
 
 def cache_folder() -> Path:
-    """Return the cache's folder, made if missing. Raises CacheRefusedError if it is not ours."""
+    """Return the cache's folder, made if missing. Raises OSError if it is not ours."""
     for name in ("HPCFED_CACHE", "SLURM_TMPDIR"):
         if folder := os.environ.get(name):
             path = Path(folder).expanduser()
             path.mkdir(parents=True, exist_ok=True)
             return path
-    path = Path(tempfile.gettempdir()) / f"hpcfed-{os.getuid()}"
-    path.mkdir(mode=0o700, exist_ok=True)
-    # Anyone may write in the temporary folder: what another user put there is not to be trusted.
-    status = path.lstat()
-    if path.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o077:
-        raise CacheRefusedError(
-            f"{path} is not a private folder of this user; remove it or set HPCFED_CACHE"
-        )
-    return path
+    return private_folder()
 
 
 def write_events(path: Path, events: EventSet) -> None:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from hpcfed.compiled import compiled
 from hpcfed.datasets.basilar_membrane import VELOCITY_RATE
+from hpcfed.philox import block
 from hpcfed.seeds import Purpose
 
 DT = 1.0 / VELOCITY_RATE
@@ -38,8 +39,6 @@ MEMBRANE_DECAY = math.exp(-DT / 1e-3)
 SYNAPSE_DECAY = math.exp(-DT / 5e-4)
 
 _PURPOSE = int(Purpose.INNER_EAR)
-_LOW = np.uint64(0xFFFFFFFF)
-_SHIFT = np.uint64(32)
 
 
 def rest_state() -> tuple[float, float, float]:
@@ -60,10 +59,10 @@ def hear(
     num_channels, num_steps = velocity.shape
     most = num_channels * (num_steps // REFRACTORY_STEPS + 1)
     steps, channels = np.empty(most, np.int64), np.empty(most, np.int64)
-    key = np.array([seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF], np.uint64)
+    key = np.array([seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF], np.uint32)
     count = 0
     for row in range(num_channels):
-        counter = np.array([0, first_channel + row, recording, _PURPOSE], np.uint64)
+        counter = np.array([first_channel + row, recording, _PURPOSE], np.uint32)
         found = _hear_channel(velocity[row], counter, key, steps[count:])
         channels[count : count + found] = first_channel + row
         count += found
@@ -73,8 +72,8 @@ def hear(
 @compiled
 def _hear_channel(
     velocity: NDArray[np.float32],
-    counter: NDArray[np.uint64],
-    key: NDArray[np.uint64],
+    counter: NDArray[np.uint32],
+    key: NDArray[np.uint32],
     steps: NDArray[np.int64],
 ) -> int:
     """Write the steps of one channel's spikes into ``steps``; return how many there are."""
@@ -82,12 +81,13 @@ def _hear_channel(
     voltage, current, refractory = 0.0, 0.0, 0
     recent = np.zeros(REFRACTORY_STEPS - 1, np.int64)  # fibre spikes of the last 23 steps
     num_recent, slot, found = 0, 0, 0
-    words = (np.uint64(0), np.uint64(0), np.uint64(0), np.uint64(0))
+    words = (np.uint32(0), np.uint32(0), np.uint32(0), np.uint32(0))
     for step in range(len(velocity)):
         pool, cleft, store = _hair_cell(velocity[step], pool, cleft, store)
         lane = step & 3
         if lane == 0:
-            words = _philox(np.uint64(step >> 2), counter, key)
+            number = np.uint32(step >> 2)
+            words = block(number, counter[0], counter[1], counter[2], key[0], key[1])
         fired = _binomial(words[lane], NUM_FIBRES - num_recent, FIRING * DT * cleft)
         num_recent += fired - recent[slot]
         recent[slot] = fired
@@ -144,18 +144,6 @@ def _invert(uniform, trials, probability):  # type: ignore[no-untyped-def]
         below += mass
         count += 1
     return count
-
-
-@numba.njit(inline="always")
-def _philox(block, counter, key):  # type: ignore[no-untyped-def]
-    """Philox4x32-10 of (block, counter[1:]); the same words as hpcfed.seeds.philox4x32."""
-    c0, c1, c2, c3 = block, counter[1], counter[2], counter[3]
-    k0, k1 = key[0], key[1]
-    for _ in range(10):
-        p0, p1 = np.uint64(0xD2511F53) * c0, np.uint64(0xCD9E8D57) * c2
-        c0, c1, c2, c3 = (p1 >> _SHIFT) ^ c1 ^ k0, p1 & _LOW, (p0 >> _SHIFT) ^ c3 ^ k1, p0 & _LOW
-        k0, k1 = (k0 + np.uint64(0x9E3779B9)) & _LOW, (k1 + np.uint64(0xBB67AE85)) & _LOW
-    return c0, c1, c2, c3
 
 
 _REST = rest_state()

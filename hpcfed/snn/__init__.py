@@ -1,4 +1,4 @@
-"""Networks and local training: one interface, several engines; torch comes with them."""
+"""Networks and local training: one interface, several engines; torch comes with norse's alone."""
 
 from __future__ import annotations
 

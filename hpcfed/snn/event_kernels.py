@@ -144,7 +144,7 @@ def evaluate_batch(
         _hidden_layers(network, inputs, block, rows, weights, work)
         readout_forward(plan, network.readout, weights, work, rows)
         labels = inputs.labels[block : block + rows]
-        cross_entropy(plan, labels, 1, work, losses[block:], predictions[block:])
+        cross_entropy(plan, labels, rows, work, losses[block:], predictions[block:])
         for layer in range(len(spikes)):
             spikes[layer] += _num_spikes(work, layer, rows)
         if len(raster) > 0:
@@ -176,7 +176,7 @@ def _mark(plan: Plan, work: Work, raster: NDArray[np.bool_]) -> None:
 def _hidden_layers(
     network: Network, inputs: Inputs, first: int, rows: int, weights: Reals, work: Work
 ) -> None:
-    end = 0
+    end = int(work.regions[0])
     for row in range(rows):
         bounds = work.offsets[0, row]
         if len(inputs.time_shifts) == 0 and len(inputs.counts) == 0:

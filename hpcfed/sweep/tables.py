@@ -11,6 +11,7 @@ from typing import Any, TypeVar  # Any: TOML values are of any type until a mode
 from pydantic import BaseModel, ValidationError
 
 from hpcfed.errors import InputError
+from hpcfed.experiment_file import read_text
 
 Table = dict[str, Any]
 Model = TypeVar("Model", bound=BaseModel)
@@ -18,12 +19,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 def read_toml(path: Path, what: str) -> tuple[Table, str]:
     """Return a TOML file's content and its text; ``what`` names it in messages."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such {what}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a {what}: {error}") from None
+    text = read_text(path, what)
     try:
         return tomllib.loads(text), text
     except tomllib.TOMLDecodeError as error:

@@ -221,7 +221,7 @@ def test_a_damaged_file_is_compiled_again_and_replaced(
 
 def test_loading_writes_nothing(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     start().kernel(2.0)
-    for name in ("replacing", "_private_folder", "_locked"):
+    for name in ("replacing", "private_folder", "_locked"):
         monkeypatch.setattr(compiled_module, name, refuse)
     kernel = start().kernel
     assert kernel(2.0) == 6.0
