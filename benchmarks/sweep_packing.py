@@ -1,18 +1,22 @@
 """What does packing gain? Many short runs in shared processes, against one process for each.
 
-One run is measured alone, in a process that has run another one before: the seconds of its rounds.
-Then a sweep of so many runs on all cores, as ``hpcfed sweep run`` does it. The overhead is
+Usage: python benchmarks/sweep_packing.py [--runs N] [--job quickstart | tradeoff]
+
+Ten rounds of the quickstart, or of the trade-off study's runs (whose rounds are five times shorter,
+so that starting Python weighs more). One run is measured alone, in a process that has run another
+one before: the seconds of its rounds. Then a sweep of N seeds on all cores, as ``hpcfed sweep run``
+does it, start and end included. The overhead is
 
     wall seconds x cores / (runs x seconds of one run alone)
 
-and 1 would be perfect. One process per run is measured on a few of them. Every figure is also given
-in seconds of the processor, which a busy machine does not change.
-
-    python benchmarks/sweep_packing.py [RUNS]
+and 1 would be perfect; with more than 1.15 for the quickstart it exits with 1. One process per run
+is measured on a few of them. Every figure is also given in seconds of the processor, which a busy
+machine does not change.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import resource
 import statistics
@@ -20,21 +24,22 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from pathlib import Path
 
-JOB = Path(__file__).parents[1] / "jobs" / "chaki2023.toml"
+JOBS = Path(__file__).parents[1] / "jobs"
 SWEEP = """
 name = "packing"
-base = {base}
+base = '{base}'
 [set]
-data = {{ dataset = "spoken-digits", duration = 0.7, num_bins = 50 }}
-server.rounds = 10
-run.eval_every = 10
+{settings}
 [grid]
 seed = {seeds}
 """
+ROUNDS = ["server.rounds = 10", "run.eval_every = 10"]
 NUM_ALONE, NUM_SINGLE = 5, 5
 PHASES = ("train", "communicate", "wait", "evaluate")
+TARGET = 1.15
 
 
 def hpcfed(*arguments: str) -> tuple[float, float]:
@@ -51,11 +56,13 @@ def hpcfed(*arguments: str) -> tuple[float, float]:
     return wall, busy
 
 
-def sweep(folder: Path, name: str, num_runs: int) -> Path:
-    """Write the file of a sweep of so many seeds."""
-    path = folder / f"{name}.toml"
-    path.write_text(SWEEP.format(base=f"'{JOB}'", seeds=list(range(num_runs))))
-    return path
+def settings_of(job: str) -> tuple[Path, list[str]]:
+    """Return the job file and what is set beyond it, as lines of TOML."""
+    if job == "quickstart":
+        return JOBS / "quickstart.toml", ROUNDS
+    study = tomllib.loads((JOBS / "tradeoff.toml").read_text(encoding="utf-8"))
+    data = [f"data.{k} = {v!r}".replace("'", '"') for k, v in study["set"]["data"].items()]
+    return JOBS / study["base"], [*data, *ROUNDS]
 
 
 def round_seconds(out: Path) -> list[float]:
@@ -69,33 +76,45 @@ def round_seconds(out: Path) -> list[float]:
 
 def main() -> None:
     """Measure and print."""
-    num_runs = int(sys.argv[1]) if len(sys.argv) > 1 else 200
-    cores = len(os.sched_getaffinity(0))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--job", choices=("quickstart", "tradeoff"), default="quickstart")
+    arguments = parser.parse_args()
+    num_runs, cores = arguments.runs, len(os.sched_getaffinity(0))
+    base, lines = settings_of(arguments.job)
     with tempfile.TemporaryDirectory(prefix="hpcfed-") as name:
         folder = Path(name)
-        few = sweep(folder, "few", NUM_ALONE + 1)
-        first = hpcfed("sweep", "run", str(few), "--out", f"{name}/one", "--workers", "1")
-        alone = round_seconds(folder / "one")[1:]
-        many = sweep(folder, "many", num_runs)
-        packed = hpcfed("sweep", "run", str(many), "--out", f"{name}/all", "--workers", str(cores))
+
+        def sweep(count: int, workers: int) -> tuple[float, float]:
+            path = folder / f"{count}.toml"
+            text = SWEEP.format(base=base, settings="\n".join(lines), seeds=list(range(count)))
+            path.write_text(text, encoding="utf-8")
+            out = f"{name}/out{count}"
+            return hpcfed("sweep", "run", str(path), "--out", out, "--workers", str(workers))
+
+        first = sweep(NUM_ALONE + 1, 1)
+        alone = round_seconds(folder / f"out{NUM_ALONE + 1}")[1:]
+        packed = sweep(num_runs, cores)
+        overrides = [part for line in lines for part in ("--set", line.replace(" = ", "="))]
         single = [
-            hpcfed("run", str(JOB), "--quiet", "--out", f"{name}/single{seed}",
-                   "--set", f"seed={seed}", "--set", "data.dataset=spoken-digits",
-                   "--set", "data.duration=0.7", "--set", "data.num_bins=50",
-                   "--set", "server.rounds=10", "--set", "run.eval_every=10")
+            hpcfed("run", str(base), "--quiet", "--out", f"{name}/single{seed}", *overrides,
+                   "--set", f"seed={seed}")
             for seed in range(NUM_SINGLE)
         ]  # fmt: skip
     median = statistics.median(alone)
     busy = [s * first[1] / first[0] for s in alone]  # the share of the clock that it had
+    overhead = packed[0] * cores / (num_runs * median)
     print(f"one run alone: {median:.3f} s in its rounds, median of {len(alone)}")
     print(f"{num_runs} runs packed on {cores} cores: {packed[0]:.1f} s, {packed[1]:.1f} s of the "
-          f"processor: overhead {packed[0] * cores / (num_runs * median):.2f} by the clock, "
+          f"processor: overhead {overhead:.2f} by the clock, "
           f"{packed[1] / (num_runs * statistics.median(busy)):.2f} by the processor")  # fmt: skip
     wall, cpu = (statistics.median(column) for column in zip(*single, strict=True))
     print(
         f"one process per run: {wall:.2f} s each, {cpu:.2f} s of the processor: overhead "
         f"{wall / median:.2f} by the clock, {cpu / statistics.median(busy):.2f} by the processor"
     )
+    if arguments.job == "quickstart" and overhead > TARGET:
+        sys.exit(f"more than {TARGET} by the clock")
 
 
 if __name__ == "__main__":

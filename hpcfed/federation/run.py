@@ -39,7 +39,9 @@ class RunResult:
 class Request:
     """What to run: ``load`` is called at the root only and may raise InputError.
 
-    ``load_data`` gives the data: several runs of one process may share what they load.
+    ``load_data`` gives the data: several runs of one process may share what they load. With
+    ``claimed`` others know already that the run is under way, and no run file says so before the
+    first checkpoint is due: a short run is written once.
     """
 
     load: Callable[[], Experiment]
@@ -49,6 +51,7 @@ class Request:
     progress: Callable[[RoundReport], None] = lambda report: None
     stop_requested: Callable[[], bool] = lambda: False
     load_data: Callable[[DataConfig], datasets.Data] = datasets.load
+    claimed: bool = False
 
 
 def run(request: Request, comm: Any = None) -> RunResult:
@@ -90,7 +93,7 @@ def _work(request: Request, plan: Plan, transport: Transport) -> str:
     _announce(request, job, start, transport)
     hooks = Hooks(request.stop_requested, request.progress)
     recorder = RunRecorder(job, transport, folder, start.record, hooks)
-    return _train(job, start.state, residuals, transport, recorder)
+    return _train(request, job, start.state, residuals, transport, recorder)
 
 
 def _check_devices(job: Job, transport: Transport) -> None:
@@ -142,6 +145,7 @@ def _announce(request: Request, job: Job, start: Start, transport: Transport) ->
 
 
 def _train(
+    request: Request,
     job: Job,
     state: ServerState,
     residuals: Residuals | None,
@@ -149,7 +153,8 @@ def _train(
     recorder: RunRecorder,
 ) -> str:
     try:
-        recorder.write(state, residuals, "running")
+        if not request.claimed:
+            recorder.write(state, residuals, "running")
         return run_rounds(job, state, residuals, transport, recorder)
     except (InputError, StoppedRunError, AgreedError) as error:
         # a disk too full for the checkpoint is too full for the reason as well

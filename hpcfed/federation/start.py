@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any  # Any: attributes of a run file are of any scalar type
 
@@ -59,8 +60,18 @@ def begin(job: Job, plan: Plan, transport: Transport) -> Start:
         "config_digest": digest(job.experiment),
     }
     attempt = _attempt(transport, start.state.round)
-    attempts = [*start.record.attempts, attempt]
-    return Start(replace(start.record, attributes=attributes, attempts=attempts), start.state)
+    record = replace(
+        start.record,
+        attributes=attributes,
+        attempts=[*start.record.attempts, attempt],
+        params=start.state.params.copy(),
+        checkpoint={
+            "round": start.state.round,
+            "moments": start.state.moments,
+            "residuals": start.record.checkpoint.get("residuals", ""),
+        },
+    )
+    return Start(record, start.state)
 
 
 def _remove_leftovers(folder: Path) -> None:
@@ -160,6 +171,7 @@ def _attempt(transport: Transport, first_round: int) -> dict[str, Any]:
     }
 
 
+@cache
 def versions() -> dict[str, str]:
     """Return the versions of the packages that shape a result, where they are installed."""
     found = {}

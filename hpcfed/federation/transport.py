@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from hpcfed.errors import InputError, StoppedRunError
 from hpcfed.federation.watchdog import Watchdog
+from hpcfed.launch import settings
 
 I64 = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
@@ -37,6 +38,7 @@ class AgreedError(Exception):
 
 def world() -> Any:
     """Return COMM_WORLD, starting MPI. Raises InputError if there is no MPI to start."""
+    os.environ.update(settings.alone(os.environ))
     try:
         import mpi4py
 

@@ -78,6 +78,17 @@ def environment(launcher: Launcher, given: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in values.items() if name not in given}
 
 
+def alone(given: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables to add for a process that starts MPI itself, without an mpirun.
+
+    The wheel's parameter files are found from its mpirun alone.
+    """
+    if not _wheel_installed():
+        return {}
+    values = {f"OMPI_MCA_{name}": value for name, value in _WHEEL_TRANSPORT.items()}
+    return {name: value for name, value in values.items() if name not in given}
+
+
 @contextmanager
 def session_folder(launcher: Launcher, given: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """Give Open MPI 5 a session folder of its own for one job; yields the variable to add, if any.

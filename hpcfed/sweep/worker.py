@@ -127,6 +127,7 @@ def _in_process(task: Task, channel: IO[str]) -> Ended:
         progress=progress,
         stop_requested=lambda: task.stop.requested,
         load_data=task.load_data,
+        claimed=True,
     )
     return Ended(federate(request).status)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 
@@ -81,6 +82,33 @@ def test_a_kill_costs_no_more_than_the_rounds_since_the_last_write(tmp_path: Pat
     with_fault('{"do": "SIGKILL", "rank": 0, "round": 5}', 2, tmp_path / "a", seldom)
     assert read_record(tmp_path / "a").log.num_rounds == 0
     assert_same(resumed(2, tmp_path / "a", seldom), whole[ALL_STATE])
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "num_rounds"),
+    [
+        ('{"do": "SIGKILL", "rank": 0, "round": 5}', None, 0),
+        ('{"do": "raise", "rank": 0, "round": 5}', "failed", 0),
+        ("{}", "finished", 8),
+    ],
+    ids=["killed", "failed", "finished"],
+)
+def test_a_claimed_run_is_written_once_and_continues_from_whatever_is_there(
+    tmp_path: Path, whole, fault: str, status: str | None, num_rounds: int
+) -> None:
+    seldom = (*ALL_STATE, "run.checkpoint_seconds=1000")
+    item = {"sets": seldom, "out": str(tmp_path / "a"), "claimed": True}
+    (tmp_path / "runs.json").write_text(json.dumps([item]))
+    many = ("-m", "tests.mpi.toy_run", "many", str(tmp_path / "runs.json"))
+    ended = mpirun(2, *many, environment={FAULT_VARIABLE: fault})
+    assert (ended.rc == 0) == (status == "finished")
+    if status is None:
+        assert not (tmp_path / "a" / RUN_FILE).exists()
+    else:
+        record = read_record(tmp_path / "a")
+        assert record.attributes["status"] == status
+        assert record.log.num_rounds == record.checkpoint["round"] == num_rounds
+    assert_same(resumed(3, tmp_path / "a", seldom), whole[ALL_STATE])
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])

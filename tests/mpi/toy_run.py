@@ -1,7 +1,7 @@
 """``hpcfed`` with the toy world's trainer: a run takes milliseconds and needs no torch.
 
 ``python -m tests.mpi.toy_run run ...`` is the command line; ``python -m tests.mpi.toy_run many
-RUNS.json`` runs a list of {"sets", "out"} one after the other in the same processes.
+RUNS.json`` runs a list of {"sets", "out", "claimed"} one after the other in the same processes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def many(path: Path) -> None:
     for item in json.loads(path.read_text()):
         job = Path(__file__).with_name("toy.toml")
         experiment = read_experiment(job, item["sets"])
-        run(Request(lambda experiment=experiment: experiment, Path(item["out"])))
+        claimed = item.get("claimed", False)
+        run(Request(lambda experiment=experiment: experiment, Path(item["out"]), claimed=claimed))
 
 
 def broken_display(report: object) -> str:

