@@ -96,15 +96,22 @@ def random_events(num_bins: int, num_channels: int, num_events: int) -> EventSet
 
 
 def trainer(world: World, engine: str, threads: int) -> Callable[[], Result]:
-    """Return the local training of all clients by an engine of ours."""
+    """Return the local training of all clients by an engine of ours.
+
+    Each update is taken as it comes and let go, as in a round of a federation.
+    """
     client = {"batch_size": BATCH, "engine": engine, "threads": threads}
     tables = world.experiment.model_dump() | {"client": client}
     ours = make_trainer(Experiment.model_validate(tables), world.events.num_channels, CLASSES)
+    trained = [np.empty_like(world.params) for _ in world.clients]
 
     def train() -> Result:
-        updates = list(ours.train(world.params, world.events, world.clients, 0))
-        rate = statistics.fmean(update.hidden_rate for update in updates)
-        return [world.params + update.delta for update in updates], rate
+        rates = []
+        updates = ours.train(world.params, world.events, world.clients, 0)
+        for parameters, update in zip(trained, updates, strict=True):
+            np.add(world.params, update.delta, out=parameters)
+            rates.append(update.hidden_rate)
+        return trained, statistics.fmean(rates)
 
     return train
 

@@ -17,7 +17,7 @@ from hpcfed.snn.event_optimiser import adjust, optimise
 from hpcfed.snn.event_plan import Neuron, Optimiser, Penalty, Plan, Readout, Reals
 from hpcfed.snn.event_readout import cross_entropy, readout_backward, readout_forward
 from hpcfed.snn.event_work import Work
-from hpcfed.snn.vectors import ROWS
+from hpcfed.snn.vectors import LANES, ROWS, turn_block
 
 I64 = NDArray[np.int64]
 
@@ -63,16 +63,16 @@ def train_client(
     steps: I64,
     received: Reals,
     work: Work,
+    delta: Reals,
 ) -> tuple[float, int]:
     """Take the steps ``steps[s]`` to ``steps[s + 1]`` of the samples, one optimiser step each.
 
     Returns the loss summed over samples (each of its step's mean loss with the penalty), and the
-    spikes of all hidden layers; leaves the trained minus the received weights in the work space.
+    spikes of all hidden layers; writes the change as flat parameters to ``delta`` (P,).
     """
     weights, gradient = work.weights, work.gradient
     for k in range(len(received)):
         weights[k] = received[k]
-        gradient[k], work.first[k], work.second[k] = 0, 0, 0
     total, spikes = 0.0, 0
     for step in range(len(steps) - 1):
         _transpose(network.plan, weights, work.back)
@@ -85,6 +85,7 @@ def train_client(
         optimise(optimiser, step + 1, weights, gradient, work.first, work.second)
     for k in range(len(received)):
         weights[k] -= received[k]
+    flatten(network.plan, weights, delta)
     return total, spikes
 
 
@@ -158,6 +159,37 @@ def transposed(plan: Plan, weights: Reals) -> Reals:
     back = np.zeros(plan.num_back, weights.dtype)
     _transpose(plan, weights, back)
     return back
+
+
+@compiled
+def flatten(plan: Plan, weights: Reals, flat: Reals) -> None:
+    """Write the kernels' vector as flat parameters (P,), matrices (out, in) row-major, in order."""
+    end = 0
+    for layer in range(len(plan.widths)):
+        width = plan.widths[layer]
+        below = plan.num_channels if layer == 0 else plan.widths[layer - 1]
+        _flatten(weights, plan.inputs[layer], plan.padded[layer], flat, end, (width, below))
+        end += width * below
+        if plan.recurrent and layer < len(plan.widths) - 1:
+            _flatten(weights, plan.recurrents[layer], plan.padded[layer], flat, end, (width, width))
+            end += width * width
+
+
+@inner
+def _flatten(
+    weights: Reals, start: int, padded: int, flat: Reals, end: int, shape: tuple[int, int]
+) -> None:
+    """Write the matrix at ``start``, rows ``padded`` apart, as its transpose (width, below)."""
+    width, below = shape
+    for n in range(0, width, LANES):
+        for k in range(0, below, LANES):
+            at, to = start + k * padded + n, end + n * below + k
+            if n + LANES <= width and k + LANES <= below:
+                turn_block(flat, to, below, weights, at, padded)
+                continue
+            for row in range(min(LANES, width - n)):
+                for column in range(min(LANES, below - k)):
+                    flat[to + row * below + column] = weights[at + column * padded + row]
 
 
 @inner

@@ -39,11 +39,16 @@ def optimise(
     first: Reals,
     second: Reals,
 ) -> None:
-    """Take step number ``step``, from 1, with the gradient; leaves it zero."""
-    real, zero = weights.dtype.type, weights.dtype.type(0)
+    """Take step number ``step``, from 1, with the gradient; leaves it zero.
+
+    Before the first step the moments are zero whatever ``first`` and ``second`` hold: with as many
+    weights as these, each pass over memory counts.
+    """
+    real, zero, fresh = weights.dtype.type, weights.dtype.type(0), step == 1
     if not optimiser.adam:
         for k in range(len(weights)):
-            first[k] = optimiser.momentum * first[k] + gradient[k]
+            old = zero if fresh else first[k]
+            first[k] = optimiser.momentum * old + gradient[k]
             weights[k] -= optimiser.rate * first[k]
             gradient[k] = zero
         return
@@ -52,7 +57,9 @@ def optimise(
     new1, old2, new2, epsilon = real(1 - _BETA1), real(_BETA2), real(1 - _BETA2), real(_EPSILON)
     for k in range(len(weights)):
         slope = gradient[k]
-        first[k] += new1 * (slope - first[k])
-        second[k] = old2 * second[k] + new2 * slope * slope
-        weights[k] -= rate * first[k] / (np.sqrt(second[k]) * correction + epsilon)
+        mean, square = (zero, zero) if fresh else (first[k], second[k])
+        mean += new1 * (slope - mean)
+        square = old2 * square + new2 * slope * slope
+        weights[k] -= rate * mean / (np.sqrt(square) * correction + epsilon)
+        first[k], second[k] = mean, square
         gradient[k] = zero

@@ -8,7 +8,6 @@ threshold and stays zero. What leads back from a layer lies a second time, as (o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -213,30 +212,14 @@ def optimiser(experiment: Experiment, rate: float, dtype: RealType) -> Optimiser
 def pack(places: Plan, layout: Layout, params: Reals) -> Reals:
     """Return the flat parameters (P,), matrices (out, in), as the kernels' vector."""
     packed = aligned(places.num_weights, params.dtype.type)
-    for matrix, view in _matrices(places, layout, packed, params):
-        view[:] = matrix.T
-    return packed
-
-
-def unpack(places: Plan, layout: Layout, packed: Reals) -> Reals:
-    """Return the kernels' vector as flat parameters (P,)."""
-    params = np.empty(layout.size, packed.dtype)
-    for matrix, view in _matrices(places, layout, packed, params):
-        matrix[:] = view.T
-    return params
-
-
-def _matrices(
-    places: Plan, layout: Layout, packed: Reals, params: Reals
-) -> Iterator[tuple[Reals, Reals]]:
-    """Yield each matrix of ``params`` (out, in) with its view (in, out) in ``packed``."""
     per_layer = 2 if places.recurrent else 1
     for number, (_, part, (rows, columns)) in enumerate(layout.parts()):
         layer, second = divmod(number, per_layer)
         start = (places.recurrents if second else places.inputs)[layer]
         width = int(places.padded[layer])
         view = packed[start : start + columns * width].reshape(columns, width)
-        yield params[part].reshape(rows, columns), view[:, :rows]
+        view[:, :rows] = params[part].reshape(rows, columns).T
+    return packed
 
 
 def _places(lengths: list[int]) -> I64:

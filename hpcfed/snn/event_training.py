@@ -93,7 +93,9 @@ class EventTrainer:
             loss, _ = event_kernels.batch_gradient(
                 self._network, inputs, 0, len(samples), (weights, back), gradient, work
             )
-        return event_plan.unpack(plan, self._layout, gradient), loss
+        flat = np.empty(self._layout.size, self._dtype)
+        event_kernels.flatten(plan, gradient, flat)
+        return flat, loss
 
     def _evaluate(
         self, params: F32, events: EventSet, samples: I64, raster: NDArray[np.bool_]
@@ -119,11 +121,11 @@ class EventTrainer:
         rate = learning_rate(experiment.client, round_index)
         optimiser = event_plan.optimiser(experiment, rate, self._dtype)
         bounds = np.cumsum([0, *map(len, steps)])
+        delta = np.empty(self._layout.size, self._dtype)
         with self._work(inputs) as work:
             loss, spikes = event_kernels.train_client(
-                self._network, optimiser, inputs, bounds, received, work
+                self._network, optimiser, inputs, bounds, received, work, delta
             )
-            delta = event_plan.unpack(self._network.plan, self._layout, work.weights)
         return LocalUpdate(
             delta=delta.astype(np.float32, copy=False),
             loss=loss / len(samples),

@@ -22,7 +22,8 @@ class Work(NamedTuple):
 
     Attributes:
         weights, back: the vector and its copy for the way back, while a client trains.
-        gradient, first, second: the gradient and the optimiser's moments, like the weights.
+        gradient, first, second: the gradient, zero between calls, and the optimiser's moments,
+            like the weights.
         events: channels of the input's events, then neurons of each layer's spikes.
         regions: (L + 1,) where input and layers begin in ``events``.
         offsets: (L + 1, R, T + 1) where the events of a sample's bins begin in ``events``.
