@@ -128,5 +128,5 @@ def note(figure: Figure, text: str) -> None:
     """Write how a figure was made below it."""
     import textwrap
 
-    columns = int(22 * figure.get_size_inches()[0])
+    columns = int(20 * figure.get_size_inches()[0])
     figure.supxlabel("\n".join(textwrap.wrap(text, columns)), fontsize=6, x=0.01, ha="left")
