@@ -1,0 +1,85 @@
+"""An update that stays on the device: what leaves it is what is sent. P parameters."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any  # Any: arrays of several dtypes
+
+import numpy as np
+import torch
+import triton
+from numpy.typing import DTypeLike, NDArray
+from torch import Tensor
+
+from hpcfed.seeds import Stream
+from hpcfed.snn.gpu_device import using
+from hpcfed.snn.gpu_optimiser import TILE, squares
+from hpcfed.snn.gpu_philox import CHUNK, count_let_through, take_let_through
+
+F32 = NDArray[np.float32]
+I64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class GpuUpdate:
+    """A vector (P,) float32 on a device; implements ``trainer.Update``."""
+
+    values: Tensor
+
+    @property
+    def size(self) -> int:
+        """P, the number of entries."""
+        return self.values.numel()
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> F32:
+        """Copy all entries to the host."""
+        return np.asarray(self._to_host(self.values), dtype)
+
+    def drawn(self, stream: Stream, limit: int) -> F32:
+        """Return the entries whose word of ``stream`` reaches ``limit``: (s,), drawn here."""
+        device = self.values.device
+        address = torch.tensor(stream.address.astype(np.int64), device=device)
+        least = torch.tensor([limit], device=device)
+        grid = (triton.cdiv(self.size, CHUNK.value),)
+        found = torch.empty(grid, dtype=torch.int64, device=device)
+        with using(device):
+            count_let_through[grid](found, address, least, self.size)
+            ends = found.cumsum(0)
+            taken = torch.empty(int(ends[-1]), device=device)
+            take_let_through[grid](taken, self.values, ends, address, least, self.size)
+        return self._to_host(taken)
+
+    def listed(self, entries: I64) -> F32:
+        """Return the ``entries`` (s,)."""
+        places = torch.from_numpy(entries).to(self.values.device)
+        return self._to_host(self.values[places])
+
+    def largest(self, count: int) -> I64:
+        """Return the ``count`` entries of largest magnitude, ties to the lower index: (s,)."""
+        magnitude = self.values.abs().view(torch.int32).long()
+        order = torch.arange(self.size, device=self.values.device)
+        unique = ((2**31 - 1 - magnitude) << 32) | order
+        chosen = torch.sort(unique).values[:count] & 0xFFFFFFFF
+        return self._to_host(torch.sort(chosen).values)
+
+    def norm(self) -> float:
+        """Return the Euclidean norm, added in float64."""
+        tiles = triton.cdiv(self.size, TILE.value)
+        sums = torch.empty(tiles, dtype=torch.float64, device=self.values.device)
+        with using(self.values.device):
+            squares[(tiles, 1)](
+                sums, self.values, self.values, self.values, self.size, 0.0,
+                PROXIMAL=False, num_warps=4, enable_fp_fusion=False,
+            )  # fmt: skip
+        return math.sqrt(self._to_host(sums).sum())
+
+    def _to_host(self, values: Tensor) -> NDArray[Any]:
+        """Copy to the host through pinned memory, which the GPU writes by itself."""
+        if values.device.type == "cpu":
+            return values.numpy()
+        with using(values.device):
+            pinned = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+            pinned.copy_(values, non_blocking=True)
+            torch.cuda.current_stream(values.device).synchronize()
+        return pinned.numpy()
