@@ -73,5 +73,5 @@ $(READY): setup.py constraints.txt
 	@touch $@
 
 $(DEV_READY): $(READY)
-	@$(PIP) install --constraint constraints.txt --editable '.[train,dev]'
+	@$(PIP) install --constraint constraints.txt --editable '.[train,gpu,dev]'
 	@touch $@

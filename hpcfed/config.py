@@ -152,10 +152,11 @@ class ModelConfig(Section):
 class ClientConfig(Section):
     """Local training."""
 
-    engine: Literal["auto", "norse", "event"] = Field(
+    engine: Literal["auto", "norse", "event", "gpu"] = Field(
         "auto",
         description='`"event"`: numba on a CPU, cost follows the spikes; `"norse"`: torch, every '
-        'network, on a GPU if there is one; `"auto"`: event where it has what the network needs',
+        'network, on a GPU if there is one; `"gpu"`: Triton, all clients of a rank at once on a '
+        'GPU; `"auto"`: event where it has what the network needs',
     )
     epochs: Count | None = Field(
         None, description="passes over the client's samples a round; 1 unless `steps` is given"

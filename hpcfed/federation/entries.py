@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from hpcfed.seeds import Stream
+from hpcfed.snn.trainer import DeviceVector
 
 if TYPE_CHECKING:
     from hpcfed.federation.fused import Mask
@@ -44,8 +45,12 @@ class Drawn:
 Entries = slice | I64 | Drawn  # the slice is that of all entries; a list is ascending
 
 
-def taken(update: F32, entries: Entries) -> F32:
-    """Return the ``entries`` of ``update`` (P,): (s,) float32."""
+def taken(update: F32 | DeviceVector, entries: Entries) -> F32:
+    """Return the ``entries`` of ``update`` (P,): (s,) float32, taken where it lies."""
+    if not isinstance(update, np.ndarray):
+        if isinstance(entries, Drawn):
+            return update.drawn(entries.stream, entries.limit)
+        return np.asarray(update) if isinstance(entries, slice) else update.listed(entries)
     if isinstance(entries, Drawn):
         from hpcfed.federation.fused import take_drawn
 

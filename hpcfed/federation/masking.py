@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hpcfed.config import UplinkConfig
 from hpcfed.federation.entries import Drawn, Entries
 from hpcfed.seeds import Purpose, Stream, threshold
+from hpcfed.snn.trainer import DeviceVector
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
@@ -42,12 +43,14 @@ def random_entries(uplink: UplinkConfig, size: int, stream: Stream) -> Entries:
     return _smallest(words(stream.address, 0, size), num_kept(uplink, size))
 
 
-def top_entries(update: F32, count: int) -> I64:
+def top_entries(update: F32 | DeviceVector, count: int) -> I64:
     """Return the ``count`` entries of largest magnitude, ties to the lower index: (s,) int64.
 
     Magnitudes compare as bit patterns, so anything not finite counts as largest (it is sent, and
     rejected on arrival).
     """
+    if not isinstance(update, np.ndarray):
+        return update.largest(count)
     magnitude = np.abs(update).view(np.uint32)
     return _smallest(~magnitude, count)
 

@@ -29,7 +29,7 @@ from hpcfed.records import Record, read_record
 from hpcfed.snn.layout import initial_params
 
 _LEFTOVER_AGE_S = 3600
-PACKAGES = ("hpcfed", "numpy", "torch", "norse", "mpi4py", "h5py")
+PACKAGES = ("hpcfed", "numpy", "torch", "norse", "triton", "mpi4py", "h5py")
 
 
 @dataclass(frozen=True)

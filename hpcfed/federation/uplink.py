@@ -21,7 +21,7 @@ from hpcfed.federation.entries import Entries, taken
 from hpcfed.federation.exact import Totals, admissible
 from hpcfed.federation.server import Averaging
 from hpcfed.federation.transport import Transport
-from hpcfed.snn.trainer import LocalUpdate
+from hpcfed.snn.trainer import DeviceVector, LocalUpdate
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
@@ -46,13 +46,15 @@ class Uplink:
         """Return empty totals of the right kind."""
         return Totals.zeros(self.size, self.averaging.mode == "received")
 
-    def message(self, update: F32, round_index: int, client: int) -> tuple[Bytes, Entries]:
+    def message(
+        self, update: F32 | DeviceVector, round_index: int, client: int
+    ) -> tuple[Bytes, Entries]:
         """Return what the client sends for ``update`` (P,), and which entries that is."""
         if self.config.mask != "top-k":
             entries = self._random_entries(round_index, client)
             return masking.encode(taken(update, entries), self.config.dtype), entries
         chosen = masking.top_entries(update, masking.num_kept(self.config, self.size))
-        payload = masking.encode(update[chosen], self.config.dtype)
+        payload = masking.encode(taken(update, chosen), self.config.dtype)
         return np.concatenate([payload, masking.pack_entries(chosen, self.size)]), chosen
 
     def received(self, message: Bytes, round_index: int, client: int) -> tuple[Entries, F32]:
@@ -81,12 +83,10 @@ class Uplink:
 
     def rehearse(self) -> None:
         """Send an update of zeros to nobody: so compiled code is ready before the first round."""
-        from hpcfed.federation import fused
-
         update = np.zeros(self.size, np.float32)
         message, entries = self.message(update, 0, 0)
         self.add(self.totals(), entries, self.values(message), 0)
-        fused.norm(update)
+        norm(update)
 
     def likely_message_bytes(self) -> float:
         """Return a size that messages hardly exceed: six standard deviations over the expected."""
@@ -174,22 +174,32 @@ class Sender:
 
     def send(self, client: int) -> Sent:
         """Train the next client, which is ``client``, and code its update."""
-        from hpcfed.federation import fused
-
         local = next(self.updates)
-        kept = None if self.residuals is None else self.residuals.get(client)
-        update = local.delta if kept is None else local.delta + kept
+        update = local.delta
+        if self.residuals is not None:
+            update = np.asarray(update)
+            kept = self.residuals.get(client)
+            update = update if kept is None else update + kept
         message, entries = self.uplink.message(update, self.cohort.round, client)
         values = self.uplink.values(message)
         accepted = self.uplink.accepts(values, client)
         if self.residuals is not None and accepted and np.isfinite(update).all():
-            left = update.copy()
+            left = np.array(update)
             left[entries] -= values
             self.residuals[client] = left
         row = int(np.searchsorted(self.cohort.clients, client))
-        norm = fused.norm(local.delta)
-        self.statistics[row] = (local.loss, norm, local.hidden_rate, values.size, not accepted)
+        figures = (local.loss, norm(local.delta), local.hidden_rate, values.size, not accepted)
+        self.statistics[row] = figures
         return Sent(message, entries, values, accepted)
+
+
+def norm(update: F32 | DeviceVector) -> float:
+    """Return the Euclidean norm of ``update`` (P,), added in float64 where it lies."""
+    if not isinstance(update, np.ndarray):
+        return update.norm()
+    from hpcfed.federation import fused
+
+    return fused.norm(update)
 
 
 def aggregate(transport: Transport, sender: Sender, how: str) -> Totals:

@@ -1,4 +1,6 @@
-"""Networks and local training: one interface, several engines; torch comes with norse's alone."""
+"""Networks and local training: one interface, several engines.
+
+torch comes with norse and the GPU alone, and Triton with the GPU."""
 
 from __future__ import annotations
 
@@ -13,9 +15,11 @@ def resolve_engine(experiment: Experiment) -> str:
     Raises InputError if that engine lacks what the network needs.
     """
     engine, lacks = experiment.client.engine, _event_engine_lacks(experiment)
-    if engine == "event" and lacks:
+    if engine == "gpu":
+        lacks = lacks or _gpu_engine_lacks(experiment)
+    if engine in {"event", "gpu"} and lacks:
         raise InputError(
-            f'client.engine = "event" has no {lacks}; set client.engine = "norse", or "auto"'
+            f'client.engine = "{engine}" has no {lacks}; set client.engine = "norse", or "auto"'
         )
     if engine == "auto":
         return "norse" if lacks else "event"
@@ -31,6 +35,11 @@ def _event_engine_lacks(experiment: Experiment) -> str | None:
     return None
 
 
+def _gpu_engine_lacks(experiment: Experiment) -> str | None:
+    widest = max(experiment.model.hidden, default=0)
+    return f"hidden layer of {widest} neurons, only up to 256" if widest > 256 else None
+
+
 def make_trainer(
     experiment: Experiment, num_channels: int, num_classes: int, device: str = "cpu"
 ) -> Trainer:
@@ -39,10 +48,15 @@ def make_trainer(
     ``device`` is torch's name of one, as ``device_of_rank`` gives it. Raises InputError if the
     user's own network cannot be imported or used.
     """
-    if resolve_engine(experiment) == "event":
+    engine = resolve_engine(experiment)
+    if engine == "event":
         from hpcfed.snn.event_training import EventTrainer
 
         return EventTrainer(experiment, num_channels, num_classes)
+    if engine == "gpu":
+        from hpcfed.snn.gpu_training import GpuTrainer
+
+        return GpuTrainer(experiment, num_channels, num_classes, device)
     from hpcfed.snn.network import build_network
     from hpcfed.snn.reference_training import NorseTrainer
 
@@ -55,10 +69,15 @@ def device_of_rank(experiment: Experiment, local_rank: int) -> str:
     """Return the device of the rank that is number ``local_rank`` on its host.
 
     That is GPU ``local_rank`` modulo their number for engines that use one, or ``"cpu"`` where
-    torch sees none.
+    torch sees none. Raises InputError if the engine needs one.
     """
-    if resolve_engine(experiment) == "event":
+    engine = resolve_engine(experiment)
+    if engine == "event":
         return "cpu"
+    if engine == "gpu":
+        from hpcfed.snn.gpu_device import device_name
+
+        return device_name(local_rank)
     import torch
 
     if not torch.cuda.is_available():

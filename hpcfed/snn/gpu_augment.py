@@ -14,7 +14,7 @@ from hpcfed.snn.gpu_philox import word
 
 
 @triton.jit
-def change(  # type: ignore[no-untyped-def]
+def change(
     changed, own, cells, bin_offsets, slots, bins, channels, first_words, streams, limit,
     num_slots, num_bins, num_channels, stride,
     CELLS: tl.constexpr, MARGIN: tl.constexpr, BITS: tl.constexpr, DROP: tl.constexpr,

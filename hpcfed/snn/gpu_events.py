@@ -15,6 +15,7 @@ from torch import Tensor
 
 from hpcfed.errors import InputError
 from hpcfed.events import EventSet
+from hpcfed.snn.gpu_plan import WORD
 
 _LARGEST_COUNT = 255
 _CHUNK_BYTES = 64 << 20  # of cells that are unpacked at once on the host
@@ -25,21 +26,19 @@ class Packed:
     """Samples on the device.
 
     Attributes:
-        cells: (S, T, stride) uint8.
-        bits: whether a byte holds eight channels, the lowest bit first, else one.
+        cells: (S, T, words) int64, WORD channels each, the lowest bit first; or (S, T, C) uint8.
         labels: (S,) int32.
         bin_offsets: (S, T + 1) int32, the events before each bin of a sample.
     """
 
     cells: Tensor
-    bits: bool
     labels: Tensor
     bin_offsets: Tensor
 
     @property
-    def stride(self) -> int:
-        """Bytes of one bin of one sample."""
-        return self.cells.shape[2]
+    def bits(self) -> bool:
+        """Whether a cell is a bit, else a byte."""
+        return self.cells.dtype == torch.int64
 
 
 def pack(events: EventSet, device: torch.device) -> Packed:
@@ -50,23 +49,27 @@ def pack(events: EventSet, device: torch.device) -> Packed:
             f'{_LARGEST_COUNT}; raise data.num_bins, or set client.engine = "event"'
         )
     bits = events.counts is None
-    stride = -(-events.num_channels // 8) if bits else events.num_channels
-    shape = (events.num_samples, events.num_bins, stride)
-    cells = torch.empty(shape, dtype=torch.uint8, device=device)
+    width = -(-events.num_channels // WORD) if bits else events.num_channels
+    cells = torch.empty(
+        (events.num_samples, events.num_bins, width),
+        dtype=torch.int64 if bits else torch.uint8,
+        device=device,
+    )
     step = max(1, _CHUNK_BYTES // (events.num_bins * events.num_channels))
     for start in range(0, events.num_samples, step):
         samples = np.arange(start, min(start + step, events.num_samples))
         cells[start : start + len(samples)].copy_(torch.from_numpy(_cells(events, samples)))
     return Packed(
         cells,
-        bits,
         torch.tensor(events.labels, dtype=torch.int32, device=device),
         torch.tensor(events.bin_offsets.astype(np.int32), device=device),
     )
 
 
-def _cells(events: EventSet, samples: NDArray[np.int64]) -> NDArray[np.uint8]:
+def _cells(events: EventSet, samples: NDArray[np.int64]) -> NDArray[np.int64] | NDArray[np.uint8]:
     rows, bins, channels, values = events.batch_events(samples)
-    cells = np.zeros((len(samples), events.num_bins, events.num_channels), np.uint8)
+    bits = events.counts is None
+    width = -(-events.num_channels // WORD) * WORD if bits else events.num_channels
+    cells = np.zeros((len(samples), events.num_bins, width), np.uint8)
     cells[rows, bins, channels] = values
-    return np.packbits(cells, axis=2, bitorder="little") if events.counts is None else cells
+    return np.packbits(cells, axis=2, bitorder="little").view(np.int64) if bits else cells

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import torch
 
 from hpcfed.snn.gpu_events import Packed
-from hpcfed.snn.gpu_steps import Launch
+from hpcfed.snn.gpu_launch import Launch
 from hpcfed.snn.gpu_work import Work
 
 

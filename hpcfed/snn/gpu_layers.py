@@ -1,13 +1,13 @@
 """One layer through time, forward and backward: Triton kernels, a program a client's BLOCK samples.
 
 T time bins, H neurons in N = WIDTH places (a power of two; what is beyond H has zero weights, never
-reaches its positive threshold and stays zero). The equations, and those of the way back, are
-``event_layers``'. Voltages, currents and thresholds stay in registers, in float32; so do the
-recurrent weights, for all time bins, up to 128 neurons. Beyond, they are read anew in each bin,
-DEPTH rows at once, from the GPU's cache: as the terms that an exact product
-needs they are larger than a processor's registers and shared memory together.
+reaches its positive threshold and stays zero); T BLOCK N stays below 2^31. The equations, and those
+of the way back, are ``event_layers``'. Voltages, currents and thresholds stay in registers, in
+float32; the recurrent weights of up to 128 neurons stay in shared memory for all time bins. Beyond
+(DEPTH < WIDTH) they are read anew in each bin, DEPTH rows at once, from the GPU's cache: as the
+terms of an exact product they are larger than a processor's registers and shared memory together.
 
-Arrays of a layer are (clients, blocks, T, BLOCK, N): what a program reads at once lies in one piece.
+A layer's arrays are (clients, blocks, T, BLOCK, N): what a program reads at once lies in one piece.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from hpcfed.snn.gpu_products import _TERM, BLOCK, add_close_product, add_product, split
+from hpcfed.snn.gpu_products import BLOCK, TERM, add_close_product, add_product, split
 
 
 @triton.jit
-def forward(  # type: ignore[no-untyped-def]
+def forward(
     trace, spikes, voltages, tallies, totals, summed, weights, factors, counts,
     num_weights, place, num_bins, num_neurons, keep, drive, decay, threshold, relax, beta,
     WIDTH: tl.constexpr, DEPTH: tl.constexpr, RECURRENT: tl.constexpr, ADAPTIVE: tl.constexpr,
@@ -28,14 +28,16 @@ def forward(  # type: ignore[no-untyped-def]
     """Turn input currents into voltages less threshold, in place (``trace``), and ``spikes`` uint8.
 
     Writes the number of spikes of each neuron (``tallies``, (clients, blocks, N) int32) and adds
-    them to ``totals`` (clients, blocks) int64; with VOLTAGES writes the voltage itself; with SUMMED the spikes times ``factors`` (T,), added over time
-    (``summed``, (clients, blocks, BLOCK, N)). The recurrent weights (H, H) lie at ``place``.
-    Grid: (blocks, clients).
+    them to ``totals`` (clients, blocks) int64; with VOLTAGES writes the voltage itself; with SUMMED
+    the spikes times ``factors`` (T,), added over time (``summed``, (clients, blocks, BLOCK, N)).
+    The recurrent weights (H, H) lie at ``place``. Grid: (blocks, clients).
     """
     client, num_blocks = tl.program_id(1).to(tl.int64), tl.num_programs(0)
     if tl.load(counts + client) == 0:
         return
     number = client * num_blocks + tl.program_id(0)
+    start = number * num_bins * BLOCK * WIDTH
+    trace, spikes, voltages = trace + start, spikes + start, voltages + start
     n = tl.arange(0, WIDTH)
     tile = tl.arange(0, BLOCK)[:, None] * WIDTH + n[None, :]
     matrix = weights + client * num_weights + place
@@ -46,18 +48,18 @@ def forward(  # type: ignore[no-untyped-def]
     b = d + threshold
     tally = tl.zeros((BLOCK, WIDTH), tl.int32)
     for t in range(num_bins):
-        at = (number * num_bins + t) * BLOCK * WIDTH + tile
+        at = t * BLOCK * WIDTH + tile
         i = d + tl.load(trace + at)
         if RECURRENT and DEPTH == WIDTH:
-            i = add_product(i, z.to(_TERM), terms)
+            i = add_product(i, z.to(TERM), terms)
         elif RECURRENT and t > 0:
             tl.debug_barrier()  # other threads have written what is read here
-            before = spikes + (number * num_bins + t - 1) * BLOCK * WIDTH
+            before = spikes + (t - 1) * BLOCK * WIDTH
             for first in range(0, WIDTH, DEPTH):
                 k = first + tl.arange(0, DEPTH)
                 part = tl.load(before + tl.arange(0, BLOCK)[:, None] * WIDTH + k[None, :])
                 columns = _transposed(matrix, k, num_neurons, WIDTH)
-                i = add_product(i, part.to(tl.float32).to(_TERM), split(columns))
+                i = add_product(i, part.to(tl.float32).to(TERM), split(columns))
         u = keep * v + drive * i
         if ADAPTIVE:
             b = b + relax * (threshold - b)
@@ -83,7 +85,7 @@ def forward(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def backward(  # type: ignore[no-untyped-def]
+def backward(
     trace, above, voltages, rates, summed, weights, factors, counts,
     num_weights, place, num_bins, num_neurons, keep, drive, decay, threshold, relax, beta, slope,
     full, WIDTH: tl.constexpr, DEPTH: tl.constexpr, RECURRENT: tl.constexpr,
@@ -101,6 +103,8 @@ def backward(  # type: ignore[no-untyped-def]
     if count == 0:
         return
     number = client * num_blocks + tl.program_id(0)
+    start = number * num_bins * BLOCK * WIDTH
+    trace, above, voltages = trace + start, above + start, voltages + start
     n, row = tl.arange(0, WIDTH), tl.arange(0, BLOCK)
     tile = row[:, None] * WIDTH + n[None, :]
     matrix = weights + client * num_weights + place
@@ -115,7 +119,7 @@ def backward(  # type: ignore[no-untyped-def]
         rate = tl.where(exists[:, None], tl.load(rates + client * WIDTH + n)[None, :], 0.0)
     for back in range(num_bins):
         t = num_bins - 1 - back
-        at = (number * num_bins + t) * BLOCK * WIDTH + tile
+        at = t * BLOCK * WIDTH + tile
         x = tl.load(trace + at)
         g_z = tl.load(factors + t) * own if SUMMED else tl.load(above + at)
         if PENALISED:
@@ -124,7 +128,7 @@ def backward(  # type: ignore[no-untyped-def]
             g_z = add_close_product(g_z, split(g_d), terms)
         elif RECURRENT and back > 0:
             tl.debug_barrier()  # other threads have written what is read here
-            after = trace + (number * num_bins + t + 1) * BLOCK * WIDTH
+            after = trace + (t + 1) * BLOCK * WIDTH
             for first in range(0, WIDTH, DEPTH):
                 k = first + tl.arange(0, DEPTH)
                 part = tl.load(after + row[:, None] * WIDTH + k[None, :])
@@ -144,7 +148,7 @@ def backward(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def penalise(  # type: ignore[no-untyped-def]
+def penalise(
     rates, penalties, tallies, counts, num_blocks, num_bins, num_neurons, strength, lower, upper,
     WIDTH: tl.constexpr, FIRST: tl.constexpr,
 ):  # fmt: skip
@@ -171,8 +175,8 @@ def penalise(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _derivative(steep, SURROGATE: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Return the surrogate's derivative at |x|, ``steep`` = slope |x| (the order is SURROGATES')."""
+def _derivative(steep, SURROGATE: tl.constexpr):
+    """Return the derivative at |x|, ``steep`` = slope |x|, of ``event_plan``'s SURROGATES."""
     if SURROGATE == 0:
         root = 1 + steep
         value = tl.div_rn(tl.full(root.shape, 1.0, tl.float32), root * root)
@@ -185,7 +189,7 @@ def _derivative(steep, SURROGATE: tl.constexpr):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _rows(matrix, k, num_neurons, WIDTH: tl.constexpr):  # type: ignore[no-untyped-def]
+def _rows(matrix, k, num_neurons, WIDTH: tl.constexpr):
     """Return the rows ``k`` of an (H, H) matrix as (k, WIDTH)."""
     n = tl.arange(0, WIDTH)
     inside = (k < num_neurons)[:, None] & (n < num_neurons)[None, :]
@@ -193,7 +197,7 @@ def _rows(matrix, k, num_neurons, WIDTH: tl.constexpr):  # type: ignore[no-untyp
 
 
 @triton.jit
-def _transposed(matrix, k, num_neurons, WIDTH: tl.constexpr):  # type: ignore[no-untyped-def]
+def _transposed(matrix, k, num_neurons, WIDTH: tl.constexpr):
     """Return the columns ``k`` of an (H, H) matrix as (k, WIDTH)."""
     n = tl.arange(0, WIDTH)
     inside = (k < num_neurons)[:, None] & (n < num_neurons)[None, :]

@@ -15,9 +15,7 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Kingma and Ba 2015, arXiv 1412.6980
 
 
 @triton.jit
-def squares(  # type: ignore[no-untyped-def]
-    sums, gradient, weights, received, num_weights, proximal, PROXIMAL: tl.constexpr
-):
+def squares(sums, gradient, weights, received, num_weights, proximal, PROXIMAL: tl.constexpr):
     """Write the squared norm of each tile of the gradient with the proximal term, in float64.
 
     ``sums`` (G, tiles); ``received`` (P,). Grid: (tiles, clients).
@@ -35,7 +33,7 @@ def squares(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def optimise(  # type: ignore[no-untyped-def]
+def optimise(
     weights, gradient, first, second, received, sums, counts, rates, num_weights, num_tiles,
     momentum, weight_decay, proximal, clip_norm, new1, old2, new2, epsilon,
     ADAM: tl.constexpr, PROXIMAL: tl.constexpr, CLIPPED: tl.constexpr, DECAYED: tl.constexpr,

@@ -1,8 +1,8 @@
 """The words of hpcfed.seeds on the GPU, and what masks let through: Triton kernels.
 
 Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011, doi:10.1145/2063384.2063405), the words of
-``hpcfed.philox`` bit for bit. A stream is given by its address (client, round, purpose, low and high
-word of the seed), (5,) int64 that hold 32 bits each. P entries of an update.
+``hpcfed.philox`` bit for bit. A stream is given by its address (client, round, purpose, low and
+high word of the seed), (5,) int64 that hold 32 bits each. P entries of an update.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ CHUNK = tl.constexpr(1024)  # entries of one program
 
 
 @triton.jit
-def word(place, address):  # type: ignore[no-untyped-def]
+def word(place, address):
     """Return the words number ``place`` int64 of the stream at ``address``, as int64."""
     c0 = (place // 4).to(tl.uint32)
     c1 = tl.zeros_like(c0) + tl.load(address).to(tl.uint32)
@@ -34,15 +34,15 @@ def word(place, address):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def count_let_through(found, address, limit, size):  # type: ignore[no-untyped-def]
-    """Write how many of each chunk's words reach ``limit`` (1,) int64: ``found`` (chunks,) int64."""
+def count_let_through(found, address, limit, size):
+    """Write how many words of each chunk reach ``limit`` (1,): ``found`` (chunks,); int64 both."""
     entry = tl.program_id(0) * CHUNK + tl.arange(0, CHUNK)
     passes = (word(entry.to(tl.int64), address) >= tl.load(limit)) & (entry < size)
     tl.store(found + tl.program_id(0), tl.sum(passes.to(tl.int64), axis=0))
 
 
 @triton.jit
-def take_let_through(taken, update, ends, address, limit, size):  # type: ignore[no-untyped-def]
+def take_let_through(taken, update, ends, address, limit, size):
     """Write the entries of ``update`` (P,) whose word reaches ``limit``, in order.
 
     ``ends`` (chunks,) int64 are the sums of the chunks' counts, up to and with each.

@@ -18,6 +18,7 @@ from hpcfed.snn.layout import Layout
 
 MOST_NEURONS = 256
 BLOCK = 16  # samples that one program runs through time: the rows of a tensor core's product
+WORD = 64  # bits of a word that holds channels
 _LEAST_WIDTH = 16  # of a tensor core's product as well
 
 
@@ -66,7 +67,7 @@ class Plan:
 
 
 def plan(experiment: Experiment, layout: Layout, num_channels: int) -> Plan:
-    """Return the plan of the experiment's network of C channels, whose weights ``layout`` places."""
+    """Return the plan of the experiment's network; ``layout`` places its weights."""
     places = {name: (part.start, shape) for name, part, shape in layout.parts()}
     layers = []
     for index in range(len(experiment.model.hidden)):

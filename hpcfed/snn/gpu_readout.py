@@ -15,7 +15,7 @@ from hpcfed.snn.gpu_products import BLOCK
 
 
 @triton.jit
-def read_summed(  # type: ignore[no-untyped-def]
+def read_summed(
     summed, losses, predictions, gradient, weights, slots, labels, counts,
     num_weights, place, num_blocks, num_classes, num_neurons,
     WIDTH: tl.constexpr, CLASSES: tl.constexpr, LEARN: tl.constexpr,
@@ -53,7 +53,7 @@ def read_summed(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def read_maximum(  # type: ignore[no-untyped-def]
+def read_maximum(
     currents, losses, predictions, slots, labels, counts, response,
     num_bins, num_classes, keep, drive, decay, CLASSES: tl.constexpr, LEARN: tl.constexpr,
 ):  # fmt: skip
@@ -94,7 +94,7 @@ def read_maximum(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def cross_entropy(logits, label, exists, count, num_classes, CLASSES: tl.constexpr):  # type: ignore[no-untyped-def]
+def cross_entropy(logits, label, exists, count, num_classes, CLASSES: tl.constexpr):
     """Return the gradient (B, K) of the mean loss, the losses (B,) and the predicted classes (B,).
 
     Of rows that do not exist gradient and loss are zero. Of equal logits the first is predicted.

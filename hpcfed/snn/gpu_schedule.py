@@ -7,7 +7,7 @@ the host's; they follow from (seed, round, client).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -53,21 +53,17 @@ class Orders:
     @property
     def num_clients(self) -> int:
         """N."""
-        return self.counts.shape[1]
+        return int(self.counts.shape[1])
 
     @property
     def num_slots(self) -> int:
         """Slots that the largest batch takes up, in whole blocks."""
-        return self.samples.shape[2]
+        return int(self.samples.shape[2])
 
     def part(self, first: int, last: int) -> Orders:
         """Return the round of the clients ``first`` to ``last``."""
-        return Orders(
-            *(getattr(self, name)[:, first:last] for name in _BY_CLIENT),
-            streams=self.streams[first:last],
-            rates=self.rates,
-            limit=self.limit,
-        )
+        own = {name: getattr(self, name)[:, first:last] for name in _BY_CLIENT}
+        return replace(self, **own, streams=self.streams[first:last])
 
 
 _BY_CLIENT = ("samples", "counts", "bins", "channels", "first_words")

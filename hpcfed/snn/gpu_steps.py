@@ -1,6 +1,5 @@
 """The kernels of a training step or an evaluation, in their order: a list of launches, as data.
 
-So one list is run, captured in a CUDA graph, interpreted, or compiled for a GPU that is not there.
 T time bins, M = B T rows of a client, C channels, H neurons, K classes, P parameters.
 """
 
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any  # Any: a Triton kernel and its arguments
 
+import torch
 from torch import Tensor
 
 from hpcfed.config import Experiment
@@ -17,35 +17,12 @@ from hpcfed.snn import gpu_layers, gpu_products, gpu_readout
 from hpcfed.snn.augment import is_augmented
 from hpcfed.snn.gpu_augment import change
 from hpcfed.snn.gpu_events import Packed
-from hpcfed.snn.gpu_optimiser import BETA1, BETA2, EPSILON, TILE, optimise, squares
-from hpcfed.snn.gpu_plan import Layer, Plan
-from hpcfed.snn.gpu_work import Work
+from hpcfed.snn.gpu_launch import Launch
+from hpcfed.snn.gpu_optimiser import BETA1, BETA2, EPSILON, optimise, squares
+from hpcfed.snn.gpu_plan import WORD, Layer, Plan
+from hpcfed.snn.gpu_work import TERM_DEPTH, Work
 
 _WIDEST = 128  # columns of a tile, and neurons whose recurrent weights stay on chip
-_MOST_WARPS = 8
-
-
-@dataclass(frozen=True)
-class Launch:
-    """A kernel with its grid, arguments and constants."""
-
-    kernel: Any
-    grid: tuple[int, ...]
-    arguments: tuple[Any, ...]
-    constants: dict[str, Any]
-    warps: int = _MOST_WARPS
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Constants, and settings that shape the code.
-
-        A product and a sum are rounded one by one, as on a CPU.
-        """
-        return self.constants | {"num_warps": self.warps, "enable_fp_fusion": False}
-
-    def run(self) -> None:
-        """Start the kernel."""
-        self.kernel[self.grid](*self.arguments, **self.options)
 
 
 @dataclass(frozen=True)
@@ -73,13 +50,12 @@ def batch_launches(job: Job, step: int) -> Iterator[Launch]:
         signal = _Signal(job.work.changed, job.work.own, job.packed.bits)
     signals = [signal, *(_Signal(spikes) for spikes in job.work.spikes)]
     for index in range(len(job.plan.layers)):
-        trace = job.work.traces[index]
-        yield _project(job, step, signals[index], job.plan.layers[index], trace)
+        yield from _project(job, step, signals[index], index, job.work.traces[index])
         yield _forward(job, step, index)
     if job.plan.penalty.strength > 0 and job.learn:
         yield from (_penalise(job, step, index) for index in range(len(job.plan.layers)))
     if job.plan.maximum:
-        yield _project(job, step, signals[-1], job.plan.output, job.work.outputs)
+        yield from _project(job, step, signals[-1], len(job.plan.layers), job.work.outputs)
         yield _read_maximum(job, step)
     else:
         yield _read_summed(job, step)
@@ -114,15 +90,16 @@ def _backward(job: Job, step: int, signals: list[_Signal]) -> Iterator[Launch]:
 def _change(job: Job, step: int) -> Launch:
     plan, work, data = job.plan, job.work, job.experiment.data
     schedule, size = work.schedule, work.size
+    changed, cells = work.changed.view(torch.uint8), job.packed.cells.view(torch.uint8)
     margin = -(-data.channel_jitter // 8) * 8
     return Launch(
         change,
         (plan.num_bins, size.clients * size.slots),
         (
-            work.changed, work.own, job.packed.cells, job.packed.bin_offsets,
+            changed, work.own, cells, job.packed.bin_offsets,
             schedule.samples[step], schedule.bins[step], schedule.channels[step],
             schedule.first_words[step], schedule.streams, schedule.limit,
-            size.slots, plan.num_bins, plan.num_channels, job.packed.stride,
+            size.slots, plan.num_bins, plan.num_channels, cells.shape[2],
         ),
         {
             "CELLS": max(8, 1 << (plan.num_channels + margin - 1).bit_length()),
@@ -132,31 +109,39 @@ def _change(job: Job, step: int) -> Launch:
     )  # fmt: skip
 
 
-def _project(job: Job, step: int, signal: _Signal, layer: Layer, out: Tensor) -> Launch:
-    rows, depth, tile = 128, 64, min(layer.width, _WIDEST)
-    num_rows = job.work.size.slots * job.plan.num_bins
-    return Launch(
-        gpu_products.project,
-        (-(-num_rows // rows), job.work.size.clients, layer.width // tile),
+def _project(job: Job, step: int, signal: _Signal, index: int, out: Tensor) -> Iterator[Launch]:
+    """Yield what gives a hidden layer, or after the last one the readout, its input currents."""
+    work, layer = job.work, (*job.plan.layers, job.plan.output)[index]
+    rows, depth, tile = 128, TERM_DEPTH, min(layer.width, _WIDEST)
+    clients, tiles, counts = work.size.clients, layer.width // tile, work.schedule.counts[step]
+    constants = {"DEPTH": depth, "TILE": tile, "WIDTH": layer.width}
+    yield Launch(
+        gpu_products.split_weights,
+        (-(-layer.inputs // depth), clients, tiles),
         (
-            out, *_signal(job, step, signal), job.work.weights, job.plan.size, layer.place,
-            *_extent(job, signal, layer.inputs), layer.neurons, _client_stride(job, signal),
+            work.terms[index], work.weights, counts, job.plan.size, layer.place, layer.inputs,
+            layer.neurons,
         ),
-        {
-            "ROWS": rows, "DEPTH": depth, "TILE": tile, "WIDTH": layer.width,
-            "BITS": signal.bits, "EVENTS": signal.slots is not None,
-        },
+        constants,
+    )  # fmt: skip
+    num_rows = work.size.slots * job.plan.num_bins
+    yield Launch(
+        gpu_products.project,
+        (-(-num_rows // rows), clients, tiles),
+        (
+            out, *_signal(job, step, signal), work.terms[index],
+            *_extent(job, signal, layer.inputs), _client_stride(job, signal),
+        ),
+        constants | {"ROWS": rows, "BITS": signal.bits, "EVENTS": signal.slots is not None},
     )  # fmt: skip
 
 
 def _weight_gradient(
     job: Job, step: int, signal: _Signal, layer: Layer, currents: Tensor, recurrent: bool = False
 ) -> Launch:
-    place, inputs = (
-        (layer.recurrent, layer.neurons) if recurrent else (layer.place, layer.inputs)
-    )
+    place, inputs = (layer.recurrent, layer.neurons) if recurrent else (layer.place, layer.inputs)
     rows, tile = 64, min(layer.width, _WIDEST)
-    depth = min(max(16, 1 << (inputs - 1).bit_length()), _WIDEST)
+    depth = min(max(WORD, 1 << (inputs - 1).bit_length()), _WIDEST)
     return Launch(
         gpu_products.weight_gradient,
         (-(-inputs // depth), job.work.size.clients, layer.width // tile),
@@ -175,8 +160,8 @@ def _propagate(job: Job, step: int, index: int) -> Launch:
     """Return the launch that gives hidden layer ``index`` its spikes' gradient from above."""
     plan, work, layer = job.plan, job.work, job.plan.layers[index]
     top = index + 1 == len(plan.layers)
-    above, currents = (plan.output, work.outputs) if top else (
-        plan.layers[index + 1], work.traces[index + 1]
+    above, currents = (
+        (plan.output, work.outputs) if top else (plan.layers[index + 1], work.traces[index + 1])
     )
     rows, tile = 64, min(layer.width, _WIDEST)
     num_rows = work.size.slots * plan.num_bins
@@ -205,7 +190,7 @@ def _forward(job: Job, step: int, index: int) -> Launch:
             plan.size, layer.recurrent or 0, plan.num_bins, layer.neurons, *_constants(plan),
         ),
         _shape(job, index) | {"VOLTAGES": plan.voltages and job.learn},
-        _warps(layer),
+        **_pace(layer),
     )  # fmt: skip
 
 
@@ -226,7 +211,7 @@ def _return(job: Job, step: int, index: int) -> Launch:
             "VOLTAGES": plan.voltages, "PENALISED": plan.penalty.strength > 0,
             "SURROGATE": neuron.surrogate,
         },
-        _warps(layer),
+        **_pace(layer),
     )  # fmt: skip
 
 
@@ -343,5 +328,8 @@ def _shape(job: Job, index: int) -> dict[str, Any]:
     }
 
 
-def _warps(layer: Layer) -> int:
-    return min(max(layer.width // 16, 1), _MOST_WARPS)
+def _pace(layer: Layer) -> dict[str, int]:
+    """Return warps and stages of a kernel that goes through time."""
+    if layer.width > _WIDEST:  # weights are read in every bin: registers are scarce
+        return {"warps": 16, "stages": 1}
+    return {"warps": max(layer.width // 16, 1)}

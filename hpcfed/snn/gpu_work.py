@@ -17,6 +17,10 @@ from hpcfed.snn.augment import is_augmented
 from hpcfed.snn.gpu_events import Packed
 from hpcfed.snn.gpu_optimiser import TILE
 from hpcfed.snn.gpu_plan import BLOCK, Plan
+from hpcfed.snn.gpu_products import TERM
+
+TERM_DEPTH = 64  # inputs that one step of a product takes
+TERM_TYPE = getattr(torch, str(TERM.value).replace("fp32", "float32").replace("bf16", "bfloat16"))
 
 
 @dataclass(frozen=True)
@@ -71,16 +75,18 @@ class Work:
 
     Attributes:
         received: (P,) float32; weights, gradient, first, second: (G, P) with the moments.
+        terms: of each layer, and of the readout for the maximum, (G, 3, C, N) what its input
+            weights are split into; C, or the neurons below, in whole tiles of TERM_DEPTH.
         sums: (G, tiles) float64 squared norms.
         totals: (G, blocks) int64 spikes of all hidden layers over all steps.
-        traces: of each layer (G, B, T, N) float32: currents, then u - b, then gradients of currents.
+        traces: of each layer (G, B, T, N) float32: currents, then u - b, then currents' gradients.
         spikes: of each layer (G, B, T, N) uint8.
         voltages, above: the like of u, and of gradients of spikes, float32.
         tallies: of each layer (G, blocks, N) int32; rates: (G, N) float32 of the rate penalty.
         summed: (G, B, N) float32 the last layer's spikes summed over time; then its gradient.
         outputs: (G, B, T, K) float32 currents of the readout, then their gradients (maximum).
         predictions: (G, B) int32.
-        changed: (G, B, T, stride) uint8 augmented samples, and own: (G, B) int32 their numbers in it.
+        changed: (G, B, ...) augmented samples, packed like others; own: (G, B) int32 their numbers.
         factors, response: (T,) float32 of the readout.
     """
 
@@ -91,6 +97,7 @@ class Work:
     gradient: Tensor
     first: Tensor
     second: Tensor
+    terms: list[Tensor]
     sums: Tensor
     totals: Tensor
     traces: list[Tensor]
@@ -139,6 +146,8 @@ def make_work(
     adam, punished = learn and experiment.client.optimizer == "adam", plan.penalty.strength > 0
     augmented = learn and is_augmented(experiment.data)
     tiles = -(-plan.size // TILE.value)
+    split = [*plan.layers, *([plan.output] if plan.maximum else [])]
+    depths = [-(-layer.inputs // TERM_DEPTH) * TERM_DEPTH for layer in split]
     return Work(
         size=size,
         schedule=_schedule(size, device, augmented),
@@ -147,6 +156,10 @@ def make_work(
         gradient=zeros(clients, plan.size, needed=learn),
         first=zeros(clients, plan.size, needed=learn),
         second=zeros(clients, plan.size, needed=adam),
+        terms=[
+            zeros(clients, 3, depth, layer.width, dtype=TERM_TYPE)
+            for layer, depth in zip(split, depths, strict=True)
+        ],
         sums=zeros(clients, tiles, dtype=torch.float64, needed=learn),
         totals=zeros(clients, size.blocks, dtype=torch.int64),
         traces=layers(torch.float32, everywhere),
@@ -159,7 +172,7 @@ def make_work(
         outputs=zeros(clients, slots, bins, plan.output.width, needed=plan.maximum),
         predictions=zeros(clients, slots, dtype=torch.int32),
         changed=zeros(
-            clients, slots, bins, packed.stride, dtype=torch.uint8, needed=augmented
+            clients, slots, *packed.cells.shape[1:], dtype=packed.cells.dtype, needed=augmented
         ),
         own=zeros(clients, slots, dtype=torch.int32, needed=augmented),
         factors=torch.tensor(plan.leak.factors.copy(), device=device),

@@ -81,7 +81,9 @@ class TrainedModel:
                 f"{events.duration:g} s, the network was trained with {data.num_bins} bins over "
                 f"{data.duration:g} s; load them with the experiment's data.num_bins and duration"
             )
-        trainer = make_trainer(self.experiment, events.num_channels, len(events.class_names))
+        trainer = make_trainer(
+            _on_any_machine(self.experiment), events.num_channels, len(events.class_names)
+        )
         if trainer.layout != self.layout:
             raise InputError(
                 f"evaluating a model: the events ({events.num_channels} channels, "
@@ -90,3 +92,11 @@ class TrainedModel:
             )
         for start in range(0, len(samples), _BATCH):
             yield trainer.evaluate(self.params, events, samples[start : start + _BATCH])
+
+
+def _on_any_machine(experiment: Experiment) -> Experiment:
+    """Return the experiment with the CPU's engine in the place of the GPU's: the same network."""
+    if experiment.client.engine != "gpu":
+        return experiment
+    client = experiment.client.model_copy(update={"engine": "event"})
+    return experiment.model_copy(update={"client": client})

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from hpcfed.events import EventSet
+from hpcfed.seeds import Stream
 from hpcfed.snn.layout import Layout
 
 F32 = NDArray[np.float32]
@@ -29,18 +30,42 @@ class Client:
     samples: I64
 
 
+class DeviceVector(Protocol):
+    """A vector (P,) float32 that lies on a device: what is taken of it crosses to the host."""
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> F32:
+        """Return all of it."""
+        ...
+
+    def drawn(self, stream: Stream, limit: int) -> F32:
+        """Return the entries (s,) whose word of ``stream`` reaches ``limit``."""
+        ...
+
+    def listed(self, entries: I64) -> F32:
+        """Return the ``entries`` (s,)."""
+        ...
+
+    def largest(self, count: int) -> I64:
+        """Return the ``count`` entries of largest magnitude, ties to the lower index, ascending."""
+        ...
+
+    def norm(self) -> float:
+        """Return the Euclidean norm, added in float64."""
+        ...
+
+
 @dataclass(frozen=True)
 class LocalUpdate:
     """What one client's local training gives.
 
     Attributes:
-        delta: (P,) float32, trained minus received parameters.
+        delta: (P,) float32, trained minus received parameters, on the host or on a device.
         loss: mean training loss (cross-entropy and rate penalties) over all steps of the round,
             each step weighted by its batch size.
         hidden_rate: mean fraction of hidden neurons that spike in a time bin; NaN for an ANN.
     """
 
-    delta: F32
+    delta: F32 | DeviceVector
     loss: float
     hidden_rate: float
 
