@@ -1,6 +1,7 @@
 """Networks and local training: one interface, several engines.
 
-torch comes with norse and the GPU alone, and Triton with the GPU."""
+torch comes with norse and the GPU alone, and Triton with the GPU.
+"""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def optimise(
         tile = tl.arange(0, TILES)
         parts = tl.load(sums + client * num_tiles + tile, mask=tile < num_tiles, other=0.0)
         norm = tl.sqrt(tl.sum(parts, axis=0))
-        slope *= tl.minimum(clip_norm.to(tl.float64) / norm, 1.0).to(tl.float32)
+        slope *= tl.minimum(clip_norm / norm, 1.0).to(tl.float32)
     if DECAYED:
         slope += weight_decay * weight
     moment = tl.load(first + at, mask=inside, other=0.0)

@@ -91,10 +91,10 @@ def _change(job: Job, step: int) -> Launch:
     plan, work, data = job.plan, job.work, job.experiment.data
     schedule, size = work.schedule, work.size
     changed, cells = work.changed.view(torch.uint8), job.packed.cells.view(torch.uint8)
-    margin = -(-data.channel_jitter // 8) * 8
+    margin, bins = -(-data.channel_jitter // 8) * 8, 4
     return Launch(
         change,
-        (plan.num_bins, size.clients * size.slots),
+        (size.clients * size.slots, -(-plan.num_bins // bins)),
         (
             changed, work.own, cells, job.packed.bin_offsets,
             schedule.samples[step], schedule.bins[step], schedule.channels[step],
@@ -103,7 +103,7 @@ def _change(job: Job, step: int) -> Launch:
         ),
         {
             "CELLS": max(8, 1 << (plan.num_channels + margin - 1).bit_length()),
-            "MARGIN": margin, "BITS": job.packed.bits, "DROP": data.drop > 0,
+            "BINS": bins, "MARGIN": margin, "BITS": job.packed.bits, "DROP": data.drop > 0,
         },
         warps=4,
     )  # fmt: skip

@@ -39,6 +39,7 @@ F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
 
 _LOG = logging.getLogger("hpcfed")
+_MOST_CLIENTS = 4096  # far more than fill a GPU, far fewer than a grid may have
 
 
 class GpuTrainer:
@@ -137,7 +138,8 @@ class GpuTrainer:
             self._evaluation = work
         work.weights[0].copy_(torch.from_numpy(params))
         work.schedule.samples.fill_(-1)
-        work.schedule.samples[0, 0, : len(samples)].copy_(torch.from_numpy(samples))
+        ids = torch.from_numpy(np.ascontiguousarray(samples))
+        work.schedule.samples[0, 0, : len(samples)].copy_(ids)
         work.schedule.counts.fill_(len(samples))
         for launch in batch_launches(Job(self._plan, self._experiment, packed, work, learn), 0):
             launch.run()
@@ -177,7 +179,8 @@ class GpuTrainer:
         wanted = Size(planned.num_clients, planned.num_slots, planned.num_steps)
         if self._most is None:
             one = self._make(replace(wanted, clients=1), packed, torch.device("meta"))
-            self._most = max(1, usable_bytes(self._device) // one.num_bytes)
+            fitting = usable_bytes(self._device) // one.num_bytes
+            self._most = min(max(1, fitting), _MOST_CLIENTS)
         wanted = replace(wanted, clients=min(wanted.clients, self._most))
         if self._training is None or not self._training.size.holds(wanted):
             self._training = None  # free it first

@@ -1,0 +1,104 @@
+"""Compile the GPU engine's kernels for a GPU that is not there; print what their code takes up.
+
+python tests/gpu_code.py ARCH NETWORK    (80 or 90; a name in NETWORKS)
+
+The launches are those of a training step, their arguments on the CPU: only the driver, whom Triton
+asks what to compile for, is ours. One line of JSON for each kernel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+
+NETWORKS = {
+    "recurrent": {},
+    "feed-forward": {"model": {"recurrent": False}},
+    "everything": {
+        "data": {"time_jitter": 0.1, "channel_jitter": 9, "drop": 0.1},
+        "model": {
+            "hidden": [128, 128],
+            "neuron": "alif",
+            "readout": "max",
+            "surrogate": "tanh",
+            "reset_gradient": "full",
+        },
+        "client": {"clip_norm": 1.0, "proximal": 0.1, "weight_decay": 0.1, "rate_lower": 0.1},
+    },
+    "wide": {"model": {"hidden": [256]}},
+}
+
+
+def main() -> None:
+    arch, network = int(sys.argv[1]), sys.argv[2]
+    with tempfile.TemporaryDirectory() as cache:  # what lies in a cache is not compiled again
+        os.environ |= {"TRITON_CACHE_DIR": cache, "TRITON_DUMP_PTXAS_LOG": "1"}
+        seen = set()
+        for launch in launches(arch, network):
+            log = io.StringIO()
+            with contextlib.redirect_stdout(log):
+                code = launch.kernel.warmup(*launch.arguments, grid=launch.grid, **launch.options)
+            if code.hash not in seen:
+                seen.add(code.hash)
+                print(json.dumps(facts(launch, code, log.getvalue())))
+
+
+def facts(launch: object, code: object, log: str) -> dict[str, object]:
+    registers = re.findall(r"Used (\d+) registers", log)
+    spills = re.findall(r"(\d+) bytes spill stores, (\d+) bytes spill loads", log)
+    return {
+        "kernel": launch.kernel.fn.__name__,
+        "warps": launch.warps,
+        "registers": int(registers[-1]),
+        "spilled": sum(map(int, spills[-1])),
+        "shared": code.metadata.shared,
+    }
+
+
+def launches(arch: int, network: str) -> Iterator[object]:
+    import torch
+    from triton.backends.compiler import GPUTarget
+    from triton.runtime import driver
+
+    from hpcfed.config import Experiment
+    from hpcfed.snn.gpu_events import Packed
+    from hpcfed.snn.gpu_plan import plan
+    from hpcfed.snn.gpu_steps import Job, step_launches
+    from hpcfed.snn.gpu_work import Size, make_work
+    from hpcfed.snn.layout import layout
+
+    class NoGpu:
+        """A driver that only says what to compile for."""
+
+        def get_current_device(self) -> int:
+            return 0
+
+        def get_current_stream(self, device: int) -> int:
+            return 0
+
+        def get_current_target(self) -> GPUTarget:
+            return GPUTarget("cuda", arch, 32)
+
+    driver.set_active(NoGpu())
+    tables = {
+        section: NETWORKS[network].get(section, {}) for section in ("data", "model", "client")
+    }
+    tables["model"] = {"recurrent": True} | tables["model"]
+    experiment = Experiment.model_validate(tables)
+    places = layout(experiment.model, 700, 20)
+    cells = torch.zeros(4, 100, 11, dtype=torch.int64)
+    labels, offsets = torch.zeros(4, dtype=torch.int32), torch.zeros(4, 101, dtype=torch.int32)
+    packed = Packed(cells, labels, offsets)
+    whole = plan(experiment, places, 700)
+    work = make_work(whole, experiment, Size(clients=5, slots=32, steps=2), packed, learn=True)
+    yield from step_launches(Job(whole, experiment, packed, work, learn=True), 1)
+
+
+if __name__ == "__main__":
+    main()
