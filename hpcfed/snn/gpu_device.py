@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from importlib.util import find_spec
 
 import torch
 
@@ -22,8 +23,10 @@ def interpreted() -> bool:
 def device_name(local_rank: int) -> str:
     """Return torch's name of the device of the rank that is number ``local_rank`` on its host.
 
-    Raises InputError if there is no GPU, unless kernels are interpreted.
+    Raises InputError without Triton, and without a GPU unless kernels are interpreted.
     """
+    if find_spec("triton") is None:
+        raise InputError("client.engine = \"gpu\" needs Triton; pip install 'hpcfed[gpu]'")
     if interpreted():
         return "cpu"
     if not torch.cuda.is_available():

@@ -105,7 +105,6 @@ def _change(job: Job, step: int) -> Launch:
             "CELLS": max(8, 1 << (plan.num_channels + margin - 1).bit_length()),
             "BINS": bins, "MARGIN": margin, "BITS": job.packed.bits, "DROP": data.drop > 0,
         },
-        warps=4,
     )  # fmt: skip
 
 

@@ -92,7 +92,7 @@ class GpuTrainer:
                 with using(self._device):
                     updates = self._train_group(params, events, planned, done)
             except torch.OutOfMemoryError:
-                self._halve()
+                self._halve(len(clients))
                 continue
             done += len(updates)
             yield from updates
@@ -191,9 +191,12 @@ class GpuTrainer:
     def _make(self, size: Size, packed: Packed, device: torch.device) -> Work:
         return make_work(self._plan, self._experiment, size, packed, learn=True, device=device)
 
-    def _halve(self) -> None:
-        """Give memory back and train half as many clients at once from now on."""
-        tried = self._most or 1
+    def _halve(self, num_clients: int) -> None:
+        """Give memory back and train half as many clients at once from now on.
+
+        Raises StoppedRunError if that is none.
+        """
+        tried = min(self._most or 1, num_clients)
         self._training = self._evaluation = None
         self._graphs.clear()
         if self._device.type != "cpu":

@@ -1,0 +1,122 @@
+"""``hpcfed run --set client.engine=gpu``: as the norse engine's run, and in the same bits anywhere.
+
+On a GPU if there is one, else in Triton's interpreter.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gpu_place import DEVICE
+
+from hpcfed.records import Record, read_record
+from tests.mpi.launch import mpirun
+from tests.shd_files import write_file
+
+pytestmark = [pytest.mark.mpi, pytest.mark.slow]
+
+# a GPU engine in an environment without the interpreter finds the GPU, if any
+ENVIRONMENT = {"TRITON_INTERPRET": "1" if DEVICE == "cpu" else "0"}
+JOB = """
+name = "tiny"
+[data]
+dataset = "{folder}/train.h5"
+test = "{folder}/test.h5"
+duration = 0.12
+num_bins = 12
+validation_fraction = 0.0
+[model]
+hidden = [12]
+recurrent = true
+tau_mem = 0.02
+tau_syn = 0.02
+init_scale = 3.5
+[client]
+optimizer = "sgd"
+learning_rate = 0.3
+batch_size = 4
+[participation]
+drop_probability = 0.2
+[uplink]
+mask = "bernoulli"
+mask_probability = 0.5
+[server]
+rounds = 3
+"""
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a job of four speakers, 22 training samples and two classes."""
+    folder = tmp_path_factory.mktemp("gpu")
+    rng = np.random.default_rng(0)
+    for name, count in (("train.h5", 22), ("test.h5", 9)):
+        labels = rng.integers(0, 2, count)
+        units = [np.sort(rng.choice(10, 40) + 10 * label) for label in labels]
+        times = [np.sort(rng.uniform(0, 0.12, 40)) for _ in labels]
+        write_file(folder / name, times, units, labels=labels, speakers=np.arange(count) % 4)
+    path = folder / "job.toml"
+    path.write_text(JOB.format(folder=folder))
+    return path
+
+
+def run(
+    job: Path, name: str, num_ranks: int, *overrides: str, options: tuple[str, ...] = ()
+) -> Record:
+    sets = [part for item in overrides for part in ("--set", item)]
+    out = job.parent / name
+    ended = mpirun(
+        num_ranks, "-m", "hpcfed", "run", str(job), "--out", str(out), *sets, *options,
+        limit_s=250, environment=ENVIRONMENT,
+    )  # fmt: skip
+    assert ended.rc == 0, ended.stderr
+    return read_record(out)
+
+
+@pytest.fixture(scope="module")
+def alone(job: Path) -> Record:
+    return run(job, "alone", 1, "client.engine=gpu", "uplink.transport=gather")
+
+
+def test_a_federated_run_is_that_of_the_norse_engine(job: Path, alone: Record) -> None:
+    """Three rounds of masked updates; the parameters moved, and moved to the same place."""
+    reference = run(job, "norse", 1, "client.engine=norse")
+    ours, theirs = alone.log.rounds, reference.log.rounds
+    assert (alone.attributes["engine"], alone.attributes["status"]) == ("gpu", "finished")
+    np.testing.assert_array_equal(ours["uplink_values"], theirs["uplink_values"])
+    np.testing.assert_allclose(ours["hidden_rate"], theirs["hidden_rate"], rtol=1e-9)
+    assert all(0.01 < rate < 0.2 for rate in theirs["hidden_rate"]), theirs["hidden_rate"]
+    for name in ("train_loss", "test_loss"):
+        np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-4)
+    assert len({bytes(digest) for digest in ours["params_digest"]}) == 3
+    scale = np.abs(reference.params).max()
+    np.testing.assert_allclose(alone.params, reference.params, rtol=0, atol=1e-3 * scale)
+
+
+def test_two_ranks_that_share_the_device_give_the_same_bits(job: Path, alone: Record) -> None:
+    together = run(job, "together", 2, "client.engine=gpu", "uplink.transport=reduce")
+    assert together.params.tobytes() == alone.params.tobytes()
+    for name in ("params_digest", "train_loss", "test_loss", "hidden_rate"):
+        np.testing.assert_array_equal(together.log.rounds[name], alone.log.rounds[name])
+    for name, rows in alone.log.clients.items():
+        np.testing.assert_array_equal(together.log.clients[name], rows, err_msg=name)
+
+
+def test_a_resumed_run_gives_the_same_bits(job: Path, alone: Record) -> None:
+    run(job, "resumed", 1, "client.engine=gpu", "server.rounds=1")
+    resumed = run(job, "resumed", 1, "client.engine=gpu", "server.rounds=3", options=("--resume",))
+    assert resumed.params.tobytes() == alone.params.tobytes()
+
+
+@pytest.mark.skipif(DEVICE != "cpu", reason="there is a GPU")
+def test_without_a_gpu_a_run_ends_with_one_message(job: Path) -> None:
+    ended = mpirun(
+        2, "-m", "hpcfed", "run", str(job), "--out", str(job.parent / "none"),
+        "--set", "client.engine=gpu", environment={"TRITON_INTERPRET": "0"},
+    )  # fmt: skip
+    assert ended.rc == 2
+    assert "finds no GPU" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (job.parent / "none").exists()
