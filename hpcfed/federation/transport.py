@@ -7,6 +7,7 @@ builds.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import time
@@ -59,6 +60,21 @@ def library_version() -> str:
     from mpi4py import MPI
 
     return " ".join(MPI.Get_library_version().strip("\0").split("\n")[0].split())
+
+
+def takes_gpu_memory() -> bool:
+    """Whether the MPI library says that it sends GPU memory directly; one that is silent does not.
+
+    Open MPI and MPICH both have MPIX_Query_cuda_support (docs.open-mpi.org, "CUDA"; mpich.org,
+    man pages of MPICH 4).
+    """
+    world()
+    from mpi4py import MPI
+
+    try:
+        return bool(ctypes.CDLL(MPI.__file__).MPIX_Query_cuda_support())
+    except (AttributeError, OSError):
+        return False
 
 
 class Transport:

@@ -32,7 +32,7 @@ hidden = [12]
 recurrent = true
 tau_mem = 0.02
 tau_syn = 0.02
-init_scale = 3.5
+init_scale = 14.0
 [client]
 optimizer = "sgd"
 learning_rate = 0.3

@@ -220,8 +220,8 @@ def test_evaluation_gives_the_norse_engines_losses_predictions_and_spikes(
 # --- the same bits --------------------------------------------------------------------------------
 
 SMALL = {
-    "model": {"hidden": [9], "recurrent": True},
-    "client": {"batch_size": 4, "clip_norm": 0.5, "rate_lower": 0.1},
+    "model": {"hidden": [9], "recurrent": True, "init_scale": 6.0},
+    "client": SGD | {"batch_size": 4, "clip_norm": 0.5, "rate_lower": 0.1},
     "data": {"duration": 0.04, "num_bins": 4},
 }
 
@@ -249,8 +249,8 @@ def test_groups_of_1_7_and_64_clients_give_the_same_bits() -> None:
         bits(list(gpu(settings, most_clients=most).train(params, events, many_clients(), 2)))
         for most in (1, 7, 64)
     ]
-    assert len(results[0]) == 64
-    assert len({delta for delta, *_ in results[0]}) == 64
+    assert len({delta for delta, *_ in results[0]}) >= 60  # some have one sample, the same one
+    assert 0.01 < np.mean([rate for *_, rate in results[0]]) < 0.3
     assert results[0] == results[1] == results[2]
 
 

@@ -13,6 +13,7 @@ import pytest
 from hpcfed import doctor
 from hpcfed.doctor import (
     Finding,
+    RankFacts,
     disk_findings,
     mpi_findings,
     place_findings,
@@ -50,6 +51,37 @@ def test_ranks_are_counted_per_host() -> None:
     ranks = [replace(facts, host="a"), replace(facts, host="b"), replace(facts, host="a")]
     (hosts,) = [f.text for f in place_findings(ranks) if f.topic == "hosts"]
     assert hosts == "a (2 of the ranks), b (1 of the ranks)"
+
+
+def test_gpus_stand_beside_what_would_use_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two GPUs as NVIDIA's tool lists them, of which the ranks may see one each."""
+    listing = "GPU 0: NVIDIA H200 (UUID: GPU-1)\nGPU 1: NVIDIA H200 (UUID: GPU-2)\n"
+    done = subprocess.CompletedProcess([], 0, stdout=listing)
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: "/usr/bin/nvidia-smi")
+    monkeypatch.setattr(doctor.subprocess, "run", lambda *_, **__: done)
+    versions = {"torch": "2.13.0+cu130", "triton": "3.9.0"}
+    monkeypatch.setattr(doctor.metadata, "version", lambda name: versions[name])
+    ranks = [replace(rank_facts_without_versions(), visible_gpus=str(k)) for k in (0, 1)]
+    (gpus,) = [f.text for f in place_findings(ranks) if f.topic == "GPUs"]
+    assert gpus == (
+        "2 x NVIDIA H200; CUDA_VISIBLE_DEVICES: 0 / 1; torch 2.13.0+cu130, triton 3.9.0"
+    )
+
+
+def rank_facts_without_versions() -> RankFacts:
+    return RankFacts("a", 1, "1", "all", ())
+
+
+def test_without_triton_the_doctor_says_so_and_sees_no_problem(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def version(name: str) -> str:
+        raise doctor.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor.metadata, "version", version)
+    (gpus,) = [f for f in place_findings([rank_facts_without_versions()]) if f.topic == "GPUs"]
+    assert gpus.text.endswith("triton missing")
+    assert gpus.remedy == ""
 
 
 def test_another_version_on_another_host_is_a_problem() -> None:
@@ -108,5 +140,6 @@ def test_the_doctor_speaks_once_for_all_ranks(tmp_path: Path, num_ranks: int) ->
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("No problems found.") == 1
+    assert done.stdout.count("GPU memory directly") == 1
     assert f"{num_ranks}, as many as were started" in done.stdout
     assert list(tmp_path.iterdir()) == []

@@ -66,9 +66,16 @@ LIGHT = {
     "errors": set(),
     "config": {"errors"},
 }
+# Triton's kernels, and what starts them itself
+GPU_KERNELS = {
+    f"snn/gpu_{name}.py"
+    for name in ("augment", "layers", "optimiser", "philox", "products", "readout")
+}
+GPU_FILES = {*GPU_KERNELS, "snn/gpu_update.py"}
 HOMES = {
     "mpi4py": {"federation/transport.py"},
     "norse": {"snn/reference.py"},
+    "triton": GPU_FILES,
     "tonic": {"datasets/"},
     "h5py": {"records.py", "columns.py", "runstate.py", "datasets/"},
     "tomli_w": {"experiment_file.py"},
@@ -90,12 +97,13 @@ KERNELS = {
 }
 # heavy libraries are imported where they are used, never by importing a light module
 LAZY = {
-    *("torch", "norse", "tonic", "numba", "scipy", "soundfile", "matplotlib", "mpi4py"),
+    *("torch", "norse", "triton", "tonic", "numba", "scipy", "soundfile", "matplotlib", "mpi4py"),
     *("jinja2", "xarray", "pandas"),
 }
 EAGER_ALLOWED = {
     "torch": {"snn/"},
     "norse": {"snn/reference.py"},
+    "triton": GPU_FILES,
     "numba": KERNELS,
     "scipy": {"datasets/"},
 }
@@ -191,3 +199,16 @@ def test_heavy_libraries_are_imported_where_they_are_used(path: Path) -> None:
         heavy.add("numba")
     for library in heavy:
         assert at_home(path, EAGER_ALLOWED.get(library, set())), f"{place(path)}: {library}"
+
+
+@pytest.mark.parametrize("path", [f for f in FILES if place(f) in GPU_FILES], ids=place)
+def test_only_the_gpu_engine_knows_its_files(path: Path) -> None:
+    """Whoever imports one imports Triton: others do it where the engine has been chosen."""
+    module = f"hpcfed.snn.{path.stem}"
+    users = {
+        place(file)
+        for file in FILES
+        if any(f"{name}.".startswith(f"{module}.") for name in imports(file, top_level_only=True))
+    }
+    assert users
+    assert all(user.startswith("snn/gpu_") for user in users)
