@@ -32,6 +32,8 @@ NETWORKS = {
         "client": {"clip_norm": 1.0, "proximal": 0.1, "weight_decay": 0.1, "rate_lower": 0.1},
     },
     "wide": {"model": {"hidden": [256]}},
+    "narrow": {"model": {"hidden": [40, 12], "readout": "max"}},
+    "masks": {},
 }
 
 
@@ -68,6 +70,8 @@ def launches(arch: int, network: str) -> Iterator[object]:
 
     from hpcfed.config import Experiment
     from hpcfed.snn.gpu_events import Packed
+    from hpcfed.snn.gpu_launch import Launch
+    from hpcfed.snn.gpu_philox import count_let_through, take_let_through
     from hpcfed.snn.gpu_plan import plan
     from hpcfed.snn.gpu_steps import Job, step_launches
     from hpcfed.snn.gpu_work import Size, make_work
@@ -86,6 +90,11 @@ def launches(arch: int, network: str) -> Iterator[object]:
             return GPUTarget("cuda", arch, 32)
 
     driver.set_active(NoGpu())
+    if network == "masks":
+        whole, update = torch.zeros(6, dtype=torch.int64), torch.zeros(5000)
+        yield Launch(count_let_through, (5,), (whole, whole, whole, 5000), {}, 4)
+        yield Launch(take_let_through, (5,), (update, update, whole, whole, whole, 5000), {}, 4)
+        return
     tables = {
         section: NETWORKS[network].get(section, {}) for section in ("data", "model", "client")
     }

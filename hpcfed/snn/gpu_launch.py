@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any  # Any: a Triton kernel and its arguments
 
+from triton.runtime.errors import OutOfResources
+
+from hpcfed.errors import InputError
+
 
 @dataclass(frozen=True)
 class Launch:
@@ -28,5 +32,11 @@ class Launch:
         return self.constants | settings
 
     def run(self) -> None:
-        """Start the kernel."""
-        self.kernel[self.grid](*self.arguments, **self.options)
+        """Start the kernel. Raises InputError if the GPU is too small for its code."""
+        try:
+            self.kernel[self.grid](*self.arguments, **self.options)
+        except OutOfResources as error:
+            raise InputError(
+                f"the kernel {self.kernel.__name__} does not fit this GPU ({error}); take one of "
+                'compute capability 8.0 or 9.0, say an A100 or H100, or client.engine = "event"'
+            ) from None

@@ -136,9 +136,9 @@ class GpuTrainer:
             work = make_work(self._plan, self._experiment, size, packed, learn)
         if not learn:
             self._evaluation = work
-        work.weights[0].copy_(torch.from_numpy(params))
+        work.weights[0].copy_(torch.tensor(params))
         work.schedule.samples.fill_(-1)
-        ids = torch.from_numpy(np.ascontiguousarray(samples))
+        ids = torch.tensor(samples.astype(np.int32))
         work.schedule.samples[0, 0, : len(samples)].copy_(ids)
         work.schedule.counts.fill_(len(samples))
         for launch in batch_launches(Job(self._plan, self._experiment, packed, work, learn), 0):
@@ -153,7 +153,7 @@ class GpuTrainer:
         work = self._work(planned, packed)
         group = planned.part(first, first + work.size.clients)
         fill(work, group)
-        work.received.copy_(torch.from_numpy(params))
+        work.received.copy_(torch.tensor(params))
         work.weights.copy_(work.received.expand_as(work.weights))
         for tensor in (work.first, work.second, work.totals):
             tensor.zero_()
@@ -175,14 +175,19 @@ class GpuTrainer:
         return found
 
     def _work(self, planned: Orders, packed: Packed) -> Work:
-        """Return work space for all clients, or for as many as memory holds."""
+        """Return work space for all clients, or for as many as memory holds.
+
+        It only grows: cohorts differ from round to round, and a new one costs its graphs.
+        """
         wanted = Size(planned.num_clients, planned.num_slots, planned.num_steps)
         if self._most is None:
             one = self._make(replace(wanted, clients=1), packed, torch.device("meta"))
             fitting = usable_bytes(self._device) // one.num_bytes
             self._most = min(max(1, fitting), _MOST_CLIENTS)
+        if self._training is not None:
+            wanted = wanted.united(self._training.size)
         wanted = replace(wanted, clients=min(wanted.clients, self._most))
-        if self._training is None or not self._training.size.holds(wanted):
+        if self._training is None or self._training.size != wanted:
             self._training = None  # free it first
             self._graphs.clear()
             self._training = self._make(wanted, packed, self._device)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from hpcfed.seeds import Stream
 from hpcfed.snn.gpu_device import using
+from hpcfed.snn.gpu_launch import Launch
 from hpcfed.snn.gpu_optimiser import TILE, squares
 from hpcfed.snn.gpu_philox import CHUNK, count_let_through, take_let_through
 
@@ -44,10 +45,11 @@ class GpuUpdate:
         grid = (triton.cdiv(self.size, CHUNK.value),)
         found = torch.empty(grid, dtype=torch.int64, device=device)
         with using(device):
-            count_let_through[grid](found, address, least, self.size)
+            Launch(count_let_through, grid, (found, address, least, self.size), {}, warps=4).run()
             ends = found.cumsum(0)
             taken = torch.empty(int(ends[-1]), device=device)
-            take_let_through[grid](taken, self.values, ends, address, least, self.size)
+            arguments = (taken, self.values, ends, address, least, self.size)
+            Launch(take_let_through, grid, arguments, {}, warps=4).run()
         return self._to_host(taken)
 
     def listed(self, entries: I64) -> F32:
@@ -68,10 +70,8 @@ class GpuUpdate:
         tiles = triton.cdiv(self.size, TILE.value)
         sums = torch.empty(tiles, dtype=torch.float64, device=self.values.device)
         with using(self.values.device):
-            squares[(tiles, 1)](
-                sums, self.values, self.values, self.values, self.size, 0.0,
-                PROXIMAL=False, num_warps=4, enable_fp_fusion=False,
-            )  # fmt: skip
+            arguments = (sums, self.values, self.values, self.values, self.size, 0.0)
+            Launch(squares, (tiles, 1), arguments, {"PROXIMAL": False}, warps=4).run()
         return math.sqrt(self._to_host(sums).sum())
 
     def _to_host(self, values: Tensor) -> NDArray[Any]:

@@ -13,12 +13,14 @@ import torch
 from torch import Tensor
 
 from hpcfed.config import Experiment
+from hpcfed.errors import InputError
 from hpcfed.snn.augment import is_augmented
 from hpcfed.snn.gpu_events import Packed
 from hpcfed.snn.gpu_optimiser import TILE
 from hpcfed.snn.gpu_plan import BLOCK, Plan
 from hpcfed.snn.gpu_products import TERM
 
+_MOST_PLACES = 1 << 31  # kernels count them in 32 bits
 TERM_DEPTH = 64  # inputs that one step of a product takes
 TERM_TYPE = getattr(torch, str(TERM.value).replace("fp32", "float32").replace("bf16", "bfloat16"))
 
@@ -36,10 +38,13 @@ class Size:
         """Programs that a client's samples make up."""
         return self.slots // BLOCK
 
-    def holds(self, other: Size) -> bool:
-        """Whether work of the ``other`` size can be done in this one."""
-        wider = self.slots >= other.slots and self.steps >= other.steps
-        return wider and self.clients >= other.clients
+    def united(self, other: Size) -> Size:
+        """Return the least size in which work of both sizes can be done."""
+        return Size(
+            max(self.clients, other.clients),
+            max(self.slots, other.slots),
+            max(self.steps, other.steps),
+        )
 
 
 @dataclass(frozen=True)
@@ -128,7 +133,16 @@ def make_work(
     learn: bool,
     device: torch.device | None = None,
 ) -> Work:
-    """Return work space on ``device``, else where ``packed`` is; without ``learn`` to evaluate."""
+    """Return work space on ``device``, else where ``packed`` is; without ``learn`` to evaluate.
+
+    Raises InputError for a batch whose traces kernels cannot count.
+    """
+    widest = max(layer.width for layer in (*plan.layers, plan.output))
+    if size.slots * plan.num_bins * widest >= _MOST_PLACES:
+        raise InputError(
+            f"{size.slots} samples x {plan.num_bins} bins x {widest} neurons at once are more than "
+            "the GPU engine counts; lower client.batch_size or data.num_bins"
+        )
     device = packed.cells.device if device is None else device
     clients, slots, bins = size.clients, size.slots, plan.num_bins
     last = plan.layers[-1].width

@@ -12,12 +12,14 @@ import pytest
 import torch
 from gpu_place import DEVICE
 from tiny_events import patterns
+from triton.runtime.errors import OutOfResources
 
 from hpcfed.config import Experiment
 from hpcfed.errors import InputError, StoppedRunError
 from hpcfed.snn import device_of_rank, gpu_training, make_trainer, resolve_engine
 from hpcfed.snn.gpu_device import using
 from hpcfed.snn.gpu_graph import Graphs
+from hpcfed.snn.gpu_launch import Launch
 from hpcfed.snn.gpu_training import GpuTrainer
 from hpcfed.snn.layout import initial_params
 from hpcfed.snn.model import TrainedModel
@@ -238,6 +240,25 @@ def test_a_gpu_that_vanishes_is_one_clear_error(
         train(GpuTrainer(experiment(), 20, 4, DEVICE), 2)
     assert message.splitlines()[0] in str(found.value)
     assert "Compile with" not in str(found.value)
+
+
+def test_a_gpu_too_small_for_a_kernel_is_one_clear_error() -> None:
+    class TooLarge:
+        def __getitem__(self, grid: tuple[int, ...]) -> object:
+            raise OutOfResources(106496, 101376, "shared memory")
+
+        __name__ = "forward"
+
+    with pytest.raises(InputError, match=r"kernel forward does not fit .*106496.*A100"):
+        Launch(TooLarge(), (1,), (), {}).run()
+
+
+def test_a_batch_beyond_what_kernels_count_is_refused() -> None:
+    trainer = GpuTrainer(experiment(hidden=[5, 200]), 20, 4, DEVICE)
+    params = np.zeros(trainer.layout.size, np.float32)
+    samples = np.zeros(3_000_000, np.int64)
+    with pytest.raises(InputError, match=r"3000000 samples x 3 bins x 256 neurons .*batch_size"):
+        trainer.evaluate(params, patterns(4, num_bins=3), samples)
 
 
 def test_other_errors_stay_what_they_are() -> None:

@@ -33,7 +33,7 @@ def steps(arch: int, network: str) -> list[object]:
     return [found["kernel"] for found in kernels(arch, network)]
 
 
-@pytest.mark.parametrize("network", ["recurrent", "feed-forward", "everything"])
+@pytest.mark.parametrize("network", ["recurrent", "feed-forward", "everything", "masks"])
 @pytest.mark.parametrize("arch", [80, 90])
 def test_no_kernel_spills_registers_or_needs_more_than_a_processor_has(
     arch: int, network: str
@@ -62,9 +62,10 @@ def test_recurrent_weights_of_128_neurons_stay_in_shared_memory(arch: int) -> No
     assert shared["backward"] >= 2 * 2 * 128 * 128
 
 
-@pytest.mark.parametrize("arch", [80, 90])
-def test_layers_of_256_neurons_fit_as_well(arch: int) -> None:
-    found = kernels(arch, "wide")
+@pytest.mark.parametrize("network", ["wide", "narrow"])
+def test_layers_of_256_neurons_and_of_few_have_code_as_well(network: str) -> None:
+    arch = 90
+    found = kernels(arch, network)
     assert {"forward", "backward"} <= {one["kernel"] for one in found}
     assert all(one["shared"] <= SHARED[arch] for one in found)
     assert all(one["registers"] <= 255 for one in found)

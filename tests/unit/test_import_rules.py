@@ -71,7 +71,7 @@ GPU_KERNELS = {
     f"snn/gpu_{name}.py"
     for name in ("augment", "layers", "optimiser", "philox", "products", "readout")
 }
-GPU_FILES = {*GPU_KERNELS, "snn/gpu_update.py"}
+GPU_FILES = {*GPU_KERNELS, "snn/gpu_launch.py", "snn/gpu_update.py"}
 HOMES = {
     "mpi4py": {"federation/transport.py"},
     "norse": {"snn/reference.py"},
