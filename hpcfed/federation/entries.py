@@ -45,14 +45,17 @@ class Drawn:
 Entries = slice | I64 | Drawn  # the slice is that of all entries; a list is ascending
 
 
-def taken(update: F32 | DeviceVector, entries: Entries) -> F32:
-    """Return the ``entries`` of ``update`` (P,): (s,) float32, taken where it lies."""
-    if not isinstance(update, np.ndarray):
-        if isinstance(entries, Drawn):
-            return update.drawn(entries.stream, entries.limit)
-        return np.asarray(update) if isinstance(entries, slice) else update.listed(entries)
+def taken(update: F32, entries: Entries) -> F32:
+    """Return the ``entries`` of ``update`` (P,): (s,) float32."""
     if isinstance(entries, Drawn):
         from hpcfed.federation.fused import take_drawn
 
         return take_drawn(update, entries.mask)
     return update[entries]
+
+
+def taken_there(update: DeviceVector, entries: Entries) -> DeviceVector:
+    """Return the ``entries`` of ``update`` (P,), which stay on its device: (s,)."""
+    if isinstance(entries, Drawn):
+        return update.drawn(entries.stream, entries.limit)
+    return update if isinstance(entries, slice) else update.listed(entries)

@@ -49,9 +49,12 @@ def grid(weights: I64) -> Grid:
 
 def admissible(values: F32, factor: float = 1.0) -> bool:
     """Say whether every |value| * factor lies below 2**12; False for anything not finite."""
-    if not values.size:
-        return True
-    return bool(max(values.max(), -values.min()) * np.float64(factor) < LIMIT)
+    return not values.size or within_limit(max(values.max(), -values.min()), factor)
+
+
+def within_limit(magnitude: float, factor: float) -> bool:
+    """Say whether values of at most this ``magnitude`` are admissible; NaN is not."""
+    return bool(magnitude * np.float64(factor) < LIMIT)
 
 
 @dataclass

@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, TypeVar  # Any: mpi4py's communicator, whose stubs the base install lacks
 
 import numpy as np
@@ -124,15 +125,23 @@ class Transport:
         self.bytes_sent += array.nbytes * (self.rank != 0)
         return array
 
-    def gather(self, payload: Bytes) -> list[Bytes]:
-        """Return every rank's (n,) uint8 payload at the root, in rank order; elsewhere nothing."""
+    @cached_property
+    def takes_gpu_memory(self) -> bool:
+        """Whether ``gather`` may be given a buffer that lies on a GPU."""
+        return takes_gpu_memory()
+
+    def gather(self, payload: Any) -> list[Bytes]:
+        """Return every rank's (n,) uint8 payload at the root, in rank order; elsewhere nothing.
+
+        A payload may lie on a GPU where MPI takes it from there.
+        """
         from mpi4py import MPI
 
-        size = np.array([payload.size], np.int64)
+        size = np.array([payload.nbytes], np.int64)
         sizes = np.zeros(self.size if self.rank == 0 else 0, np.int64)
         arrived = np.empty(0, np.uint8)
 
-        def gather(part: Bytes) -> None:
+        def gather(part: Any) -> None:
             nonlocal arrived
             self._comm.Gather(size, sizes, root=0)
             arrived = np.empty(int(sizes.sum()), np.uint8)
@@ -190,7 +199,7 @@ class Transport:
         raise AgreedError(f"rank {first}: {kind}: {message}") from error
 
     def _collective(
-        self, name: str, call: Callable[[Array], None], array: Array, split: bool = True
+        self, name: str, call: Callable[[Any], None], array: Any, split: bool = True
     ) -> None:
         self._enter(name, waiting=True)
         begin = time.perf_counter()

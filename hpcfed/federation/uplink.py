@@ -11,14 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any  # Any: a buffer on a device
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.config import UplinkConfig
 from hpcfed.federation import masking
-from hpcfed.federation.entries import Entries, taken
-from hpcfed.federation.exact import Totals, admissible
+from hpcfed.federation.entries import Entries, taken, taken_there
+from hpcfed.federation.exact import Totals, admissible, within_limit
 from hpcfed.federation.server import Averaging
 from hpcfed.federation.transport import Transport
 from hpcfed.snn.trainer import DeviceVector, LocalUpdate
@@ -30,6 +31,7 @@ Bytes = NDArray[np.uint8]
 WAVE_BYTES = 16 << 20
 MOST_WAVE_BYTES = 1 << 30  # half of what MPI 3.1 can count in one message
 HEADER_BYTES = 8  # gather says the size of each message
+
 STATISTICS = ("loss", "norm", "hidden_rate", "values", "rejected")
 
 
@@ -51,16 +53,16 @@ class Uplink:
     ) -> tuple[Bytes, Entries]:
         """Return what the client sends for ``update`` (P,), and which entries that is."""
         if self.config.mask != "top-k":
-            entries = self._random_entries(round_index, client)
-            return masking.encode(taken(update, entries), self.config.dtype), entries
+            entries = self.random_entries(round_index, client)
+            return masking.encode(_on_host(update, entries), self.config.dtype), entries
         chosen = masking.top_entries(update, masking.num_kept(self.config, self.size))
-        payload = masking.encode(taken(update, chosen), self.config.dtype)
+        payload = masking.encode(_on_host(update, chosen), self.config.dtype)
         return np.concatenate([payload, masking.pack_entries(chosen, self.size)]), chosen
 
     def received(self, message: Bytes, round_index: int, client: int) -> tuple[Entries, F32]:
         """Return the entries and (s,) float32 values that the root reads from a message."""
         if self.config.mask != "top-k":
-            return self._random_entries(round_index, client), self.values(message)
+            return self.random_entries(round_index, client), self.values(message)
         count = masking.num_kept(self.config, self.size)
         packed = message[self._top_k_bytes() :]
         return masking.unpack_entries(packed, self.size, count), self.values(message)
@@ -80,6 +82,13 @@ class Uplink:
         weight = int(self.averaging.weights[client])
         factor = float(self.averaging.factors[client])
         totals.add(entries, values, self.averaging.grid.scale(weight, factor), weight)
+
+    @property
+    def sends_values_alone(self) -> bool:
+        """Whether a message is nothing but the values as they are: no device has to code them."""
+        config = self.config
+        plain = config.dtype == "float32" and config.mask != "top-k"
+        return plain and not config.error_feedback
 
     def rehearse(self) -> None:
         """Send an update of zeros to nobody: so compiled code is ready before the first round."""
@@ -111,7 +120,8 @@ class Uplink:
         values = count * masking.ITEM_BYTES[self.config.dtype]
         return values + masking.SCALE_BYTES[self.config.dtype]
 
-    def _random_entries(self, round_index: int, client: int) -> Entries:
+    def random_entries(self, round_index: int, client: int) -> Entries:
+        """Return the entries that a client's random mask sends."""
         stream = masking.mask_stream(self.seed, round_index, client)
         return masking.random_entries(self.config, self.size, stream)
 
@@ -172,9 +182,25 @@ class Sender:
     statistics: NDArray[np.float64]
     residuals: dict[int, F32] | None
 
+    def message(self, client: int, direct: bool) -> Bytes | DeviceVector:
+        """Train the next client, which is ``client``; return its message.
+
+        With ``direct`` the message of an update on a device stays there, if it is values alone.
+        """
+        local = next(self.updates)
+        if not direct or isinstance(local.delta, np.ndarray) or not self.uplink.sends_values_alone:
+            return self._send(local, client).message
+        entries = self.uplink.random_entries(self.cohort.round, client)
+        values = taken_there(local.delta, entries)
+        accepted = within_limit(values.reach(), float(self.uplink.averaging.factors[client]))
+        self._note(local, client, values.size, accepted)
+        return values
+
     def send(self, client: int) -> Sent:
         """Train the next client, which is ``client``, and code its update."""
-        local = next(self.updates)
+        return self._send(next(self.updates), client)
+
+    def _send(self, local: LocalUpdate, client: int) -> Sent:
         update = local.delta
         if self.residuals is not None:
             update = np.asarray(update)
@@ -187,10 +213,13 @@ class Sender:
             left = np.array(update)
             left[entries] -= values
             self.residuals[client] = left
-        row = int(np.searchsorted(self.cohort.clients, client))
-        figures = (local.loss, norm(local.delta), local.hidden_rate, values.size, not accepted)
-        self.statistics[row] = figures
+        self._note(local, client, values.size, accepted)
         return Sent(message, entries, values, accepted)
+
+    def _note(self, local: LocalUpdate, client: int, num_values: int, accepted: bool) -> None:
+        row = int(np.searchsorted(self.cohort.clients, client))
+        figures = (local.loss, norm(local.delta), local.hidden_rate, num_values, not accepted)
+        self.statistics[row] = figures
 
 
 def norm(update: F32 | DeviceVector) -> float:
@@ -224,20 +253,39 @@ def _local_totals(rank: int, sender: Sender) -> Totals:
 
 def _gather(transport: Transport, sender: Sender) -> Totals:
     uplink, totals = sender.uplink, sender.uplink.totals()
+    direct = transport.rank != 0 and transport.takes_gpu_memory
     for wave in waves(sender.cohort, transport.size, uplink.likely_message_bytes()):
         mine = [client for client, rank in wave if rank == transport.rank]
-        messages = transport.together("training", partial(_messages, sender, mine))
-        sizes = np.array([message.size for message in messages], np.int64)
-        payload = np.concatenate([sizes.view(np.uint8), *messages])
-        arrived = transport.gather(payload)
+        messages = transport.together("training", partial(_messages, sender, mine, direct))
+        sizes = np.array([_size_bytes(message) for message in messages], np.int64)
+        arrived = transport.gather(_payload(sizes.view(np.uint8), messages))
         for rank, buffer in enumerate(arrived):
             clients = [client for client, owner in wave if owner == rank]
             _add_messages(sender, totals, clients, buffer)
     return totals
 
 
-def _messages(sender: Sender, clients: Sequence[int]) -> list[Bytes]:
-    return [sender.send(client).message for client in clients]
+def _messages(sender: Sender, clients: Sequence[int], direct: bool) -> list[Bytes | DeviceVector]:
+    return [sender.message(client, direct) for client in clients]
+
+
+def _size_bytes(message: Bytes | DeviceVector) -> int:
+    return message.size * (1 if isinstance(message, np.ndarray) else masking.ITEM_BYTES["float32"])
+
+
+def _payload(head: Bytes, messages: Sequence[Bytes | DeviceVector]) -> Any:
+    """Return all bytes a rank sends: an array, or a buffer on the device where messages lie."""
+    there = [message for message in messages if not isinstance(message, np.ndarray)]
+    if there:  # then all of them do
+        return there[0].joined(head, there[1:])
+    return np.concatenate([head, *(np.asarray(message) for message in messages)])
+
+
+def _on_host(update: F32 | DeviceVector, entries: Entries) -> F32:
+    """Return the ``entries`` of ``update`` (P,): (s,) float32, taken where it lies."""
+    if isinstance(update, np.ndarray):
+        return taken(update, entries)
+    return np.asarray(taken_there(update, entries))
 
 
 def _add_messages(sender: Sender, totals: Totals, clients: Sequence[int], buffer: Bytes) -> None:

@@ -1,8 +1,12 @@
-"""An update that stays on the device: what leaves it is what is sent. P parameters."""
+"""A vector that stays on the device, an update or a part of it: what leaves it is what is sent.
+
+P entries, s of which are sent.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any  # Any: arrays of several dtypes
 
@@ -37,7 +41,7 @@ class GpuUpdate:
         """Copy all entries to the host."""
         return np.asarray(self._to_host(self.values), dtype)
 
-    def drawn(self, stream: Stream, limit: int) -> F32:
+    def drawn(self, stream: Stream, limit: int) -> GpuUpdate:
         """Return the entries whose word of ``stream`` reaches ``limit``: (s,), drawn here."""
         device = self.values.device
         address = torch.tensor(stream.address.astype(np.int64), device=device)
@@ -50,12 +54,12 @@ class GpuUpdate:
             taken = torch.empty(int(ends[-1]), device=device)
             arguments = (taken, self.values, ends, address, least, self.size)
             Launch(take_let_through, grid, arguments, {}, warps=4).run()
-        return self._to_host(taken)
+        return GpuUpdate(taken)
 
-    def listed(self, entries: I64) -> F32:
+    def listed(self, entries: I64) -> GpuUpdate:
         """Return the ``entries`` (s,)."""
         places = torch.from_numpy(entries).to(self.values.device)
-        return self._to_host(self.values[places])
+        return GpuUpdate(self.values[places])
 
     def largest(self, count: int) -> I64:
         """Return the ``count`` entries of largest magnitude, ties to the lower index: (s,)."""
@@ -73,6 +77,19 @@ class GpuUpdate:
             arguments = (sums, self.values, self.values, self.values, self.size, 0.0)
             Launch(squares, (tiles, 1), arguments, {"PROXIMAL": False}, warps=4).run()
         return math.sqrt(self._to_host(sums).sum())
+
+    def reach(self) -> float:
+        """Return the largest magnitude of any entry, NaN if one is no number; of none 0."""
+        return float(self.values.abs().max()) if self.size else 0.0
+
+    def joined(self, head: NDArray[np.uint8], others: Sequence[GpuUpdate]) -> Tensor:
+        """Return the bytes of ``head`` (n,), of this vector and of the ``others`` on the device."""
+        parts = [vector.values.view(torch.uint8) for vector in (self, *others)]
+        with using(self.values.device):
+            whole = torch.cat([torch.from_numpy(head).to(self.values.device), *parts])
+            if whole.device.type != "cpu":  # MPI reads it at any time from now on
+                torch.cuda.current_stream().synchronize()
+        return whole
 
     def _to_host(self, values: Tensor) -> NDArray[Any]:
         """Copy to the host through pinned memory, which the GPU writes by itself."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, Self  # Any: a buffer on a device
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -31,17 +31,22 @@ class Client:
 
 
 class DeviceVector(Protocol):
-    """A vector (P,) float32 that lies on a device: what is taken of it crosses to the host."""
+    """A vector (P,) float32 that lies on a device; only what is asked for crosses to the host."""
 
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> F32:
-        """Return all of it."""
+    @property
+    def size(self) -> int:
+        """P, the number of entries."""
         ...
 
-    def drawn(self, stream: Stream, limit: int) -> F32:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> F32:
+        """Return all of it on the host."""
+        ...
+
+    def drawn(self, stream: Stream, limit: int) -> Self:
         """Return the entries (s,) whose word of ``stream`` reaches ``limit``."""
         ...
 
-    def listed(self, entries: I64) -> F32:
+    def listed(self, entries: I64) -> Self:
         """Return the ``entries`` (s,)."""
         ...
 
@@ -51,6 +56,17 @@ class DeviceVector(Protocol):
 
     def norm(self) -> float:
         """Return the Euclidean norm, added in float64."""
+        ...
+
+    def reach(self) -> float:
+        """Return the largest magnitude of any entry, NaN if one is no number; of none 0."""
+        ...
+
+    def joined(self, head: NDArray[np.uint8], others: Sequence[Self]) -> Any:
+        """Return the bytes of ``head`` (n,), of this vector and of the ``others``, in this order.
+
+        They lie on the device, in an object that mpi4py takes for a buffer.
+        """
         ...
 
 

@@ -104,6 +104,36 @@ def test_two_ranks_that_share_the_device_give_the_same_bits(job: Path, alone: Re
         np.testing.assert_array_equal(together.log.clients[name], rows, err_msg=name)
 
 
+def test_updates_that_mpi_takes_from_the_device_give_the_same_bits(
+    job: Path, alone: Record
+) -> None:
+    """Where MPI says it takes GPU memory, messages go to it as they lie; a CPU's is made to."""
+    out = job.parent / "direct"
+    code = f"""
+import sys
+from hpcfed.federation import transport
+from hpcfed.snn import gpu_update
+joined = gpu_update.GpuUpdate.joined
+def told(self, head, others):
+    print("messages on the device:", 1 + len(others), flush=True)
+    return joined(self, head, others)
+gpu_update.GpuUpdate.joined = told
+if {DEVICE == "cpu"}:
+    transport.takes_gpu_memory = lambda: True
+sys.argv = ["hpcfed", "run", {str(job)!r}, "--out", {str(out)!r}, "--quiet",
+            "--set", "client.engine=gpu", "--set", "uplink.transport=gather"]
+from hpcfed.cli import main
+main()
+"""
+    ended = mpirun(2, "-c", code, limit_s=250, environment=ENVIRONMENT)
+    assert ended.rc == 0, ended.stderr
+    assert ended.stdout.count("messages on the device") in ({3} if DEVICE == "cpu" else {0, 3})
+    direct = read_record(out)
+    assert direct.params.tobytes() == alone.params.tobytes()
+    for name, rows in alone.log.clients.items():
+        np.testing.assert_array_equal(direct.log.clients[name], rows, err_msg=name)
+
+
 def test_a_resumed_run_gives_the_same_bits(job: Path, alone: Record) -> None:
     run(job, "resumed", 1, "client.engine=gpu", "server.rounds=1")
     resumed = run(job, "resumed", 1, "client.engine=gpu", "server.rounds=3", options=("--resume",))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -11,10 +13,10 @@ from tiny_events import patterns
 
 from hpcfed.config import Experiment, UplinkConfig
 from hpcfed.errors import InputError
-from hpcfed.federation.entries import Drawn, taken
+from hpcfed.federation.entries import Drawn, Entries, taken, taken_there
 from hpcfed.federation.masking import mask_stream, top_entries
 from hpcfed.federation.server import averaging
-from hpcfed.federation.uplink import Cohort, Sender, Uplink, norm
+from hpcfed.federation.uplink import Cohort, Sender, Uplink, _payload, norm
 from hpcfed.seeds import threshold
 from hpcfed.snn.gpu_events import pack
 from hpcfed.snn.gpu_update import GpuUpdate
@@ -32,13 +34,19 @@ def on_device(values: np.ndarray) -> GpuUpdate:
     return GpuUpdate(torch.from_numpy(values).to(DEVICE))
 
 
+def taken_of(vector: np.ndarray | GpuUpdate, entries: Entries) -> np.ndarray:
+    if isinstance(vector, np.ndarray):
+        return taken(vector, entries)
+    return np.asarray(taken_there(vector, entries))
+
+
 @pytest.mark.parametrize("probability", [0.0, 2.0**-32, 0.3, 0.9, 1 - 2.0**-32, 1.0])
 def test_a_mask_drawn_on_the_device_lets_the_same_entries_through(probability: float) -> None:
     """The values tell the entries: each is its own number."""
     numbers = np.arange(SIZE, dtype=np.float32)
     for client in (0, 7, 2**32 - 2):
         entries = Drawn(mask_stream(SEED, 1, client), threshold(probability), SIZE)
-        ours, theirs = (taken(vector, entries) for vector in (on_device(numbers), numbers))
+        ours, theirs = (taken_of(vector, entries) for vector in (on_device(numbers), numbers))
         assert ours.dtype == np.float32
         assert ours.tobytes() == theirs.tobytes()
         assert ours.tolist() == np.asarray(entries).tolist()
@@ -51,14 +59,14 @@ def test_words_are_those_of_the_stream_at_every_edge_of_a_chunk() -> None:
         numbers = np.arange(size, dtype=np.float32)
         limit = int(np.median(words[:size]))
         expected = np.flatnonzero(words[:size] >= limit)
-        assert on_device(numbers).drawn(stream, limit).tolist() == expected.tolist()
+        assert np.asarray(on_device(numbers).drawn(stream, limit)).tolist() == expected.tolist()
 
 
 def test_listed_entries_and_all_entries_are_copied_as_they_are() -> None:
     values, entries = update(), np.array([0, 5, 1024, SIZE - 1])
     values[5] = np.nan
-    assert taken(on_device(values), entries).tobytes() == values[entries].tobytes()
-    assert taken(on_device(values), slice(None)).tobytes() == values.tobytes()
+    assert taken_of(on_device(values), entries).tobytes() == values[entries].tobytes()
+    assert taken_of(on_device(values), slice(None)).tobytes() == values.tobytes()
     assert np.asarray(on_device(values)).tobytes() == values.tobytes()
 
 
@@ -82,6 +90,40 @@ def test_a_message_has_the_same_bytes_wherever_the_update_lies(mask: str, dtype:
     assert sent(config, on_device(update())) == sent(config, update())
 
 
+def test_a_message_that_stays_on_the_device_has_the_same_bytes_and_figures() -> None:
+    """Two clients' messages behind a head, as MPI reads them; the second one is rejected."""
+    config = UplinkConfig(mask="bernoulli", mask_probability=0.8)
+    far = update()
+    far[np.asarray(entries_of(config, 1))[3]] = np.nan
+    head = np.arange(16, dtype=np.uint8)
+    buffers, statistics = [], []
+    for direct, lie in ((False, np.asarray), (True, on_device)):
+        sender = sender_of(config, [lie(update()), lie(far)])
+        messages = [sender.message(client, direct) for client in (0, 1)]
+        assert [isinstance(message, GpuUpdate) for message in messages] == [direct, direct]
+        buffers.append(np.asarray(_payload(head, messages)).tobytes())
+        statistics.append(np.delete(sender.statistics, 1, axis=1).tolist())
+    assert buffers[0] == buffers[1]
+    assert statistics[0] == statistics[1]
+    assert [row[-1] for row in statistics[0]] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        UplinkConfig(dtype="int8"),
+        UplinkConfig(mask="top-k", mask_probability=0.9),
+        UplinkConfig(mask="bernoulli", mask_probability=0.5, error_feedback=True),
+    ],
+)
+def test_a_message_that_has_to_be_coded_comes_to_the_host(config: UplinkConfig) -> None:
+    messages = [
+        sender_of(config, [lie(update())]).message(0, direct=True)
+        for lie in (np.asarray, on_device)
+    ]
+    assert messages[0].tobytes() == messages[1].tobytes()
+
+
 def test_error_feedback_keeps_the_same_residual_wherever_the_update_lies() -> None:
     config = UplinkConfig(mask="bernoulli", mask_probability=0.8, error_feedback=True)
     assert sent(config, on_device(update())) == sent(config, update())
@@ -89,15 +131,28 @@ def test_error_feedback_keeps_the_same_residual_wherever_the_update_lies() -> No
 
 def sent(config: UplinkConfig, delta: np.ndarray | GpuUpdate) -> tuple[bytes, ...]:
     """Return the bytes of messages, statistics and residuals of one client that sends twice."""
-    experiment, ones = Experiment(uplink=config), np.ones(1, np.int64)
-    uplink = Uplink(config, averaging(experiment, ones, np.zeros(1), SIZE), SEED, SIZE)
-    cohort = Cohort(3, np.zeros(1, np.int64), np.zeros(1, np.int64))
-    statistics, residuals = np.zeros((1, 5)), {} if config.error_feedback else None
-    updates = iter([LocalUpdate(delta, 1.0, 0.1)] * 2)
-    sender = Sender(uplink, cohort, updates, statistics, residuals)
+    sender = sender_of(config, [delta, delta])
     messages = [sender.send(0).message.tobytes() for _ in range(2)]
-    left = [residual.tobytes() for residual in (residuals or {}).values()]
-    return (*messages, *left, np.delete(statistics, 1).tobytes())
+    left = [residual.tobytes() for residual in (sender.residuals or {}).values()]
+    return (*messages, *left, np.delete(sender.statistics, 1, axis=1).tobytes())
+
+
+def sender_of(config: UplinkConfig, deltas: Sequence[np.ndarray | GpuUpdate]) -> Sender:
+    """Return one rank's side of round 3 with clients 0 and 1."""
+    ones, both = np.ones(2, np.int64), np.arange(2)
+    averages = averaging(Experiment(uplink=config), ones, np.zeros(2), SIZE)
+    updates = iter([LocalUpdate(delta, 1.0, 0.1) for delta in deltas])
+    return Sender(
+        Uplink(config, averages, SEED, SIZE),
+        Cohort(3, both, 0 * both),
+        updates,
+        np.zeros((2, 5)),
+        {} if config.error_feedback else None,
+    )
+
+
+def entries_of(config: UplinkConfig, client: int) -> Entries:
+    return sender_of(config, []).uplink.random_entries(3, client)
 
 
 def test_packed_bits_unpack_to_the_same_events() -> None:
