@@ -58,16 +58,18 @@ class GpuUpdate:
 
     def listed(self, entries: I64) -> GpuUpdate:
         """Return the ``entries`` (s,)."""
-        places = torch.from_numpy(entries).to(self.values.device)
-        return GpuUpdate(self.values[places])
+        with using(self.values.device):
+            places = torch.tensor(entries, device=self.values.device)
+            return GpuUpdate(self.values[places])
 
     def largest(self, count: int) -> I64:
         """Return the ``count`` entries of largest magnitude, ties to the lower index: (s,)."""
-        magnitude = self.values.abs().view(torch.int32).long()
-        order = torch.arange(self.size, device=self.values.device)
-        unique = ((2**31 - 1 - magnitude) << 32) | order
-        chosen = torch.sort(unique).values[:count] & 0xFFFFFFFF
-        return self._to_host(torch.sort(chosen).values)
+        with using(self.values.device):
+            magnitude = self.values.abs().view(torch.int32).long()
+            order = torch.arange(self.size, device=self.values.device)
+            unique = ((2**31 - 1 - magnitude) << 32) | order  # so no order of equals matters
+            chosen = torch.sort(unique).values[:count] & 0xFFFFFFFF
+            return self._to_host(torch.sort(chosen).values)
 
     def norm(self) -> float:
         """Return the Euclidean norm, added in float64."""
@@ -80,7 +82,8 @@ class GpuUpdate:
 
     def reach(self) -> float:
         """Return the largest magnitude of any entry, NaN if one is no number; of none 0."""
-        return float(self.values.abs().max()) if self.size else 0.0
+        with using(self.values.device):
+            return float(self.values.abs().max()) if self.size else 0.0
 
     def joined(self, head: NDArray[np.uint8], others: Sequence[GpuUpdate]) -> Tensor:
         """Return the bytes of ``head`` (n,), of this vector and of the ``others`` on the device."""
