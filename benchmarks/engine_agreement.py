@@ -1,6 +1,7 @@
-"""Do the event engine and the norse engine learn the same? Paired runs of the quickstart.
+"""Do the event or GPU engine and the norse engine learn the same? Paired runs of the quickstart.
 
-Usage: python benchmarks/engine_agreement.py [--seeds N] [--ranks R] [--rounds N] [--out DIR]
+Usage: python benchmarks/engine_agreement.py [--engine event|gpu] [--seeds N] [--ranks R]
+    [--rounds N] [--out DIR]
 
 For each seed the quickstart runs with both engines: the same initial weights, batches, masks and
 dropouts. They differ by rounding, which now and then moves a spike, after which two runs are two
@@ -24,7 +25,6 @@ from scipy import stats
 
 from hpcfed.records import read_record
 
-ENGINES = ("norse", "event")
 MARGIN, LEVEL = 0.01, 0.95
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -43,6 +43,7 @@ def accuracies(out: Path, ranks: int, *settings: str) -> tuple[float, float]:
 def main() -> None:
     """Print the table and judge."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--engine", choices=("event", "gpu"), default="event")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=150)
@@ -51,19 +52,20 @@ def main() -> None:
     differences = []
     with tempfile.TemporaryDirectory() as folder:
         out = (arguments.out or Path(folder)).resolve()  # runs start in the repository
-        print("seed   norse   event  difference  seconds in rounds, norse and event")
+        ours = arguments.engine
+        print(f"seed   norse   {ours:5s}  difference  seconds in rounds, norse and {ours}")
         for seed in range(arguments.seeds):
             common = (f"seed={seed}", "run.eval_every=1", f"server.rounds={arguments.rounds}")
             found = [
                 accuracies(
                     out / f"{engine}-{seed}", arguments.ranks, f"client.engine={engine}", *common
                 )
-                for engine in ENGINES
+                for engine in ("norse", ours)
             ]
-            (norse, slow), (event, fast) = found
-            differences.append(event - norse)
+            (norse, slow), (other, fast) = found
+            differences.append(other - norse)
             print(
-                f"{seed:4}  {norse:6.2%}  {event:6.2%}  {event - norse:+10.2%}  "
+                f"{seed:4}  {norse:6.2%}  {other:6.2%}  {other - norse:+10.2%}  "
                 f"{slow:6.1f} {fast:6.1f}",
                 flush=True,
             )

@@ -237,9 +237,10 @@ def bits(updates: Sequence[LocalUpdate]) -> list[tuple[bytes, float, float, floa
 
 
 def many_clients() -> list[Client]:
-    """Return 64 clients of one to five samples: one or two steps, the last ones short."""
+    """Return 64 clients of one to five samples: batches of four, some of them short."""
     rng = np.random.default_rng(5)
-    return [Client(3 * k, rng.permutation(60)[: 1 + k % 5]) for k in range(64)]
+    sizes = [1 + k % 4 + (k % 16 == 3) for k in range(64)]
+    return [Client(3 * k, rng.permutation(60)[:size]) for k, size in enumerate(sizes)]
 
 
 def test_groups_of_1_7_and_64_clients_give_the_same_bits() -> None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -220,6 +224,54 @@ def test_groups_are_as_large_as_free_memory_allows(monkeypatch: pytest.MonkeyPat
     train(work, 40)
     assert work._training is not None
     assert 200_000 * size / (size + 1) * 0.9 < work._training.num_bytes < 200_000 * 1.1
+
+
+# --- graphs ---------------------------------------------------------------------------------------
+
+
+def test_a_training_runs_once_then_is_captured_for_each_number_of_steps_and_replayed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A stand-in for a CUDA graph: what starts while it captures is kept, and done at a replay."""
+    done: list[int] = []
+    kept: list[list[int]] = []
+
+    class Graph:
+        def __init__(self) -> None:
+            self.steps: list[int] = []
+            kept.append(self.steps)
+
+        def replay(self) -> None:
+            done.extend(self.steps)
+
+    @contextmanager
+    def graph(target: Graph) -> Iterator[None]:
+        before = len(done)
+        yield
+        target.steps.extend(done[before:])
+        del done[before:]
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "graph", graph)
+    graphs, packed = Graphs(), SimpleNamespace()
+    weights = SimpleNamespace(device=torch.device("cuda:0"))
+    one, other = SimpleNamespace(weights=weights), SimpleNamespace(weights=weights)
+
+    def started(work: object, num_steps: int) -> list[int]:
+        done.clear()
+        launches = [[SimpleNamespace(run=partial(done.append, step))] for step in range(9)]
+        graphs.run(work, packed, num_steps, lambda step: launches[step])
+        return list(done)
+
+    assert started(one, 2) == [0, 1]
+    assert kept == []
+    assert started(one, 3) == started(one, 3) == [0, 1, 2]
+    assert started(one, 2) == [0, 1]
+    assert kept == [[0, 1, 2], [0, 1]]
+    assert started(other, 3) == [0, 1, 2]
+    assert len(kept) == 2
+    assert started(other, 3) == [0, 1, 2]
+    assert len(kept) == 3
 
 
 # --- a GPU that vanishes --------------------------------------------------------------------------
