@@ -95,12 +95,12 @@ def backward(
     """Turn a layer's trace into gradients of its currents, in place.
 
     Those of its spikes are ``above`` (clients, M, N), or with SUMMED ``factors`` (T,) times
-    ``summed`` (clients, blocks, BLOCK, N); with PENALISED plus ``rates`` (clients, N) in samples
-    that exist. Grid: (blocks, clients).
+    ``summed`` (clients, blocks, BLOCK, N); with PENALISED plus ``rates`` (clients, N): in slots
+    without a sample too, where nothing spikes and no weight's gradient hears of it. Grid: (blocks,
+    clients).
     """
     client, num_blocks = tl.program_id(1).to(tl.int64), tl.num_programs(0)
-    count = tl.load(counts + client)
-    if count == 0:
+    if tl.load(counts + client) == 0:
         return
     number = client * num_blocks + tl.program_id(0)
     start = number * num_bins * BLOCK * WIDTH
@@ -115,8 +115,7 @@ def backward(
     if SUMMED:
         own = tl.load(summed + number * BLOCK * WIDTH + tile)
     if PENALISED:
-        exists = tl.program_id(0) * BLOCK + row < count
-        rate = tl.where(exists[:, None], tl.load(rates + client * WIDTH + n)[None, :], 0.0)
+        rate = tl.load(rates + client * WIDTH + n)[None, :]
     for back in range(num_bins):
         t = num_bins - 1 - back
         at = t * BLOCK * WIDTH + tile
