@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,11 +14,12 @@ from hpcfed.errors import StoppedRunError
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, check: Callable[[], None] = lambda: None) -> Iterator[BinaryIO]:
     """Give a stream whose content becomes ``path`` when the block ends without an error.
 
     The content goes to a sibling whose name is unique to this thread, is synced, renamed, and the
-    folder synced. On an error the sibling is removed and ``path`` stays as it was.
+    folder synced. ``check`` is called right before the renaming and may raise. On an error the
+    sibling is removed and ``path`` stays as it was.
     """
     writer = f"{os.uname().nodename}.{os.getpid()}.{threading.get_native_id()}"
     sibling = path.with_name(f".{path.name}.{writer}.tmp")
@@ -27,6 +28,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
+        check()
         sibling.replace(path)
     except BaseException:
         sibling.unlink(missing_ok=True)

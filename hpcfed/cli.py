@@ -237,12 +237,13 @@ def _train(options: RunOptions, stop: StopRequest) -> int:
     """Train on this rank, one of any number; return its exit code."""
     from hpcfed.federation import run as federation
     from hpcfed.federation import transport
+    from hpcfed.federation.survivors import Survivors
     from hpcfed.launch import started_as
     from hpcfed.progress import reporter
 
-    comm = transport.world()
+    ranks = Survivors(transport.world())
     rank, num_started = started_as(os.environ)
-    if num_started > comm.Get_size() == 1:
+    if num_started > ranks.comm.Get_size() == 1:
         if rank == 0:
             _complain(InputError(_SINGLETONS.format(num_started)))
         return EXIT_BAD_INPUT
@@ -255,22 +256,21 @@ def _train(options: RunOptions, stop: StopRequest) -> int:
         progress=progress,
         stop_requested=lambda: stop.requested,
     )
-    is_root = comm.Get_rank() == 0
     try:
-        result = federation.run(request, comm)
+        result = federation.run_on(ranks, request)
     except (InputError, StoppedRunError) as error:
         code = EXIT_BAD_INPUT if isinstance(error, InputError) else EXIT_FAILED
-        speak = partial(_complain, error) if is_root else _be_silent
+        speak = partial(_complain, error) if ranks.rank == 0 else _be_silent
     except transport.AgreedError as error:
         code, cause = EXIT_FAILED, error.__cause__
-        speak = partial(transport.print_error, comm.Get_rank(), cause) if cause else _be_silent
+        speak = partial(transport.print_error, ranks.rank, cause) if cause else _be_silent
     else:
         code = EXIT_STOPPED if result.status == "stopped" else 0
-        speak = partial(_report, result) if is_root and not options.quiet else _be_silent
+        says = ranks.rank == 0 and not options.quiet
+        speak = partial(_report, result) if says else _be_silent
     progress.close()
     speak()
-    # the first rank to leave with a code other than 0 ends the others, who must have spoken
-    comm.Barrier()
+    ranks.leave(code)
     return code
 
 

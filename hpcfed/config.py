@@ -274,8 +274,13 @@ class RunConfig(Section):
     checkpoint_seconds: NonNegative = Field(
         10.0, description="seconds between writes of the run file; 0: every round"
     )
-    on_rank_failure: Literal["stop"] = Field(
-        "stop", description="a dying rank ends the job; its run file can be resumed"
+    on_rank_failure: Literal["continue", "stop"] = Field(
+        "continue",
+        description="when a rank dies: those left go on, or the job is started again, with the "
+        "same bits; or the run stops, resumable, with code 75",
+    )
+    max_restarts: Annotated[int, Field(ge=0)] = Field(
+        3, description="how often `--ranks` and sweeps start a job again that has died"
     )
     watchdog_min: Positive = Field(
         10.0, description="minutes of waiting after which the late ranks are named"

@@ -9,7 +9,7 @@ xarray (h5netcdf) without this code.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any  # Any: an HDF5 attribute is of any scalar type
@@ -74,8 +74,10 @@ CHECKPOINT_FIELDS = {
 ATTEMPT_FIELDS = {
     "started": "when the start was made, UTC",
     "ended": "how it ended: finished, stopped, killed or failed; empty while running",
-    "num_ranks": "ranks of the start",
+    "num_ranks": "ranks of the start; after a loss those that are left",
     "hosts": "hosts of the ranks",
+    "lost": "ranks of the job that had died before, by their first number and host; empty: none",
+    "seconds_lost": "from the last write of the start before to this one, if a death lies between",
     "mpi": "MPI library",
     "versions": "packages that shape a result, as JSON",
     "first_round": "rounds done before",
@@ -143,12 +145,15 @@ class Record:
     attempts: list[dict[str, Any]]
 
 
-def write_record(path: Path, record: Record) -> None:
-    """Replace the run file at ``path`` atomically. Raises OSError, leaving the old file whole."""
+def write_record(path: Path, record: Record, check: Callable[[], None] = lambda: None) -> None:
+    """Replace the run file at ``path`` atomically. Raises OSError, leaving the old file whole.
+
+    ``check`` is called right before and may raise.
+    """
     image = io.BytesIO()
     with h5py.File(image, "w") as built:
         _fill(built, record)
-    with replacing(path) as file:
+    with replacing(path, check) as file:
         file.write(image.getbuffer())
 
 
@@ -261,6 +266,8 @@ def _read(file: h5py.File) -> Record:
     layout = file["model/params"].attrs
     attempts = {k: _texts(v) for k, v in file["attempts"].items() if k != "attempt"}
     num_attempts = len(file["attempts/attempt"])
+    for name, value in (("lost", ""), ("seconds_lost", 0.0)):  # files written before there were any
+        attempts.setdefault(name, [value] * num_attempts)
     return Record(
         attributes={k: v for k, v in file.attrs.items() if k not in ("format", "schema_version")},
         log=Log(values("rounds", ROUND_FIELDS), values("clients", CLIENT_FIELDS)),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any  # Any: an HDF5 attribute is of any scalar type
+from typing import Any, NamedTuple  # Any: an HDF5 attribute is of any scalar type
 
 import h5py
 import numpy as np
@@ -18,6 +19,16 @@ _SECONDS = tuple(name for name in ROUND_FIELDS if name.startswith("seconds_"))
 _BROKEN = (OSError, KeyError, RuntimeError, ValueError, TypeError)
 
 
+class Holder(NamedTuple):
+    """Which start of a run wrote its file: its number, counted from 1, and the process."""
+
+    attempt: int
+    writer: str
+
+
+NOBODY = Holder(0, "")
+
+
 @dataclass(frozen=True)
 class State:
     """How far a run is.
@@ -25,6 +36,7 @@ class State:
     Attributes:
         status: running, stopped, finished or failed, as its file says.
         seconds: spent on the rounds, all phases.
+        holder: which start wrote the file.
     """
 
     status: str
@@ -32,6 +44,7 @@ class State:
     config_digest: str
     num_rounds: int
     seconds: float
+    holder: Holder
 
 
 @dataclass(frozen=True)
@@ -63,9 +76,15 @@ def glance(path: Path) -> State | None:
                 str(attributes["config_digest"]),
                 len(rounds["params_digest"]),
                 seconds,
+                holder_of(attributes),
             )
     except (*_BROKEN, InputError):
         return None
+
+
+def holder_of(attributes: Mapping[str, Any]) -> Holder:
+    """Return which start wrote the file with these attributes; files of old do not say it."""
+    return Holder(int(attributes.get("attempt", 0)), str(attributes.get("writer", "")))
 
 
 def read_columns(path: Path) -> Columns:

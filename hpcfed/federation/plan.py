@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from hpcfed.config import Experiment
 from hpcfed.errors import InputError
 from hpcfed.experiment_file import changed_keys, parse_experiment, to_toml
 from hpcfed.records import Record, read_record
+from hpcfed.runstate import NOBODY, Holder, holder_of
 from hpcfed.snn import resolve_engine
 
 
@@ -23,6 +26,8 @@ class Plan:
         resumed: whether the folder's run is continued.
         round: rounds done already.
         finished: whether nothing is left to do.
+        base: which start wrote the file that is continued; NOBODY without one.
+        holder: which start this one will be.
     """
 
     config: str
@@ -30,10 +35,17 @@ class Plan:
     resumed: bool
     round: int
     finished: bool
+    base: Holder
+    holder: Holder
 
 
-def decide(experiment: Experiment, out: Path | None, resume: bool) -> Plan:
-    """Decide what a request means. Raises InputError; writes nothing."""
+def decide(
+    experiment: Experiment, out: Path | None, resume: bool, before: Plan | None = None
+) -> Plan:
+    """Decide what a request means; ``before`` is what it meant until a rank was lost.
+
+    Raises InputError; writes nothing.
+    """
     folder = out or Path("results") / experiment.name
     path = folder / records.RUN_FILE
     if folder.exists() and not folder.is_dir():
@@ -44,9 +56,12 @@ def decide(experiment: Experiment, out: Path | None, resume: bool) -> Plan:
             "with --out"
         )
     resumed = path.exists()
-    finished, first_round = False, 0
+    finished, first_round, base = False, 0, NOBODY
     if resumed:
         record = read_record(path)
+        base = holder_of(record.attributes)
+        if before is not None and base not in (before.base, before.holder):
+            raise InputError(taken_over(path, base))
         experiment = _resumed(experiment, record, path)
         first_round = int(record.checkpoint["round"])
         finished = first_round == experiment.server.rounds
@@ -54,7 +69,17 @@ def decide(experiment: Experiment, out: Path | None, resume: bool) -> Plan:
         engine = resolve_engine(experiment)
         client = experiment.client.model_copy(update={"engine": engine})
         experiment = experiment.model_copy(update={"client": client})
-    return Plan(to_toml(experiment), str(folder), resumed, first_round, finished)
+    writer = f"{os.uname().nodename}.{os.getpid()}.{time.time_ns()}"
+    holder = Holder(max(base.attempt, before.holder.attempt if before else 0) + 1, writer)
+    return Plan(to_toml(experiment), str(folder), resumed, first_round, finished, base, holder)
+
+
+def taken_over(path: Path, holder: Holder) -> str:
+    """Return what a start says that finds the file of another one in the place of its own."""
+    return (
+        f"{path}: start {holder.attempt} of this run, by process {holder.writer}, has taken it "
+        "over; this one ends and leaves the file as it is"
+    )
 
 
 def _resumed(experiment: Experiment, record: Record, path: Path) -> Experiment:

@@ -16,14 +16,17 @@ from hpcfed.atomic import full_disk_stops
 from hpcfed.federation import residuals as residual_files
 from hpcfed.federation.evaluation import Evaluation
 from hpcfed.federation.job import Job
+from hpcfed.errors import InputError
 from hpcfed.federation.masking import uplink_cost
 from hpcfed.federation.meter import Meter, Spent
+from hpcfed.federation.plan import Plan, taken_over
 from hpcfed.federation.residuals import Residuals
 from hpcfed.federation.rounds import Outcome
 from hpcfed.federation.server import ServerState
 from hpcfed.federation.transport import Transport
 from hpcfed.federation.uplink import STATISTICS, predicted_bytes
 from hpcfed.records import RUN_FILE, Record, uplink_bytes, write_record
+from hpcfed.runstate import glance
 from hpcfed.snn.schedule import learning_rate
 
 NAN = float("nan")
@@ -49,17 +52,18 @@ class Hooks:
 
 
 class RunRecorder:
-    """The record of one run at ``folder``."""
+    """The record of one run in the folder of its plan."""
 
     def __init__(
         self,
         job: Job,
         transport: Transport,
-        folder: Path,
+        plan: Plan,
         record: Record,
         hooks: Hooks,
     ) -> None:
-        self._job, self._transport, self._folder = job, transport, folder
+        self._job, self._transport, self._folder = job, transport, Path(plan.folder)
+        self._plan = plan
         self.record = record
         self._hooks = hooks
         self._uplink_bytes = uplink_bytes(record.log)
@@ -108,7 +112,7 @@ class RunRecorder:
             attributes=self.record.attributes | {"status": "failed", "error": message},
             log=self.record.log.truncated(int(self.record.checkpoint["round"])),
         )
-        write_record(self._folder / RUN_FILE, failed)
+        write_record(self._folder / RUN_FILE, failed, self._check_not_taken_over)
 
     def _write(self, state: ServerState, residuals_name: str, status: str) -> None:
         if self._transport.rank != 0:
@@ -119,7 +123,8 @@ class RunRecorder:
             evaluation, self._evaluated = _evaluation_values(self._job, *self._evaluated), None
         self.record = replace(
             self.record,
-            attributes=self.record.attributes | {"status": status, "error": ""},
+            attributes=self.record.attributes
+            | {"status": status, "error": "", "written": time.time()},
             evaluation=evaluation,
             params=state.params.copy(),
             checkpoint={
@@ -130,8 +135,17 @@ class RunRecorder:
         )
         path = self._folder / RUN_FILE
         with full_disk_stops(path):
-            write_record(path, self.record)
+            write_record(path, self.record, self._check_not_taken_over)
         residual_files.remove_others(self._folder, residuals_name)
+
+    def _check_not_taken_over(self) -> None:
+        """Raise InputError if another start has written the file since this one has read it.
+
+        So a root that was stopped, or cut off, and wakes after the others went on does no damage.
+        """
+        found = glance(self._folder / RUN_FILE)
+        if found is not None and found.holder not in (self._plan.base, self._plan.holder):
+            raise InputError(taken_over(self._folder / RUN_FILE, found.holder))
 
     def _close_attempt(self, ended: str, last_round: int | None) -> None:
         attempt = self.record.attempts[-1]

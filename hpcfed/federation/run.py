@@ -23,8 +23,10 @@ from hpcfed.federation.recorder import Hooks, RoundReport, RunRecorder
 from hpcfed.federation.residuals import Residuals
 from hpcfed.federation.rounds import run_rounds
 from hpcfed.federation.server import ServerState
-from hpcfed.federation.start import Start, begin
+from hpcfed.federation.start import Past, Start, begin
+from hpcfed.federation.survivors import Survivors
 from hpcfed.federation.transport import AgreedError, Transport
+from hpcfed.runstate import Holder
 
 
 @dataclass(frozen=True)
@@ -61,26 +63,32 @@ def run(request: Request, comm: Any = None) -> RunResult:
     StoppedRunError or AgreedError for a run that failed (the run file says so). Any other
     exception of a single rank ends the job.
     """
-    comm = mpi.world() if comm is None else comm
+    return run_on(Survivors(mpi.world() if comm is None else comm), request)
+
+
+def run_on(ranks: Survivors, request: Request) -> RunResult:
+    """Run as ``run`` does; where MPI tolerates it, go on with the others when a rank dies."""
+    plan: Plan | None = None
+
+    def attempt() -> RunResult:
+        nonlocal plan
+        transport = ranks.transport()
+        plan = _plan(request, transport, plan, bool(ranks.lost))
+        status = "finished" if plan.finished else _work(request, plan, transport, ranks.past)
+        transport.close()
+        return RunResult(status, Path(plan.folder) / records.RUN_FILE)
+
     try:
-        return _run(request, comm)
+        return ranks.see_through(attempt)
     except (InputError, StoppedRunError, AgreedError):
         raise
     except BaseException as error:
-        if comm.Get_size() > 1:
-            mpi.abort_all(comm, error)
+        if ranks.comm.Get_size() > 1:
+            mpi.abort_all(ranks.comm, error)
         raise
 
 
-def _run(request: Request, comm: Any) -> RunResult:
-    transport = Transport(comm)
-    plan = _plan(request, transport)
-    status = "finished" if plan.finished else _work(request, plan, transport)
-    transport.close()
-    return RunResult(status, Path(plan.folder) / records.RUN_FILE)
-
-
-def _work(request: Request, plan: Plan, transport: Transport) -> str:
+def _work(request: Request, plan: Plan, transport: Transport, past: Past) -> str:
     experiment, folder = parse_experiment(plan.config), Path(plan.folder)
     transport.watch(experiment.run.watchdog_min)
     job = transport.together(
@@ -88,11 +96,16 @@ def _work(request: Request, plan: Plan, transport: Transport) -> str:
         lambda: build_job(experiment, transport.size, transport.local_rank, request.load_data),
     )
     _check_devices(job, transport)
-    start = transport.together("starting", lambda: begin(job, plan, transport))
+    start = transport.together("starting", lambda: begin(job, plan, transport, past))
     residuals = _residuals(job, folder, start, transport)
     _announce(request, job, start, transport)
+    if past.lost and transport.rank == 0:
+        request.notify(f"lost {past.lost}")
     hooks = Hooks(request.stop_requested, request.progress)
-    recorder = RunRecorder(job, transport, folder, start.record, hooks)
+    recorder = RunRecorder(job, transport, plan, start.record, hooks)
+    if past.lost and experiment.run.on_rank_failure == "stop":
+        recorder.write(start.state, residuals, "stopped")
+        return "stopped"
     return _train(request, job, start.state, residuals, transport, recorder)
 
 
@@ -106,16 +119,22 @@ def _check_devices(job: Job, transport: Transport) -> None:
         )
 
 
-def _plan(request: Request, transport: Transport) -> Plan:
-    """Decide at the root what is run and where; return the decision on every rank."""
+def _plan(request: Request, transport: Transport, before: Plan | None, again: bool) -> Plan:
+    """Decide at the root what is run and where; return the decision on every rank.
+
+    ``again`` is whether ranks were lost; ``before`` is the plan until then, if there was one.
+    """
 
     def decision() -> str:
         if transport.rank != 0:
             return ""
-        return json.dumps(asdict(decide(request.load(), request.out, request.resume)))
+        resume = request.resume or again
+        return json.dumps(asdict(decide(request.load(), request.out, resume, before)))
 
     text = transport.together("reading the configuration", decision)
-    return Plan(**json.loads(transport.broadcast_text(text)))
+    found = json.loads(transport.broadcast_text(text))
+    base, holder = Holder(*found.pop("base")), Holder(*found.pop("holder"))
+    return Plan(**found, base=base, holder=holder)
 
 
 def _residuals(job: Job, folder: Path, start: Start, transport: Transport) -> Residuals | None:
@@ -157,7 +176,8 @@ def _train(
             recorder.write(state, residuals, "running")
         return run_rounds(job, state, residuals, transport, recorder)
     except (InputError, StoppedRunError, AgreedError) as error:
-        # a disk too full for the checkpoint is too full for the reason as well
-        with contextlib.suppress(OSError):
+        # a disk too full for the checkpoint is too full for the reason as well, and who has taken
+        # the run over does not want it
+        with contextlib.suppress(OSError, InputError):
             recorder.write_failure(str(error))
         raise

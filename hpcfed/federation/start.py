@@ -40,16 +40,30 @@ class Start:
     state: ServerState
 
 
-def begin(job: Job, plan: Plan, transport: Transport) -> Start:
+@dataclass(frozen=True)
+class Past:
+    """What this job has gone through before the start.
+
+    Attributes:
+        lost: the ranks that have died, in words.
+        began: Unix time at which it was started first; None if this is the first time.
+    """
+
+    lost: str
+    began: float | None
+
+
+def begin(job: Job, plan: Plan, transport: Transport, past: Past) -> Start:
     """Return where the run begins; makes the folder of a fresh run. Complete at the root."""
     size, folder = job.uplink.size, Path(plan.folder)
     if transport.rank != 0:
         buffer = np.zeros(size, np.float32)
         return Start(_empty_record(job), ServerState(plan.round, buffer, np.zeros((0, 0))))
     if plan.resumed:
-        start = _continued(job, folder)
+        start, since = _continued(job, folder, past)
     else:
         start = Start(_empty_record(job), first_state(_first_params(job), job.experiment.server))
+        since = past.began
         _make(folder)
         if (folder / records.RUN_FILE).exists():
             raise InputError(f"{folder}: another run has just begun there; choose another folder")
@@ -58,8 +72,13 @@ def begin(job: Job, plan: Plan, transport: Transport) -> Start:
         "name": job.experiment.name,
         "config_toml": to_toml(job.experiment),
         "config_digest": digest(job.experiment),
+        "attempt": plan.holder.attempt,
+        "writer": plan.holder.writer,
     }
-    attempt = _attempt(transport, start.state.round)
+    attempt = _attempt(transport, start.state.round) | {
+        "lost": past.lost,
+        "seconds_lost": 0.0 if since is None else time.time() - since,
+    }
     record = replace(
         start.record,
         attributes=attributes,
@@ -91,7 +110,8 @@ def _make(folder: Path) -> None:
         ) from None
 
 
-def _continued(job: Job, folder: Path) -> Start:
+def _continued(job: Job, folder: Path, past: Past) -> tuple[Start, float | None]:
+    """Return the continued run, and since when its work was lost (Unix time; None: nothing was)."""
     record = read_record(folder / records.RUN_FILE)
     if record.attributes["data_digest"] != job.data.digest:
         raise InputError(
@@ -105,9 +125,11 @@ def _continued(job: Job, folder: Path) -> Start:
         )
     checkpoint = record.checkpoint
     state = ServerState(int(checkpoint["round"]), record.params, checkpoint["moments"])
-    for attempt in record.attempts:
-        attempt["ended"] = attempt["ended"] or "killed"
-    return Start(record, state)
+    last, since = record.attempts[-1], past.began
+    if not last["ended"]:
+        last["ended"] = "killed"
+        since = record.attributes.get("written", since)
+    return Start(record, state), since
 
 
 def _first_params(job: Job) -> NDArray[np.float32]:

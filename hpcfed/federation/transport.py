@@ -2,17 +2,19 @@
 
 Every collective is preceded by a barrier, so that waiting for others and moving bytes are told
 apart. Bytes are counted as payload: what a rank sends to another one, whatever tree the library
-builds.
+builds. Where MPI tolerates the death of a rank (ULFM, Bland et al. 2013, doi:10.1177/1094342013488238),
+it becomes RankLostError on every rank that is left.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any, TypeVar  # Any: mpi4py's communicator, whose stubs the base install lacks
 
@@ -36,6 +38,10 @@ class AgreedError(Exception):
 
     On the failing rank ``__cause__`` is its own exception.
     """
+
+
+class RankLostError(Exception):
+    """A rank has died; every living one raises this, at its next collective at the latest."""
 
 
 def world() -> Any:
@@ -78,27 +84,57 @@ def takes_gpu_memory() -> bool:
         return False
 
 
+def tolerates_losses() -> bool:
+    """Say whether ranks outlive another one's death: ``mpirun --with-ft ulfm`` of Open MPI."""
+    return os.environ.get("OMPI_MCA_mpi_ft_enable") == "1"
+
+
+def agree(comm: Any, flag: bool) -> bool:
+    """Say on every living rank alike whether all have set ``flag`` and no rank is newly lost.
+
+    Like ``Shrink`` it works on a communicator that has lost ranks or was revoked.
+    """
+    from mpi4py import MPI
+
+    try:
+        return bool(comm.Agree(int(flag)))
+    except MPI.Exception:
+        return False
+
+
+def shrunken(comm: Any) -> tuple[Any, list[int]]:
+    """Return a communicator of the living ranks of ``comm``, and their numbers there."""
+    from mpi4py import MPI
+
+    smaller = comm.Shrink()
+    smaller.Set_errhandler(MPI.ERRORS_RETURN)
+    return smaller, smaller.Get_group().Translate_ranks(None, comm.Get_group())
+
+
 class Transport:
     """The collectives of a run over one communicator, with their seconds and bytes."""
 
     def __init__(self, comm: Any) -> None:
-        self._comm = comm.Dup()
+        self._watchdog: Watchdog | None = None
+        self._comm = _copy(comm)
         self.rank: int = self._comm.Get_rank()
         self.size: int = self._comm.Get_size()
-        self.hosts: list[str] = self._comm.allgather(_hostname())
+        with self._noticing_losses():
+            self.hosts: list[str] = self._comm.allgather(_hostname())
         self.local_rank = self.hosts[: self.rank].count(self.hosts[self.rank])
         self.seconds_wait = 0.0
         self.seconds_communicate = 0.0
         self.bytes_sent = 0
-        self._watchdog: Watchdog | None = None
 
     def watch(self, limit_min: float) -> None:
         """From now on name the ranks that make others wait longer than ``limit_min`` minutes."""
-        self._watchdog = Watchdog(self.rank, self.hosts, limit_min, self._comm.bcast)
+        with self._noticing_losses():
+            self._watchdog = Watchdog(self.rank, self.hosts, limit_min, self._comm.bcast)
 
     def close(self) -> None:
         """Pass a barrier and free the communicator."""
-        self._comm.Barrier()
+        with self._noticing_losses():
+            self._comm.Barrier()
         if self._watchdog is not None:
             self._watchdog.close()
         self._comm.Free()
@@ -164,7 +200,8 @@ class Transport:
 
     def broadcast_text(self, text: str) -> str:
         """Return the root's text on every rank."""
-        return str(self._comm.bcast(text, root=0))
+        with self._noticing_losses():
+            return str(self._comm.bcast(text, root=0))
 
     def together(self, phase: str, action: Callable[[], Result]) -> Result:
         """Run ``action`` on every rank; if it raises on any, raise on all.
@@ -176,6 +213,8 @@ class Transport:
         self._enter(phase, waiting=False)
         try:
             result = action()
+        except RankLostError:
+            raise
         except Exception as caught:  # whatever it is, all ranks must learn of it
             error = caught
         self._raise_together(error)
@@ -191,7 +230,8 @@ class Transport:
         first = int(failing[0])
         if first == self.size:
             return
-        kind, message = self._comm.bcast(_described(error), root=first)
+        with self._noticing_losses():
+            kind, message = self._comm.bcast(_described(error), root=first)
         if kind == "InputError":
             raise InputError(message)
         if kind == "StoppedRunError":
@@ -203,11 +243,12 @@ class Transport:
     ) -> None:
         self._enter(name, waiting=True)
         begin = time.perf_counter()
-        self._comm.Barrier()
-        ready = time.perf_counter()
         step = _CHUNK_ITEMS if split else max(len(array), 1)
-        for start in range(0, max(len(array), 1), step):
-            call(array[start : start + step])
+        with self._noticing_losses():
+            self._comm.Barrier()
+            ready = time.perf_counter()
+            for start in range(0, max(len(array), 1), step):
+                call(array[start : start + step])
         self.seconds_wait += ready - begin
         self.seconds_communicate += time.perf_counter() - ready
         self._enter("computing", waiting=False)
@@ -215,6 +256,21 @@ class Transport:
     def _enter(self, phase: str, waiting: bool) -> None:
         if self._watchdog is not None:
             self._watchdog.enter(phase, waiting)
+
+    @contextlib.contextmanager
+    def _noticing_losses(self) -> Iterator[None]:
+        """Turn MPI's errors into RankLostError, and make every other rank meet one as well."""
+        from mpi4py import MPI
+
+        try:
+            yield
+        except MPI.Exception as error:
+            if not tolerates_losses():
+                raise
+            self._comm.Revoke()
+            if self._watchdog is not None:
+                self._watchdog.close()
+            raise RankLostError(str(error)) from error
 
 
 def abort_all(comm: Any, error: BaseException) -> None:
@@ -229,6 +285,22 @@ def print_error(rank: int, error: BaseException) -> None:
     lines = traceback.format_exception(error)
     sys.stdout.flush()
     print(f"rank {rank}: {lines[-1]}{''.join(lines)}", file=sys.stderr, end="", flush=True)
+
+
+def _copy(comm: Any) -> Any:
+    """Return a communicator of our own: on every rank, or, if one is lost meanwhile, on none."""
+    from mpi4py import MPI
+
+    copy = None
+    try:
+        copy = comm.Dup()
+        copy.Set_errhandler(MPI.ERRORS_RETURN)
+    except MPI.Exception:
+        if not tolerates_losses():
+            raise
+    if tolerates_losses() and not agree(comm, copy is not None):
+        raise RankLostError("a rank was lost before the run began")
+    return copy
 
 
 def _described(error: Exception | None) -> tuple[str, str]:

@@ -1,0 +1,2 @@
+"""stub"""
+def first_start(environment): return None
