@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -105,11 +105,7 @@ def run(
         with StopRequest() as stop:  # before any slow import: a launcher may signal at once
             code = _train(options, stop)
     else:
-        from hpcfed.federation.plan import decide
-        from hpcfed.launch import launch
-
-        decide(experiment(), out, resume)  # bad input fails here, before mpirun starts
-        code = launch(_without_ranks(sys.argv[1:]), ranks)
+        code = _launch(options, ranks)
     sys.exit(code)
 
 
@@ -233,12 +229,30 @@ def run_rank(experiment: Callable[[], Experiment], out: Path) -> int:
         return _train(RunOptions(experiment, out, resume=True, quiet=False), stop)
 
 
+def _launch(options: RunOptions, num_ranks: int) -> int:
+    """Start mpirun with this command, again if the job dies; return its exit code."""
+    from hpcfed.federation.plan import decide
+    from hpcfed.launch import run_job
+    from hpcfed.launch.restart import Ended, policy, see_through
+
+    experiment = options.experiment()
+    # bad input fails here, before mpirun starts
+    folder = decide(experiment, options.out, options.resume).folder
+    command = [sys.executable, "-m", "hpcfed", *_without_ranks(sys.argv[1:])]
+
+    def start(variables: Mapping[str, str]) -> Ended:
+        again = ["--resume"] if variables and not options.resume else []
+        return run_job([*command, *again], num_ranks, variables)
+
+    return see_through(start, policy(experiment, Path(folder)))
+
+
 def _train(options: RunOptions, stop: StopRequest) -> int:
     """Train on this rank, one of any number; return its exit code."""
     from hpcfed.federation import run as federation
     from hpcfed.federation import transport
     from hpcfed.federation.survivors import Survivors
-    from hpcfed.launch import started_as
+    from hpcfed.launch import signs, started_as
     from hpcfed.progress import reporter
 
     ranks = Survivors(transport.world())
@@ -268,8 +282,11 @@ def _train(options: RunOptions, stop: StopRequest) -> int:
         code = EXIT_STOPPED if result.status == "stopped" else 0
         says = ranks.rank == 0 and not options.quiet
         speak = partial(_report, result) if says else _be_silent
-    progress.close()
-    speak()
+    if code == EXIT_FAILED:
+        signs.give(signs.FAILED)
+    with ranks.ending_together():
+        progress.close()
+        speak()
     ranks.leave(code)
     return code
 

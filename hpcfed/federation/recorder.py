@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.atomic import full_disk_stops
+from hpcfed.errors import InputError
 from hpcfed.federation import residuals as residual_files
 from hpcfed.federation.evaluation import Evaluation
 from hpcfed.federation.job import Job
-from hpcfed.errors import InputError
 from hpcfed.federation.masking import uplink_cost
 from hpcfed.federation.meter import Meter, Spent
 from hpcfed.federation.plan import Plan, taken_over

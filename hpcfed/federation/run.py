@@ -78,14 +78,8 @@ def run_on(ranks: Survivors, request: Request) -> RunResult:
         transport.close()
         return RunResult(status, Path(plan.folder) / records.RUN_FILE)
 
-    try:
+    with ranks.ending_together():
         return ranks.see_through(attempt)
-    except (InputError, StoppedRunError, AgreedError):
-        raise
-    except BaseException as error:
-        if ranks.comm.Get_size() > 1:
-            mpi.abort_all(ranks.comm, error)
-        raise
 
 
 def _work(request: Request, plan: Plan, transport: Transport, past: Past) -> str:

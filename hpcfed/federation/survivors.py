@@ -8,10 +8,11 @@ tolerate losses the launcher has ended the job, and starts it again (hpcfed.laun
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar  # Any: mpi4py's communicator, whose stubs the base install lacks
 
 from hpcfed.errors import InputError, StoppedRunError
@@ -72,6 +73,18 @@ class Survivors:
                     raise error
                 return result
             self._shrink()
+
+    @contextlib.contextmanager
+    def ending_together(self) -> Iterator[None]:
+        """End all ranks by an exception of this one, unless the others have agreed on it."""
+        try:
+            yield
+        except (InputError, StoppedRunError, AgreedError):
+            raise
+        except BaseException as error:
+            if self.comm.Get_size() > 1:
+                mpi.abort_all(self.comm, error)
+            raise
 
     def leave(self, code: int) -> None:
         """Let all leave together with ``code``: the first to leave with another than 0 may end all.

@@ -2,8 +2,8 @@
 
 Every collective is preceded by a barrier, so that waiting for others and moving bytes are told
 apart. Bytes are counted as payload: what a rank sends to another one, whatever tree the library
-builds. Where MPI tolerates the death of a rank (ULFM, Bland et al. 2013, doi:10.1177/1094342013488238),
-it becomes RankLostError on every rank that is left.
+builds. Where MPI tolerates the death of a rank (user-level failure mitigation: Bland et al. 2013,
+doi:10.1177/1094342013488238), it becomes RankLostError on every rank that is left.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from hpcfed.errors import InputError, StoppedRunError
 from hpcfed.federation.watchdog import Watchdog
-from hpcfed.launch import settings
+from hpcfed.launch import settings, signs
 
 I64 = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
@@ -58,6 +58,7 @@ def world() -> Any:
         raise InputError(
             f"MPI cannot be started ({error}); install hpcfed[train,mpi], or load the cluster's MPI"
         ) from None
+    signs.give(signs.STARTED)
     return MPI.COMM_WORLD
 
 
@@ -86,7 +87,7 @@ def takes_gpu_memory() -> bool:
 
 def tolerates_losses() -> bool:
     """Say whether ranks outlive another one's death: ``mpirun --with-ft ulfm`` of Open MPI."""
-    return os.environ.get("OMPI_MCA_mpi_ft_enable") == "1"
+    return os.environ.get("OMPI_MCA_mpi_ft_enable") == "1"  # noqa: SIM112  Open MPI's own spelling
 
 
 def agree(comm: Any, flag: bool) -> bool:
@@ -276,6 +277,7 @@ class Transport:
 def abort_all(comm: Any, error: BaseException) -> None:
     """Print this rank's error and end every rank of ``comm``; the last resort."""
     print_error(comm.Get_rank(), error)
+    signs.give(signs.FAILED)
     time.sleep(0.2)  # let the launcher forward the message before it says its own
     comm.Abort(1)
 

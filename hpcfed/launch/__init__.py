@@ -12,14 +12,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hpcfed.errors import InputError
-from hpcfed.launch import chatter, settings, stopping
+from hpcfed.launch import chatter, settings, signs, stopping
+from hpcfed.launch.restart import Ended
 
-__all__ = ["exit_code", "find_mpirun", "launch", "run_ranks", "started_as"]
+__all__ = ["exit_code", "find_mpirun", "run_job", "run_ranks", "started_as"]
 
 _OWN_EXIT_CODES = (0, 2, 75)
 # Set by Open MPI's mpirun; MPICH's mpirun and srun --mpi=pmi2; srun with any other --mpi. In this
@@ -31,16 +33,17 @@ _PLACE_VARIABLES = (
 )
 
 
-def launch(arguments: Sequence[str], num_ranks: int) -> int:
-    """Run ``hpcfed ARGUMENTS`` on ``num_ranks`` ranks; see ``run_ranks``."""
-    return run_ranks([sys.executable, "-m", "hpcfed", *arguments], num_ranks)
-
-
 def run_ranks(command: Sequence[str], num_ranks: int) -> int:
+    """Run ``command`` as ``run_job`` does; return what ``exit_code`` makes of its end."""
+    return exit_code(run_job(command, num_ranks, {}).code)
+
+
+def run_job(command: Sequence[str], num_ranks: int, variables: Mapping[str, str]) -> Ended:
     """Run ``command`` (all of it, the interpreter first) on ``num_ranks`` ranks; wait for its end.
 
-    Returns 0, 2 or 75 when the ranks left with it, else 1. Call it from the main thread: it handles
-    signals. Raises InputError if there is no mpirun, or this process is a rank already.
+    ``variables`` are added to the environment. Where mpirun can, it lets ranks outlive another
+    one's death. Call this from the main thread: it handles signals. Raises InputError if there is
+    no mpirun, or this process is a rank already.
     """
     if num_ranks < 1:
         raise InputError(f"--ranks {num_ranks}: expected at least 1")
@@ -52,29 +55,40 @@ def run_ranks(command: Sequence[str], num_ranks: int) -> int:
     mpirun = find_mpirun()
     launcher = settings.identify(mpirun)
     environment = settings.environment(launcher, os.environ)
+    options = settings.loss_options(launcher)
     with (
         stopping.requests_from_signals() as requests,
         settings.session_folder(launcher, os.environ) as session,
+        tempfile.TemporaryDirectory(prefix="hpcfed-") as folder,
     ):
+        told = {signs.VARIABLE: folder, **_terminal(), **variables}
         process = subprocess.Popen(
-            [mpirun, "-n", str(num_ranks), *command],
-            env={**os.environ, **environment, **session, **_terminal()},
+            [mpirun, *options, "-n", str(num_ranks), *command],
+            env={**os.environ, **environment, **session, **told},
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             start_new_session=True,
             restore_signals=False,  # PIPE stays ignored: mpirun must outlive our end of its stderr
             preexec_fn=_end_with_parent() if sys.platform == "linux" else None,
         )
+        asked = threading.Event()
         threading.Thread(
-            target=stopping.escalate, args=(process, command, requests), daemon=True
+            target=stopping.escalate, args=(process, command, requests, asked), daemon=True
         ).start()
+        if options:
+            threading.Thread(
+                target=stopping.end_unless_started,
+                args=(process, command, Path(folder)),
+                daemon=True,
+            ).start()
         reader = threading.Thread(target=chatter.forward, args=(process.stderr,), daemon=True)
         reader.start()
         returncode = process.wait()
         if returncode < 0:  # mpirun itself was killed, and Open MPI's ranks live on
             stopping.kill_job(process.pid)
+        failed = signs.given(Path(folder), signs.FAILED)
     reader.join(timeout=2)  # a rank that outlives mpirun may keep the pipe open
-    return exit_code(returncode)
+    return Ended(returncode, asked.is_set(), failed)
 
 
 def find_mpirun() -> Path:

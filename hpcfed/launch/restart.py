@@ -1,2 +1,109 @@
-"""stub"""
-def first_start(environment): return None
+"""Starts a job again that has died, from its run file and a bounded number of times.
+
+What became of a job is read in its run file: launchers return what they like after a death, even 0.
+An end that hpcfed has chosen itself (bad input, a stop on request, an exception with its message)
+is no death.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpcfed.config import Experiment
+from hpcfed.records import RUN_FILE
+from hpcfed.runstate import State, glance
+
+FINISHED, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 75
+_FIRST_START = "HPCFED_FIRST_START"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a job has ended.
+
+    Attributes:
+        code: what the launcher returned; only 2, bad input, is taken at its word.
+        asked: whether it was asked to stop.
+        failed: whether the ranks ended it with a message.
+    """
+
+    code: int
+    asked: bool
+    failed: bool
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a job should come to, and what is done when it dies."""
+
+    run_file: Path
+    num_rounds: int
+    max_restarts: int
+    stop: bool
+
+
+def policy(experiment: Experiment, folder: Path) -> Policy:
+    """Return the policy of a run in ``folder``."""
+    run = experiment.run
+    return Policy(
+        folder / RUN_FILE,
+        experiment.server.rounds,
+        run.max_restarts,
+        run.on_rank_failure == "stop",
+    )
+
+
+Start = Callable[[Mapping[str, str]], Ended]
+
+
+def see_through(start: Start, policy: Policy) -> int:
+    """Start a job, and again if it dies; return 0, 1, 2 or 75, as ``hpcfed run`` does.
+
+    ``start`` is given environment variables for the ranks: none at first; when there are some, it
+    is to continue the run.
+    """
+    variables: dict[str, str] = {}
+    begin = time.time()
+    for restart in range(policy.max_restarts + 1):
+        before = glance(policy.run_file)
+        ended = start(variables)
+        code = verdict(policy.num_rounds, before, glance(policy.run_file), ended)
+        if code is not None:
+            return code
+        died = f"hpcfed: the job has died (its launcher returned {ended.code})"
+        if policy.stop:
+            print(f"{died}; continue with --resume", file=sys.stderr, flush=True)
+            return STOPPED
+        if restart < policy.max_restarts:
+            count = f"{restart + 1} of {policy.max_restarts}"
+            print(f"{died}; starting it again, {count}", file=sys.stderr, flush=True)
+        variables = {_FIRST_START: str(begin)}
+    print(f"{died}; continue with --resume", file=sys.stderr, flush=True)
+    return FAILED
+
+
+def verdict(num_rounds: int, before: State | None, after: State | None, ended: Ended) -> int | None:
+    """Say what a job has come to, by its run file before and after; None if it has died."""
+    if after is not None and after.status == "finished" and after.num_rounds >= num_rounds:
+        return FINISHED
+    wrote = after is not None and (before is None or after.holder != before.holder)
+    status = after.status if after is not None and wrote else ""
+    if ended.code == BAD_INPUT:
+        return BAD_INPUT
+    if status == "stopped":
+        return STOPPED
+    if status == "failed" or ended.failed:
+        return FAILED
+    if ended.asked:  # and killed by a second signal
+        return STOPPED if ended.code == STOPPED else FAILED
+    return None
+
+
+def first_start(environment: Mapping[str, str]) -> float | None:
+    """Return the Unix time at which a job that is started again was started first."""
+    text = environment.get(_FIRST_START)
+    return float(text) if text else None

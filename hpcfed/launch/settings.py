@@ -89,6 +89,11 @@ def alone(given: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in values.items() if name not in given}
 
 
+def loss_options(launcher: Launcher) -> list[str]:
+    """Return mpirun's options for ranks that outlive another one's death; none where it cannot."""
+    return ["--with-ft", "ulfm"] if launcher.open_mpi >= 5 else []
+
+
 @contextmanager
 def session_folder(launcher: Launcher, given: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """Give Open MPI 5 a session folder of its own for one job; yields the variable to add, if any.

@@ -14,9 +14,13 @@ import re
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
+
+from hpcfed.launch import signs
 
 Action = Callable[[], None]
 Requests = queue.SimpleQueue[int]
@@ -24,6 +28,7 @@ Requests = queue.SimpleQueue[int]
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 _PROC = Path("/proc")
 _LOOK_AGAIN_S = 0.05
+_LEAVE_TOGETHER_S = 2.0  # ranks that end without MPI do so at about the same time
 _TERM_GRACE_S = 2.0  # Open MPI needs half a second to end its ranks and clean up
 
 
@@ -44,9 +49,15 @@ def requests_from_signals() -> Iterator[Requests]:
             signal.signal(signum, handler)
 
 
-def escalate(process: subprocess.Popen[bytes], command: Sequence[str], requests: Requests) -> None:
+def escalate(
+    process: subprocess.Popen[bytes],
+    command: Sequence[str],
+    requests: Requests,
+    asked: threading.Event,
+) -> None:
     """Serve the requests for one job: the first stops it in order, the second kills it."""
     requests.get()
+    asked.set()
     _say("stopping after this round; a second signal kills")
     if _wait_until_caught(process.pid, command, requests):
         process.send_signal(signal.SIGUSR1)
@@ -57,6 +68,27 @@ def escalate(process: subprocess.Popen[bytes], command: Sequence[str], requests:
         process.wait(_TERM_GRACE_S)
     except subprocess.TimeoutExpired:
         kill_job(process.pid)
+
+
+def end_unless_started(
+    process: subprocess.Popen[bytes], command: Sequence[str], folder: Path
+) -> None:
+    """Kill a job of which a rank has ended before MPI has started: the others would wait for it.
+
+    ``folder`` is where ranks give their signs. From the start on MPI itself notices a death.
+    """
+    seen: set[int] = set()
+    deadline = float("inf")
+    while process.poll() is None and not signs.given(folder, signs.STARTED):
+        ranks = set(_ranks(process.pid, command))
+        seen |= ranks
+        if seen - ranks:
+            deadline = min(deadline, time.monotonic() + _LEAVE_TOGETHER_S)
+        if time.monotonic() > deadline:
+            _say("a rank has died before MPI has started; ending the others")
+            kill_job(process.pid)
+            return
+        time.sleep(_LOOK_AGAIN_S)
 
 
 def kill_job(mpirun: int) -> None:
@@ -83,9 +115,13 @@ def _wait_until_caught(mpirun: int, command: Sequence[str], requests: Requests) 
 def _can_be_signalled(mpirun: int, command: Sequence[str]) -> bool:
     if not _PROC.joinpath("self", "status").exists():
         return True
-    wanted = b"".join(os.fsencode(word) + b"\0" for word in command)
-    ranks = [pid for pid in _members(mpirun) if _read(pid, "cmdline") == wanted]
+    ranks = _ranks(mpirun, command)
     return bool(ranks) and all(_catches_usr1(pid) for pid in (mpirun, *ranks))
+
+
+def _ranks(mpirun: int, command: Sequence[str]) -> list[int]:
+    wanted = b"".join(os.fsencode(word) + b"\0" for word in command)
+    return [pid for pid in _members(mpirun) if _read(pid, "cmdline") == wanted]
 
 
 def _catches_usr1(pid: int) -> bool:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -27,7 +27,9 @@ from hpcfed.config import DataConfig
 from hpcfed.errors import InputError, StoppedRunError
 from hpcfed.federation.run import Request
 from hpcfed.federation.run import run as federate
-from hpcfed.launch import run_ranks
+from hpcfed.launch import run_job
+from hpcfed.launch.restart import Ended as JobEnded
+from hpcfed.launch.restart import policy, see_through
 from hpcfed.launch.stopping import requests_from_signals
 from hpcfed.progress import describe
 from hpcfed.runstate import glance
@@ -137,29 +139,38 @@ def _launched(task: Task) -> Ended:
     resources, site = task.manifest.resources, task.manifest.site
     program = [sys.executable, "-m", "hpcfed", "sweep", "one", "--out", str(task.paths.out),
                "--run", task.run.digest]  # fmt: skip
-    if site.launcher == "srun" and "SLURM_JOB_ID" in os.environ:
-        code = _srun(
+
+    def start(variables: Mapping[str, str]) -> JobEnded:
+        if site.launcher != "srun" or "SLURM_JOB_ID" not in os.environ:
+            return run_job(program, resources.ranks_per_run, variables)
+        return _srun(
             ["srun", f"--mpi={site.mpi}", f"--ntasks={resources.ranks_per_run}",
-             f"--cpus-per-task={resources.threads}", "--exact", "--unbuffered", *program]
+             f"--cpus-per-task={resources.threads}", "--exact", "--unbuffered", *program],
+            variables,
         )  # fmt: skip
-    else:
-        code = run_ranks(program, resources.ranks_per_run)
-    state = glance(task.paths.run_file(task.run.digest))
-    if state is not None and state.status == "finished":
+
+    folder = task.paths.run(task.run.digest)
+    code = see_through(start, policy(task.manifest.experiment(task.run.digest), folder))
+    if code == 0:
         return Ended("finished")
     if code == _STOPPED or task.stop.requested:
         return Ended("stopped")
+    state = glance(task.paths.run_file(task.run.digest))
     return Ended("failed", (state.error if state else "") or f"the ranks left with code {code}")
 
 
-def _srun(command: list[str]) -> int:
+def _srun(command: list[str], variables: Mapping[str, str]) -> JobEnded:
     """Run a job step; the first signal asks its ranks to stop, the second kills them."""
     with requests_from_signals() as requests:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command, env={**os.environ, **variables}, stdin=subprocess.DEVNULL
+        )
         asked = 0
         while True:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                return process.wait(timeout=0.2)
+                code = process.wait(timeout=0.2)
+                # a rank that was killed makes it 128 and the signal
+                return JobEnded(code, asked > 0, failed=code == 1)
             while not requests.empty():
                 requests.get()
                 asked += 1
