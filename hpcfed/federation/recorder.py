@@ -95,6 +95,7 @@ class RunRecorder:
         """Write the run file, residuals first. Raises StoppedRunError when the disk is full."""
         begin, name = time.perf_counter(), ""
         if residuals is not None and state.round > 0:
+            self._transport.together("writing", self._check_not_taken_over)
             name = residual_files.file_name(state.round)
             shape = (len(self._job.clients), self._job.uplink.size)
             residual_files.save(self._transport, self._folder / name, residuals, shape)
@@ -143,6 +144,8 @@ class RunRecorder:
 
         So a root that was stopped, or cut off, and wakes after the others went on does no damage.
         """
+        if self._transport.rank != 0:
+            return
         found = glance(self._folder / RUN_FILE)
         if found is not None and found.holder not in (self._plan.base, self._plan.holder):
             raise InputError(taken_over(self._folder / RUN_FILE, found.holder))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any  # Any: an mpi4py communicator
 
@@ -91,6 +91,8 @@ def _work(request: Request, plan: Plan, transport: Transport, past: Past) -> str
     )
     _check_devices(job, transport)
     start = transport.together("starting", lambda: begin(job, plan, transport, past))
+    # who still works on the run may have written another round since the plan was made
+    start = replace(start, state=_of_same_round(start.state, transport))
     residuals = _residuals(job, folder, start, transport)
     _announce(request, job, start, transport)
     if past.lost and transport.rank == 0:
@@ -141,6 +143,11 @@ def _residuals(job: Job, folder: Path, start: Start, transport: Transport) -> Re
     mine = set(np.flatnonzero(job.owners == transport.rank).tolist())
     shape = (len(job.clients), job.uplink.size)
     return residual_files.load(transport, folder / name, mine, shape)
+
+
+def _of_same_round(state: ServerState, transport: Transport) -> ServerState:
+    """Return the state with the root's round."""
+    return replace(state, round=int(transport.broadcast(np.array([state.round]))[0]))
 
 
 def _announce(request: Request, job: Job, start: Start, transport: Transport) -> None:

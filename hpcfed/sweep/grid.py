@@ -25,6 +25,7 @@ TRACELESS = (
     "client.threads",
     "data.root",
     "run.checkpoint_seconds",
+    "run.max_restarts",
     "run.on_rank_failure",
     "run.watchdog_min",
 )

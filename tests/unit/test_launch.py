@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from hpcfed.errors import InputError
-from hpcfed.launch import exit_code, find_mpirun, launch, settings, started_as
+from hpcfed.launch import exit_code, find_mpirun, run_ranks, settings, started_as
 from hpcfed.launch.chatter import without_repeats
 from hpcfed.launch.settings import Launcher, environment
 
@@ -182,7 +182,7 @@ def test_mpirun_counts_before_the_slurm_step_that_carries_it() -> None:
 def test_a_rank_starts_no_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "4")
     with pytest.raises(InputError, match="one of 4 processes"):
-        launch(["run", "job.toml"], 2)
+        run_ranks([sys.executable, "-c", "pass"], 2)
 
 
 def test_a_missing_mpirun_is_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
