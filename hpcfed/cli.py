@@ -232,19 +232,19 @@ def run_rank(experiment: Callable[[], Experiment], out: Path) -> int:
 def _launch(options: RunOptions, num_ranks: int) -> int:
     """Start mpirun with this command, again if the job dies; return its exit code."""
     from hpcfed.federation.plan import decide
-    from hpcfed.launch import run_job
-    from hpcfed.launch.restart import Ended, policy, see_through
+    from hpcfed.launch import reachable, run_job
+    from hpcfed.launch.restart import Ended, Place, policy, see_through
 
     experiment = options.experiment()
     # bad input fails here, before mpirun starts
     folder = decide(experiment, options.out, options.resume).folder
     command = [sys.executable, "-m", "hpcfed", *_without_ranks(sys.argv[1:])]
 
-    def start(variables: Mapping[str, str]) -> Ended:
+    def start(place: Place, variables: Mapping[str, str]) -> Ended:
         again = ["--resume"] if variables and not options.resume else []
-        return run_job([*command, *again], num_ranks, variables)
+        return run_job([*command, *again], place, variables)
 
-    return see_through(start, policy(experiment, Path(folder)))
+    return see_through(start, policy(experiment, Path(folder), num_ranks), reachable)
 
 
 def _train(options: RunOptions, stop: StopRequest) -> int:

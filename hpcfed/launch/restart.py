@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hpcfed.config import Experiment
-from hpcfed.records import RUN_FILE
+from hpcfed.errors import InputError
+from hpcfed.records import RUN_FILE, read_record
 from hpcfed.runstate import State, glance
 
 FINISHED, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 75
@@ -42,35 +43,46 @@ class Policy:
 
     run_file: Path
     num_rounds: int
+    num_ranks: int
     max_restarts: int
     stop: bool
 
 
-def policy(experiment: Experiment, folder: Path) -> Policy:
+def policy(experiment: Experiment, folder: Path, num_ranks: int) -> Policy:
     """Return the policy of a run in ``folder``."""
     run = experiment.run
     return Policy(
         folder / RUN_FILE,
         experiment.server.rounds,
+        num_ranks,
         run.max_restarts,
         run.on_rank_failure == "stop",
     )
 
 
-Start = Callable[[Mapping[str, str]], Ended]
+@dataclass(frozen=True)
+class Place:
+    """How many ranks to start, and on which hosts; none: where the launcher likes."""
+
+    num_ranks: int
+    hosts: tuple[str, ...] = ()
 
 
-def see_through(start: Start, policy: Policy) -> int:
+Start = Callable[[Place, Mapping[str, str]], Ended]
+Reachable = Callable[[Sequence[str]], list[str]]
+
+
+def see_through(start: Start, policy: Policy, reachable: Reachable) -> int:
     """Start a job, and again if it dies; return 0, 1, 2 or 75, as ``hpcfed run`` does.
 
-    ``start`` is given environment variables for the ranks: none at first; when there are some, it
-    is to continue the run.
+    ``start`` is given a place and environment variables for the ranks: none at first; when there
+    are some, it is to continue the run. ``reachable`` says which hosts are still there.
     """
-    variables: dict[str, str] = {}
+    place, variables = Place(policy.num_ranks), dict[str, str]()
     begin = time.time()
     for restart in range(policy.max_restarts + 1):
         before = glance(policy.run_file)
-        ended = start(variables)
+        ended = start(place, variables)
         code = verdict(policy.num_rounds, before, glance(policy.run_file), ended)
         if code is not None:
             return code
@@ -81,6 +93,7 @@ def see_through(start: Start, policy: Policy) -> int:
         if restart < policy.max_restarts:
             count = f"{restart + 1} of {policy.max_restarts}"
             print(f"{died}; starting it again, {count}", file=sys.stderr, flush=True)
+            place = place_left(place, policy.run_file, reachable)
         variables = {_FIRST_START: str(begin)}
     print(f"{died}; continue with --resume", file=sys.stderr, flush=True)
     return FAILED
@@ -101,6 +114,18 @@ def verdict(num_rounds: int, before: State | None, after: State | None, ended: E
     if ended.asked:  # and killed by a second signal
         return STOPPED if ended.code == STOPPED else FAILED
     return None
+
+
+def place_left(place: Place, run_file: Path, reachable: Reachable) -> Place:
+    """Return where to start again: without the hosts that are gone, and with their ranks fewer."""
+    try:
+        hosts = str(read_record(run_file).attempts[-1]["hosts"]).split(",")
+    except InputError:  # the job died before its first write: nobody knows where it was
+        return place
+    left = reachable(hosts) if len(hosts) > 1 else hosts
+    if not left or left == hosts:
+        return place
+    return Place(max(1, place.num_ranks * len(left) // len(hosts)), tuple(left))
 
 
 def first_start(environment: Mapping[str, str]) -> float | None:

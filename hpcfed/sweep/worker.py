@@ -27,9 +27,9 @@ from hpcfed.config import DataConfig
 from hpcfed.errors import InputError, StoppedRunError
 from hpcfed.federation.run import Request
 from hpcfed.federation.run import run as federate
-from hpcfed.launch import run_job
+from hpcfed.launch import reachable, run_job
 from hpcfed.launch.restart import Ended as JobEnded
-from hpcfed.launch.restart import policy, see_through
+from hpcfed.launch.restart import Place, policy, see_through
 from hpcfed.launch.stopping import requests_from_signals
 from hpcfed.progress import describe
 from hpcfed.runstate import glance
@@ -140,17 +140,19 @@ def _launched(task: Task) -> Ended:
     program = [sys.executable, "-m", "hpcfed", "sweep", "one", "--out", str(task.paths.out),
                "--run", task.run.digest]  # fmt: skip
 
-    def start(variables: Mapping[str, str]) -> JobEnded:
+    def start(place: Place, variables: Mapping[str, str]) -> JobEnded:
         if site.launcher != "srun" or "SLURM_JOB_ID" not in os.environ:
-            return run_job(program, resources.ranks_per_run, variables)
+            return run_job(program, place, variables)
+        where = [f"--nodelist={','.join(place.hosts)}"] if place.hosts else []
         return _srun(
-            ["srun", f"--mpi={site.mpi}", f"--ntasks={resources.ranks_per_run}",
+            ["srun", f"--mpi={site.mpi}", f"--ntasks={place.num_ranks}", *where,
              f"--cpus-per-task={resources.threads}", "--exact", "--unbuffered", *program],
             variables,
         )  # fmt: skip
 
-    folder = task.paths.run(task.run.digest)
-    code = see_through(start, policy(task.manifest.experiment(task.run.digest), folder))
+    experiment = task.manifest.experiment(task.run.digest)
+    aim = policy(experiment, task.paths.run(task.run.digest), resources.ranks_per_run)
+    code = see_through(start, aim, reachable)
     if code == 0:
         return Ended("finished")
     if code == _STOPPED or task.stop.requested:

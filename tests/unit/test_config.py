@@ -23,7 +23,7 @@ participation.drop_probability
 uplink.mask uplink.mask_probability uplink.dtype uplink.error_feedback uplink.transport
 server.rounds server.average server.rescale server.client_weights server.optimizer
 server.learning_rate
-run.eval_every run.checkpoint_seconds run.on_rank_failure run.watchdog_min
+run.eval_every run.checkpoint_seconds run.on_rank_failure run.max_restarts run.watchdog_min
 """
 
 OUT_OF_RANGE = [

@@ -14,6 +14,7 @@ from hpcfed import doctor
 from hpcfed.doctor import (
     Finding,
     RankFacts,
+    deaths_text,
     disk_findings,
     mpi_findings,
     place_findings,
@@ -102,6 +103,18 @@ def test_the_disk_check_leaves_nothing_behind(tmp_path: Path) -> None:
     (finding,) = disk_findings(tmp_path / "results" / "run")
     assert finding.remedy == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_becomes_of_a_dying_rank_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMPI_MCA_mpi_ft_enable", "1")
+    assert deaths_text(4) == "those that are left go on when a rank dies"
+    monkeypatch.delenv("OMPI_MCA_mpi_ft_enable")
+    assert "ends all" in deaths_text(4)
+    monkeypatch.setattr(doctor.launch, "find_mpirun", lambda: Path("/usr/bin/mpirun"))
+    for version, said in ((5, "mpirun --with-ft ulfm"), (4, "starts the job again"), (0, "ends")):
+        launcher = doctor.settings.Launcher(version, wheel=False)
+        monkeypatch.setattr(doctor.settings, "identify", lambda path, found=launcher: found)
+        assert said in deaths_text(1)
 
 
 def test_an_output_folder_that_is_a_file_is_a_problem(tmp_path: Path) -> None:

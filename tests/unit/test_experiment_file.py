@@ -92,6 +92,7 @@ OTHER = {
     "run.eval_every": "5",
     "run.checkpoint_seconds": "0.0",
     "run.on_rank_failure": '"stop"',
+    "run.max_restarts": "1",
     "run.watchdog_min": "1.0",
 }
 NEEDS = {
