@@ -181,6 +181,21 @@ def test_names_of_any_characters_arrive_intact(undisturbed: xarray.Dataset, tmp_
     assert_same(found[same], undisturbed[same])
 
 
+def test_a_run_whose_ranks_die_is_started_again(
+    undisturbed: xarray.Dataset, tmp_path: Path
+) -> None:
+    job = write_sweep(tmp_path, "[resources]\nranks_per_run = 2\nmax_retries = 0")
+    (tmp_path / "twice").write_text("xx")
+    bad = {"HPCFED_TOY_BAD": f"1 die {tmp_path / 'twice'}"}
+    told = sweep("run", job, "--out", tmp_path / "out", "--workers", 1, more=bad)
+    assert told.returncode == 0, told.stdout + told.stderr
+    logs = "".join(path.read_text() for path in (tmp_path / "out" / "logs").glob("*.log"))
+    assert logs.count("starting it again, 1 of 3") == 1
+    found = collected(tmp_path / "out")
+    same = [n for n in undisturbed.data_vars if n not in {"mpi_bytes", "predicted_bytes", "digest"}]
+    assert_same(found[same], undisturbed[same])
+
+
 def test_collecting_nothing_is_said(job: Path, tmp_path: Path) -> None:
     assert sweep("plan", job, "--out", tmp_path).returncode == 0
     paths = Paths(tmp_path)
