@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import faulthandler
 import os
 import sys
 import time
@@ -30,6 +31,7 @@ Bytes = NDArray[np.uint8]
 Array = NDArray[Any]
 Result = TypeVar("Result")
 
+_START_LIMIT_S = 300
 _CHUNK_ITEMS = 1 << 26  # MPI 3.1 counts items in 31 bits
 
 
@@ -53,11 +55,15 @@ def world() -> Any:
         # without threads in the library a collective from a worker thread could not be checked;
         # hpcfed calls MPI from the main thread only
         mpi4py.rc.thread_level = "funneled"
+        # MPI waits for ever for a rank of another host that dies before it has started
+        faulthandler.dump_traceback_later(_START_LIMIT_S, exit=True, file=2)
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         raise InputError(
             f"MPI cannot be started ({error}); install hpcfed[train,mpi], or load the cluster's MPI"
         ) from None
+    finally:
+        faulthandler.cancel_dump_traceback_later()
     signs.give(signs.STARTED)
     return MPI.COMM_WORLD
 

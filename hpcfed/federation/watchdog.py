@@ -9,6 +9,7 @@ result; where datagrams do not arrive, the watchdog only knows less.
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sys
 import threading
@@ -22,12 +23,13 @@ _BEATS_PER_LIMIT = 6
 
 @dataclass(frozen=True)
 class Beat:
-    """What is known of a rank: its phase, since when, and when it was last heard of."""
+    """What is known of a rank: its phase, since when, when it was last heard of, its process."""
 
     phase: str
     waiting: bool
     since: float
     heard: float
+    process: str = ""
 
 
 class Watchdog:
@@ -39,6 +41,7 @@ class Watchdog:
         self._rank, size = rank, len(hosts)
         self._limit = limit_min * 60
         self._phase, self._waiting, self._since = "starting", False, time.monotonic()
+        self._process = f"process {os.getpid()} on {hosts[rank]}"
         self._closed = threading.Event()
         self._socket: socket.socket | None = None
         if size == 1:
@@ -72,7 +75,8 @@ class Watchdog:
         pause = min(self._limit / _BEATS_PER_LIMIT, 10.0)
         while not self._closed.wait(pause):
             age = time.monotonic() - self._since
-            beat = json.dumps([self._rank, self._phase, self._waiting, age]).encode()
+            words = [self._rank, self._phase, self._waiting, age, self._process]
+            beat = json.dumps(words).encode()
             for address in self._addresses:
                 try:
                     channel.sendto(beat, address)
@@ -86,13 +90,13 @@ class Watchdog:
             except OSError:
                 return
             try:
-                rank, phase, waiting, age = json.loads(beat)
+                rank, phase, waiting, age, process = json.loads(beat)
             except (ValueError, TypeError):
                 continue  # not from one of us
             if rank not in self._beats:
                 continue
             now = time.monotonic()
-            self._beats[rank] = Beat(phase, waiting, now - age, now)
+            self._beats[rank] = Beat(phase, waiting, now - age, now, process)
             if self._speaks(now) and (text := late_ranks(self._beats, now, self._limit)):
                 if text != self._reported:
                     print(f"hpcfed watchdog: {text}", file=sys.stderr, flush=True)
@@ -119,6 +123,7 @@ def late_ranks(beats: dict[int, Beat], now: float, limit: float) -> str:
 
 
 def _state(beat: Beat, now: float, limit: float) -> str:
+    where = beat.phase if not beat.process else f"{beat.phase}, {beat.process}"
     if now - beat.heard > limit / 2:
-        return f"last heard of in {beat.phase}, now silent: stopped or dead"
-    return f"in {beat.phase}"
+        return f"last heard of in {where}, now silent: stopped or dead"
+    return f"in {where}"

@@ -56,3 +56,9 @@ def test_all_waiting_for_each_other_names_nobody() -> None:
 def test_a_rank_that_hangs_before_its_first_beat_is_named() -> None:
     beats = {0: Beat("agree", True, 0.0, 9.0), 1: Beat("starting", False, 0.0, 0.0)}
     assert "late: rank 1 (last heard of in starting, now silent" in late_ranks(beats, 9.0, 5.0)
+
+
+def test_the_process_of_a_late_rank_is_named_where_it_is_known() -> None:
+    stopped = Beat("training", False, NOW - 500, NOW - 61, "process 7 on a")
+    text = late_ranks({0: waiting(61), 1: stopped}, NOW, LIMIT)
+    assert "rank 1 (last heard of in training, process 7 on a, now silent" in text
