@@ -23,7 +23,8 @@ PHASES = (
     "start-up", "before training", "training", "collective", "writing", "evaluation", "recovery",
     "end",
 )  # fmt: skip
-WIDTH = max(len(phase) for phase in PHASES)
+DIED = "died in "  # written before the phase by a rank that kills itself
+WIDTH = len(DIED) + max(len(phase) for phase in PHASES)
 
 
 class Phase:
@@ -46,6 +47,7 @@ class Phase:
         self._count[phase] += 1
         for death in self._deaths:
             if death["phase"] == phase and death.get("nth", 1) == self._count[phase]:
+                self.show(f"{DIED}{phase}")
                 os.kill(os.getpid(), signal.SIGKILL)
 
     def show(self, phase: str) -> None:

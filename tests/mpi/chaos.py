@@ -35,7 +35,7 @@ JOB = (
 )  # fmt: skip
 LONG = ("server.rounds=130",)
 CLIENT_S = 0.03  # a round takes about 0.12 s
-LIMIT_S = 150  # a job that is not done by then hangs
+LIMIT_S = 240  # a job that is not done by then hangs
 AT_ONCE = 2
 
 
@@ -105,6 +105,11 @@ class ToyJob:
                 found[rank] = pid, path.read_text().strip() or "start-up"
         return found
 
+    def died(self) -> list[str]:
+        """Return in which phases ranks have killed themselves."""
+        last = [path.read_text().strip() for path in self.phases.iterdir()]
+        return [text.removeprefix("died in ") for text in last if text.startswith("died in ")]
+
     def wait(self, limit_s: float = LIMIT_S) -> Ended:
         """Wait for the end; after the limit kill everything."""
         try:
@@ -147,17 +152,23 @@ def disturb(job: ToyJob, rng: random.Random, times: Sequence[float]) -> list[str
 def chaos_run(out: Path, seed: int) -> Ended:
     """Run a job of at least 15 s on 4 to 6 ranks, and kill ranks of it at random times."""
     rng = random.Random(seed)
-    job = ToyJob(out, rng.randint(4, 6), LONG)
-    # start-up and end are short: they get a share of their own
+    num_ranks = rng.randint(4, 6)
     moments = [rng.uniform(0, 20) for _ in range(rng.randint(1, 3))]
-    if rng.random() < 0.3:
+    # what is short gets a share of its own
+    if rng.random() < 0.2:
         moments.append(rng.uniform(0.2, 1.5))
+    deaths = []
+    if rng.random() < 0.5:
+        phase = rng.choice(["before training", "writing", "recovery", "recovery", "end"])
+        ranks = [0] if phase == "writing" else rng.sample(range(num_ranks), rng.choice([1, 2]))
+        deaths = [{"phase": phase, "ranks": ranks, "nth": rng.randint(1, 2)}]
+    job = ToyJob(out, num_ranks, LONG, deaths=deaths)
     kills: list[str] = []
     killer = threading.Thread(target=lambda: kills.extend(disturb(job, rng, moments)), daemon=True)
     killer.start()
     ended = job.wait()
     killer.join()
-    ended.kills = kills
+    ended.kills = kills + job.died()
     return ended
 
 
