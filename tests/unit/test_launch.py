@@ -134,6 +134,8 @@ def test_a_clusters_own_open_mpi_keeps_its_network() -> None:
     values = environment(Launcher(open_mpi=5, wheel=False), {})
     assert not {"OMPI_MCA_btl", "OMPI_MCA_pml"} & set(values)
     assert values["PRTE_MCA_rmaps_default_mapping_policy"] == "node:oversubscribe"
+    assert values["OMPI_MCA_coll"] == "^han"  # a rank may die, and its sums would be wrong
+    assert "OMPI_MCA_coll" not in environment(Launcher(open_mpi=4, wheel=False), {})
 
 
 def test_mpich_needs_no_settings() -> None:
