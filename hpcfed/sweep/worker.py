@@ -141,6 +141,8 @@ def _launched(task: Task) -> Ended:
                "--run", task.run.digest]  # fmt: skip
 
     def start(place: Place, variables: Mapping[str, str]) -> JobEnded:
+        if task.stop.requested:  # after a job has died, before it is started again
+            return JobEnded(_STOPPED, asked=True, failed=False)
         if site.launcher != "srun" or "SLURM_JOB_ID" not in os.environ:
             return run_job(program, place, variables)
         where = [f"--nodelist={','.join(place.hosts)}"] if place.hosts else []

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hpcfed.experiment_file import parse_experiment
-from hpcfed.launch.hosts import host_options
+from hpcfed.launch.hosts import host_options, reachable
 from hpcfed.launch.restart import Ended, Place, first_start, place_left, policy, see_through
 from hpcfed.launch.settings import Launcher, loss_options
 from hpcfed.records import RUN_FILE, write_record
@@ -156,6 +156,18 @@ def test_one_host_is_not_looked_for(tmp_path: Path) -> None:
         raise AssertionError
 
     assert place_left(Place(2), tmp_path / RUN_FILE, never) == Place(2)
+
+
+def test_a_host_on_which_nothing_can_be_started_is_gone(tmp_path: Path) -> None:
+    mpirun = tmp_path / "mpirun"
+    mpirun.write_text(
+        '#!/bin/sh\n[ "$1" = --version ] && echo "mpirun (Open MPI) 5.0.0" && exit\n'
+        'echo "$*" >> "$0.log"\n[ "$2" != b ]\n'
+    )
+    mpirun.chmod(0o755)
+    assert reachable(mpirun, ["a", "b", "c"]) == ["a", "c"]
+    asked = sorted((tmp_path / "mpirun.log").read_text().splitlines())
+    assert asked == [f"--host {host} -n 1 true" for host in "abc"]
 
 
 def test_each_mpirun_is_told_of_hosts_and_losses_in_its_own_words() -> None:
