@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -155,6 +156,24 @@ def test_an_exception_is_no_death(tmp_path: Path, fault: str, error: str) -> Non
     assert ended.code == (2 if "bad data" in fault else 1), ended.said
     assert ended.said.count(error) == 1
     assert AGAIN not in ended.said
+
+
+def test_a_rank_that_hangs_is_named_and_once_it_is_killed_the_others_go_on(
+    tmp_path: Path, whole: Record
+) -> None:
+    fault = {FAULT_VARIABLE: '{"do": "SIGSTOP", "rank": 1, "round": 4}'}
+    sets = (*FEW, "run.watchdog_min=0.01")
+    job = ToyJob(tmp_path / "a", 3, sets, client_s=0, environment=fault)
+    try:
+        named = r"late: .*rank (1) \(last heard of in [a-z ]+, process (\d+) on "
+        wait_for(lambda: re.search(named, job.said.read_text()))
+        rank, process = map(int, re.search(named, job.said.read_text()).groups())
+        assert job.living()[rank][0] == process
+        os.kill(process, signal.SIGKILL)
+        ended = job.wait(LIMIT_S)
+    finally:
+        job.end()
+    assert wrong(ended, whole) == "", ended.said
 
 
 def test_a_rank_that_wakes_after_the_others_went_on_damages_nothing(
