@@ -2,6 +2,7 @@
 
 ``python -m tests.mpi.chaos N`` (``make chaos N=500``) goes on until N ranks have been killed, two
 jobs at a time, and prints kills by phase, recoveries by layer, seconds lost, hangs, wrong digests.
+An interrupt lets the jobs under way end and prints what there is.
 """
 
 from __future__ import annotations
@@ -239,18 +240,22 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     tally, seeds = Tally(), iter(range(arguments.seed, 1 << 30))
+    enough = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: enough.set())
     with tempfile.TemporaryDirectory(prefix="hpcfed-chaos-") as name:
         expected = undisturbed(Path(name))
         lock = threading.Lock()
 
         def work() -> None:
-            while sum(tally.phases.values()) < arguments.kills:
+            while not enough.is_set():
                 with lock:
                     seed = next(seeds)
                 ended = chaos_run(Path(name) / f"run{seed}" / "out", seed)
                 with lock:
                     tally.add(ended, expected)
                     total = sum(tally.phases.values())
+                    if total >= arguments.kills:
+                        enough.set()
                     print(f"seed {seed}: {ended.seconds:.0f} s, killed in {ended.kills}; "
                           f"{total} kills, {len(tally.wrong)} wrong", flush=True)  # fmt: skip
 
