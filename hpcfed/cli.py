@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hpcfed.cli_sweep import sweep_app
-from hpcfed.errors import InputError, StoppedRunError
+from hpcfed.errors import InputError
+from hpcfed.rank import EXIT_BAD_INPUT, RunOptions, complain, train
 from hpcfed.signals import StopRequest
 from hpcfed.terminal import console
 
 if TYPE_CHECKING:
     from hpcfed.config import Experiment
-    from hpcfed.federation.run import RunResult
-
-EXIT_FAILED, EXIT_BAD_INPUT, EXIT_STOPPED = 1, 2, 75
-
-_SINGLETONS = (
-    "{0} processes were started, but each is rank 0 of 1: the launcher and this MPI do not know "
-    "each other; under Slurm use srun --mpi=pmix (pmi2 for MPICH) or mpirun; see hpcfed doctor"
-)
 
 app = typer.Typer(
     help="Federated learning of spiking neural networks on MPI.",
@@ -50,22 +40,12 @@ DataRoot = Annotated[
 ]
 
 
-@dataclass(frozen=True)
-class RunOptions:
-    """What a rank is to run; ``experiment`` reads and checks the experiment."""
-
-    experiment: Callable[[], Experiment]
-    out: Path | None
-    resume: bool
-    quiet: bool
-
-
 def main() -> None:
     """Run a command; bad input is one message and exit code 2."""
     try:
         app()
     except InputError as error:
-        _complain(error)
+        complain(error)
         sys.exit(EXIT_BAD_INPUT)
 
 
@@ -103,7 +83,7 @@ def run(
     options = RunOptions(experiment, out, resume, quiet)
     if ranks is None:
         with StopRequest() as stop:  # before any slow import: a launcher may signal at once
-            code = _train(options, stop)
+            code = train(options, stop)
     else:
         code = _launch(options, ranks)
     sys.exit(code)
@@ -114,20 +94,9 @@ def show(
     path: Annotated[Path, typer.Argument(help="run file, its folder, or a folder of runs")],
 ) -> None:
     """Show a run, or all runs below a folder, as a table."""
-    from rich.markup import escape
-    from rich.table import Table
+    from hpcfed.report.summary import print_summary
 
-    from hpcfed.report.summary import find_runs, overview, summary
-
-    runs = find_runs(path)
-    single = len(runs) == 1
-    table = Table(show_header=not single, box=None)
-    columns = ("", "") if single else ("run", "status", "rounds", "validation", "test", "uplink")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in summary(runs[0]) if single else overview(runs, path):
-        table.add_row(*map(escape, row))
-    console().print(table)
+    print_summary(path)
 
 
 @app.command()
@@ -223,12 +192,6 @@ def encode(
     print(f"{done.path}: {done.num_samples} samples, {done.num_spikes} spikes")
 
 
-def run_rank(experiment: Callable[[], Experiment], out: Path) -> int:
-    """Be one rank of a run that a sweep has started; return its exit code."""
-    with StopRequest() as stop:
-        return _train(RunOptions(experiment, out, resume=True, quiet=False), stop)
-
-
 def _launch(options: RunOptions, num_ranks: int) -> int:
     """Start mpirun with this command, again if the job dies; return its exit code."""
     from hpcfed.federation.plan import decide
@@ -245,70 +208,6 @@ def _launch(options: RunOptions, num_ranks: int) -> int:
         return run_job([*command, *again], place, variables)
 
     return see_through(start, policy(experiment, Path(folder), num_ranks), reachable)
-
-
-def _train(options: RunOptions, stop: StopRequest) -> int:
-    """Train on this rank, one of any number; return its exit code."""
-    from hpcfed.federation import run as federation
-    from hpcfed.federation import transport
-    from hpcfed.federation.survivors import Survivors
-    from hpcfed.launch import signs, started_as
-    from hpcfed.progress import reporter
-
-    ranks = Survivors(transport.world())
-    rank, num_started = started_as(os.environ)
-    if num_started > ranks.comm.Get_size() == 1:
-        if rank == 0:
-            _complain(InputError(_SINGLETONS.format(num_started)))
-        return EXIT_BAD_INPUT
-    progress = reporter(options.quiet)
-    request = federation.Request(
-        load=options.experiment,
-        out=options.out,
-        resume=options.resume,
-        notify=(lambda text: None) if options.quiet else _say,
-        progress=progress,
-        stop_requested=lambda: stop.requested,
-    )
-    try:
-        result = federation.run_on(ranks, request)
-    except (InputError, StoppedRunError) as error:
-        code = EXIT_BAD_INPUT if isinstance(error, InputError) else EXIT_FAILED
-        speak = partial(_complain, error) if ranks.rank == 0 else _be_silent
-    except transport.AgreedError as error:
-        code, cause = EXIT_FAILED, error.__cause__
-        speak = partial(transport.print_error, ranks.rank, cause) if cause else _be_silent
-    else:
-        code = EXIT_STOPPED if result.status == "stopped" else 0
-        says = ranks.rank == 0 and not options.quiet
-        speak = partial(_report, result) if says else _be_silent
-    if code == EXIT_FAILED:
-        signs.give(signs.FAILED)
-    with ranks.ending_together():
-        progress.close()
-        speak()
-    ranks.leave(code)
-    return code
-
-
-def _be_silent() -> None:
-    return None
-
-
-def _report(result: RunResult) -> None:
-    show(result.path)
-    if result.status == "stopped":
-        print(f"stopped; continue with --resume. Run file: {result.path}")
-    sys.stdout.flush()
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)
-
-
-def _complain(error: Exception) -> None:
-    sys.stdout.flush()
-    print(f"error: {error}", file=sys.stderr, flush=True)
 
 
 def _without_ranks(arguments: list[str]) -> list[str]:

@@ -165,12 +165,17 @@ def one(
     out: Annotated[Path, typer.Option()], digest: Annotated[str, typer.Option("--run")]
 ) -> None:
     """Be one rank of one run; started by a launcher."""
-    from hpcfed.cli import run_rank
+    from hpcfed.rank import RunOptions, train
+    from hpcfed.signals import StopRequest
     from hpcfed.sweep.manifest import read_manifest
     from hpcfed.sweep.paths import Paths
 
     paths = Paths(out)
-    sys.exit(run_rank(lambda: read_manifest(paths).experiment(digest), paths.run(digest)))
+    with StopRequest() as stop:
+        options = RunOptions(
+            lambda: read_manifest(paths).experiment(digest), paths.run(digest), True, False
+        )
+        sys.exit(train(options, stop))
 
 
 @dataclass(frozen=True)

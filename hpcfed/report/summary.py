@@ -12,6 +12,7 @@ import numpy as np
 
 from hpcfed.errors import InputError
 from hpcfed.records import RUN_FILE, Record, read_record, uplink_bytes
+from hpcfed.terminal import console
 
 Rows = list[tuple[str, str]]
 
@@ -137,3 +138,19 @@ def _costs(rounds: dict[str, list[Any]]) -> Rows:
         ("through MPI", size_text(total("mpi_bytes"))),
         ("seconds", seconds),
     ]
+
+
+def print_summary(path: Path) -> None:
+    """Print the run at ``path``, or all runs below it, as a table."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    runs = find_runs(path)
+    single = len(runs) == 1
+    table = Table(show_header=not single, box=None)
+    columns = ("", "") if single else ("run", "status", "rounds", "validation", "test", "uplink")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in summary(runs[0]) if single else overview(runs, path):
+        table.add_row(*map(escape, row))
+    console().print(table)

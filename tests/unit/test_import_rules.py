@@ -15,6 +15,7 @@ LEVELS = {
     "cli": 7,
     "cli_sweep": 7,
     "__main__": 8,
+    "rank": 6,
     "__init__": 6,  # hpcfed.run and hpcfed.load
     "doctor": 6,
     "sweep": 6,
