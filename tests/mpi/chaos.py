@@ -77,7 +77,7 @@ class ToyJob:
         out.parent.mkdir(parents=True, exist_ok=True)
         self.out = out
         self.phases = Path(tempfile.mkdtemp(prefix="phases-", dir=out.parent))
-        self.said = out.with_name(f"{out.name}.log")
+        self.said = self.phases.with_suffix(".log")  # another job may have the same folder
         words = [part for item in (*JOB, *sets) for part in ("--set", item)]
         paths = (REPOSITORY / "tests" / "chaos_site", REPOSITORY, os.environ.get("PYTHONPATH"))
         self._begin = time.monotonic()
