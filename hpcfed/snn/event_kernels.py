@@ -63,12 +63,11 @@ def train_client(
     steps: I64,
     received: Reals,
     work: Work,
-    delta: Reals,
 ) -> tuple[float, int]:
     """Take the steps ``steps[s]`` to ``steps[s + 1]`` of the samples, one optimiser step each.
 
     Returns the loss summed over samples (each of its step's mean loss with the penalty), and the
-    spikes of all hidden layers; writes the change as flat parameters to ``delta`` (P,).
+    spikes of all hidden layers; leaves the trained minus the received weights in the work space.
     """
     weights, gradient = work.weights, work.gradient
     for k in range(len(received)):
@@ -85,7 +84,6 @@ def train_client(
         optimise(optimiser, step + 1, weights, gradient, work.first, work.second)
     for k in range(len(received)):
         weights[k] -= received[k]
-    flatten(network.plan, weights, delta)
     return total, spikes
 
 
@@ -168,11 +166,12 @@ def flatten(plan: Plan, weights: Reals, flat: Reals) -> None:
     for layer in range(len(plan.widths)):
         width = plan.widths[layer]
         below = plan.num_channels if layer == 0 else plan.widths[layer - 1]
-        _flatten(weights, plan.inputs[layer], plan.padded[layer], flat, end, (width, below))
-        end += width * below
-        if plan.recurrent and layer < len(plan.widths) - 1:
-            _flatten(weights, plan.recurrents[layer], plan.padded[layer], flat, end, (width, width))
-            end += width * width
+        for second in range(2 if plan.recurrent and layer < len(plan.widths) - 1 else 1):
+            start, length = plan.inputs[layer], below
+            if second:
+                start, length = plan.recurrents[layer], width
+            _flatten(weights, start, plan.padded[layer], flat, end, (width, length))
+            end += width * length
 
 
 @inner

@@ -124,8 +124,9 @@ class EventTrainer:
         delta = np.empty(self._layout.size, self._dtype)
         with self._work(inputs) as work:
             loss, spikes = event_kernels.train_client(
-                self._network, optimiser, inputs, bounds, received, work, delta
+                self._network, optimiser, inputs, bounds, received, work
             )
+            event_kernels.flatten(self._network.plan, work.weights, delta)
         return LocalUpdate(
             delta=delta.astype(np.float32, copy=False),
             loss=loss / len(samples),
