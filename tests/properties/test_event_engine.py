@@ -6,17 +6,21 @@ import dataclasses
 
 import numpy as np
 import pytest
+from engine_trainings import (
+    SGD,
+    assert_same_update,
+    clients,
+    experiment,
+    samples,
+    start,
+    trainer_of,
+)
 from event_worlds import World, count_ties, events_of, largest_difference, oracle, worlds
 from hypothesis import HealthCheck, assume, given, settings
 from numpy.testing import assert_allclose, assert_array_equal
-from tiny_events import patterns
 
-from hpcfed.config import Experiment
-from hpcfed.events import EventSet
-from hpcfed.snn import make_trainer
 from hpcfed.snn.event_training import EventTrainer
-from hpcfed.snn.layout import initial_params
-from hpcfed.snn.trainer import Client, LocalUpdate, Trainer
+from hpcfed.snn.trainer import LocalUpdate
 
 TIE = 1e-5
 THOROUGH = settings(
@@ -81,8 +85,6 @@ def test_batches_without_ties_agree_to_1e_4_in_float32(capsys: pytest.CaptureFix
 
 # --- whole local trainings, against the norse engine ----------------------------------------------
 
-MODEL = {"hidden": [24], "tau_mem": 0.02, "tau_syn": 0.02, "init_scale": 4.0}
-SGD = {"optimizer": "sgd", "learning_rate": 0.3}
 TRAININGS = {
     "adam": {},
     "adam with weight decay": {"client": {"weight_decay": 0.05}},
@@ -118,39 +120,6 @@ TRAININGS = {
 }
 
 
-def experiment(engine: str, **tables: dict[str, object]) -> Experiment:
-    """Return an experiment on the samples of ``patterns``, 20 bins of 30 channels."""
-    client = {"batch_size": 8, "learning_rate": 0.01, "epochs": 2, "engine": engine}
-    client |= tables.get("client", {})
-    return Experiment.model_validate(
-        {
-            "data": {"duration": 0.2, "num_bins": 20} | tables.get("data", {}),
-            "model": MODEL | tables.get("model", {}),
-            "client": {key: value for key, value in client.items() if value is not None},
-            "seed": 3,
-        }
-    )
-
-
-def samples() -> EventSet:
-    """Return 60 samples of 5 classes."""
-    return patterns(60, num_bins=20, num_channels=30, num_classes=5)
-
-
-def clients() -> list[Client]:
-    """Return clients of 22, 8, 1, 19 and 10 samples: batches of eight leave tails of 6, 3 and 2."""
-    ids = np.split(np.random.default_rng(1).permutation(60), [22, 30, 31, 50])
-    return [Client(7 * index + 2, part) for index, part in enumerate(ids)]
-
-
-def trainer_of(settings: Experiment) -> Trainer:
-    return make_trainer(settings, 30, 5)
-
-
-def start(settings: Experiment) -> np.ndarray:
-    return initial_params(settings.model, trainer_of(settings).layout, settings.seed)
-
-
 @pytest.mark.parametrize("name", TRAININGS)
 def test_local_training_gives_the_norse_engines_updates(name: str) -> None:
     """Three rounds, each from where norse's mean update has led; every client, one by one."""
@@ -165,15 +134,6 @@ def test_local_training_gives_the_norse_engines_updates(name: str) -> None:
             assert_same_update(update, reference)
             assert 0.01 <= reference.hidden_rate <= 0.3
         params = params + np.mean([update.delta for update in expected], axis=0)
-
-
-def assert_same_update(ours: LocalUpdate, theirs: LocalUpdate) -> None:
-    """Require updates within 1e-3 of their norm, equal rates, and losses within 1e-5."""
-    assert ours.delta.dtype == np.float32
-    error = np.linalg.norm(ours.delta - theirs.delta)
-    assert error <= 1e-3 * np.linalg.norm(theirs.delta)
-    assert ours.loss == pytest.approx(theirs.loss, rel=1e-5)
-    assert ours.hidden_rate == pytest.approx(theirs.hidden_rate, rel=1e-9)
 
 
 def test_counts_weigh_the_input_in_training() -> None:

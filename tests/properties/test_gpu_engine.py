@@ -7,23 +7,30 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pytest
+from engine_trainings import (
+    SGD,
+    assert_same_update,
+    clients,
+    experiment,
+    samples,
+    start,
+    trainer_of,
+)
 from event_worlds import World, count_ties, events_of, largest_difference, oracle, worlds
 from gpu_place import DEVICE
 from hypothesis import HealthCheck, given, settings
 from numpy.testing import assert_allclose, assert_array_equal
-from tiny_events import patterns
 
 from hpcfed.config import Experiment
-from hpcfed.events import EventSet
-from hpcfed.snn import make_trainer
 from hpcfed.snn.gpu_training import GpuTrainer
-from hpcfed.snn.layout import initial_params
-from hpcfed.snn.trainer import Client, LocalUpdate, Trainer
+from hpcfed.snn.trainer import Client, LocalUpdate
 
 TIE = 1e-5
+one_epoch = partial(experiment, epochs=1)
 
 # --- one batch, against torch autograd in float64 -------------------------------------------------
 
@@ -73,7 +80,7 @@ def test_layers_beyond_128_neurons_agree_although_their_weights_are_read_in_ever
         "client": SGD | {"batch_size": 18},
         "data": {"duration": 0.08, "num_bins": 8},
     }
-    ours, theirs = (experiment(engine, **tables) for engine in ("gpu", "norse"))
+    ours, theirs = (one_epoch(engine, **tables) for engine in ("gpu", "norse"))
     events, params = samples(num_bins=8), start(theirs)
     ids = np.arange(18)
     mine, expected = (
@@ -90,8 +97,6 @@ def test_layers_beyond_128_neurons_agree_although_their_weights_are_read_in_ever
 
 # --- whole local trainings, against the norse engine ----------------------------------------------
 
-MODEL = {"hidden": [24], "tau_mem": 0.02, "tau_syn": 0.02, "init_scale": 4.0}
-SGD = {"optimizer": "sgd", "learning_rate": 0.3}
 TRAININGS = {
     "adam with weight decay": {"client": {"weight_decay": 0.05}},
     "sgd": {"client": SGD},
@@ -117,49 +122,16 @@ TRAININGS = {
 }
 
 
-def experiment(engine: str, **tables: dict[str, object]) -> Experiment:
-    """Return an experiment on the samples of ``samples``, 20 bins of 30 channels unless told."""
-    client = {"batch_size": 8, "learning_rate": 0.01, "epochs": 1, "engine": engine}
-    client |= tables.get("client", {})
-    return Experiment.model_validate(
-        {
-            "data": {"duration": 0.2, "num_bins": 20} | tables.get("data", {}),
-            "model": MODEL | tables.get("model", {}),
-            "client": {key: value for key, value in client.items() if value is not None},
-            "seed": 3,
-        }
-    )
-
-
-def samples(num_bins: int = 20) -> EventSet:
-    """Return 60 samples of 5 classes."""
-    return patterns(60, num_bins=num_bins, num_channels=30, num_classes=5)
-
-
-def clients() -> list[Client]:
-    """Return clients of 22, 8, 1 and 19 samples: they differ in steps and in their last batches."""
-    ids = np.split(np.random.default_rng(1).permutation(60), [22, 30, 31, 50])
-    return [Client(7 * index + 2, part) for index, part in enumerate(ids[:4])]
-
-
 def gpu(
     settings: Experiment, channels: int = 30, classes: int = 5, most_clients: int | None = None
 ) -> GpuTrainer:
     return GpuTrainer(settings, channels, classes, DEVICE, most_clients)
 
 
-def trainer_of(settings: Experiment) -> Trainer:
-    return make_trainer(settings, 30, 5)
-
-
-def start(settings: Experiment) -> np.ndarray:
-    return initial_params(settings.model, trainer_of(settings).layout, settings.seed)
-
-
 @pytest.mark.parametrize("name", TRAININGS)
 def test_local_training_gives_the_norse_engines_updates(name: str) -> None:
     """Of clients that are padded to the largest, in slots and in steps."""
-    ours, theirs = (experiment(engine, **TRAININGS[name]) for engine in ("gpu", "norse"))
+    ours, theirs = (one_epoch(engine, **TRAININGS[name]) for engine in ("gpu", "norse"))
     events, params = samples(), start(theirs)
     mine, expected = (
         list(trainer.train(params, events, clients(), 1))
@@ -170,22 +142,13 @@ def test_local_training_gives_the_norse_engines_updates(name: str) -> None:
         assert 0.01 <= reference.hidden_rate <= 0.3
 
 
-def assert_same_update(ours: LocalUpdate, theirs: LocalUpdate) -> None:
-    """Require updates within 1e-3 of their norm, equal rates, and losses within 1e-5."""
-    delta, expected = np.asarray(ours.delta), np.asarray(theirs.delta)
-    assert delta.dtype == np.float32
-    assert np.linalg.norm(delta - expected) <= 1e-3 * np.linalg.norm(expected)
-    assert ours.loss == pytest.approx(theirs.loss, rel=1e-5)
-    assert ours.hidden_rate == pytest.approx(theirs.hidden_rate, rel=1e-9)
-
-
 def test_counts_weigh_the_input_in_training_and_under_augmentation() -> None:
     rng = np.random.default_rng(4)
     values = (rng.random((60, 20, 30)) < 0.1) * rng.integers(1, 5, (60, 20, 30))
     counted = events_of(values, rng.integers(0, 5, 60), 5, counts=True)
     binary = dataclasses.replace(counted, counts=None)
     tables = {"client": SGD, "data": {"counts": True, "channel_jitter": 3, "drop": 0.2}}
-    ours, theirs = (experiment(engine, **tables) for engine in ("gpu", "norse"))
+    ours, theirs = (one_epoch(engine, **tables) for engine in ("gpu", "norse"))
     params, one = start(theirs), clients()[1:2]
     mine, expected, other = (
         next(iter(trainer.train(params, events, one, 0)))
@@ -200,7 +163,7 @@ def test_counts_weigh_the_input_in_training_and_under_augmentation() -> None:
 def test_evaluation_gives_the_norse_engines_losses_predictions_and_spikes(
     model: dict[str, object],
 ) -> None:
-    ours, theirs = (experiment(engine, model=model) for engine in ("gpu", "norse"))
+    ours, theirs = (one_epoch(engine, model=model) for engine in ("gpu", "norse"))
     events, params, trainer = samples(), start(theirs), gpu(ours)
     for ids in (np.arange(60)[::-1], np.array([5, 3, 40]), np.array([17, 2, 9])):
         mine = trainer.evaluate(params, events, ids)
@@ -244,8 +207,8 @@ def many_clients() -> list[Client]:
 
 
 def test_groups_of_1_7_and_64_clients_give_the_same_bits() -> None:
-    settings, events = experiment("gpu", **SMALL), samples(num_bins=4)
-    params = start(experiment("norse", **SMALL))
+    settings, events = one_epoch("gpu", **SMALL), samples(num_bins=4)
+    params = start(one_epoch("norse", **SMALL))
     results = [
         bits(list(gpu(settings, most_clients=most).train(params, events, many_clients(), 2)))
         for most in (1, 7, 64)
@@ -256,8 +219,8 @@ def test_groups_of_1_7_and_64_clients_give_the_same_bits() -> None:
 
 
 def test_a_clients_bits_do_not_depend_on_who_is_trained_with_it_or_before_it() -> None:
-    settings, events = experiment("gpu", **SMALL), samples(num_bins=4)
-    params, trainer = start(experiment("norse", **SMALL)), gpu(settings)
+    settings, events = one_epoch("gpu", **SMALL), samples(num_bins=4)
+    params, trainer = start(one_epoch("norse", **SMALL)), gpu(settings)
     some = many_clients()[4:9]
     together = bits(list(trainer.train(params, events, some, 1)))
     assert bits(list(trainer.train(params, events, some, 1))) == together
@@ -269,8 +232,8 @@ def test_a_clients_bits_do_not_depend_on_who_is_trained_with_it_or_before_it() -
 def test_a_client_of_few_samples_is_not_changed_by_padding_to_a_larger_one() -> None:
     """Batches of four in a block of sixteen slots, or beside a client whose batches need 48."""
     tables = SMALL | {"client": {"batch_size": 40}}
-    settings, events = experiment("gpu", **tables), samples(num_bins=4)
-    params = start(experiment("norse", **tables))
+    settings, events = one_epoch("gpu", **tables), samples(num_bins=4)
+    params = start(one_epoch("norse", **tables))
     few, many = Client(1, np.arange(4)), Client(2, np.arange(10, 50))
     (alone,) = bits(list(gpu(settings).train(params, events, [few], 0)))
     beside, _ = bits(list(gpu(settings).train(params, events, [few, many], 0)))
@@ -279,8 +242,8 @@ def test_a_client_of_few_samples_is_not_changed_by_padding_to_a_larger_one() -> 
 
 def test_augmentation_has_the_same_bits_in_any_group() -> None:
     tables = SMALL | {"data": SMALL["data"] | {"time_jitter": 0.02, "drop": 0.3}}
-    settings, events = experiment("gpu", **tables), samples(num_bins=4)
-    params, some = start(experiment("norse", **tables)), many_clients()[2:6]
+    settings, events = one_epoch("gpu", **tables), samples(num_bins=4)
+    params, some = start(one_epoch("norse", **tables)), many_clients()[2:6]
     results = [
         bits(list(gpu(settings, most_clients=most).train(params, events, some, 2)))
         for most in (1, 3)
@@ -289,8 +252,8 @@ def test_augmentation_has_the_same_bits_in_any_group() -> None:
 
 
 def test_evaluation_and_training_do_not_disturb_each_other() -> None:
-    settings, events = experiment("gpu", **SMALL), samples(num_bins=4)
-    params, trainer = start(experiment("norse", **SMALL)), gpu(settings)
+    settings, events = one_epoch("gpu", **SMALL), samples(num_bins=4)
+    params, trainer = start(one_epoch("norse", **SMALL)), gpu(settings)
     first = trainer.evaluate(params, events, np.arange(20))
     kept = params.tobytes()
     update = bits(list(trainer.train(params, events, many_clients()[8:10], 0)))
