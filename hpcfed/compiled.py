@@ -39,10 +39,13 @@ from hpcfed.atomic import replacing
 from hpcfed.private import private_folder
 
 _LOG = logging.getLogger("hpcfed")
+_jit: Any = numba.jit  # its types leave some options out
 _SETTINGS: Any = numba.config  # made of the environment when numba is imported
 _MAGIC = b"hpcfed-code-1\n\0\0"  # then the SHA-256 of the rest
 _PATIENCE_S = 60.0  # several times what all kernels take; then the other process is taken for stuck
 _OPTIONS: dict[str, Any] = {"nopython": True, "nogil": True, "error_model": "numpy"}
+# of a function that kernels alone call: nothing for Python and C to call it by
+_WITHIN: dict[str, Any] = _OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 _IMPORT = re.compile(r"^\s*(?:from\s+(\S+)\s+)?import\s+(\([^)]*\)|[^\n]*)", re.MULTILINE)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -78,7 +81,15 @@ def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
 
 def inner(function: Function) -> Function:
     """Compile a function that kernels call; it becomes part of their code."""
-    return cast(Function, numba.jit(**_OPTIONS)(function))
+    return cast(Function, _jit(**_WITHIN)(function))
+
+
+def inlined(function: Function) -> Function:
+    """Let a function's lines stand in the kernels that call it.
+
+    For a large function: what is ``inner`` is compiled by itself and again in each of its callers.
+    """
+    return cast(Function, _jit(inline="always", **_WITHIN)(function))
 
 
 class _Kernel(CPUDispatcher):

@@ -20,9 +20,11 @@ from hpcfed.snn.layout import Layout
 from hpcfed.snn.network import build_network
 from hpcfed.snn.reference_training import matrices, rate_penalty
 
+# kernels take a hundred and twenty-eight neurons at once, then sixteen
+WIDTHS = st.integers(1, 70) | st.integers(120, 150)
 MODELS = st.fixed_dictionaries(
     {
-        "hidden": st.lists(st.integers(1, 70), min_size=1, max_size=3),
+        "hidden": st.lists(WIDTHS, min_size=1, max_size=3),
         "recurrent": st.booleans(),
         "neuron": st.sampled_from(["lif", "alif", "if"]),
         "tau_mem": st.floats(0.011, 0.1),

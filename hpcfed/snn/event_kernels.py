@@ -1,6 +1,6 @@
 """Whole local training, and evaluation, on events: one native call without the GIL each.
 
-T time bins, L hidden layers, C channels, R = vectors.ROWS samples at once, n samples of the call.
+T time bins, L hidden layers, C channels, R = plan.rows samples at once, n samples of the call.
 Nothing depends on what other threads do, and every sum has a fixed order.
 """
 
@@ -11,15 +11,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed.compiled import compiled, inner
+from hpcfed.compiled import compiled, inlined, inner
 from hpcfed.snn.event_layers import layer_backward, layer_forward
 from hpcfed.snn.event_optimiser import adjust, optimise
-from hpcfed.snn.event_plan import Neuron, Optimiser, Penalty, Plan, Readout, Reals
+from hpcfed.snn.event_plan import READOUTS, Neuron, Optimiser, Penalty, Plan, Readout, Reals
 from hpcfed.snn.event_readout import cross_entropy, readout_backward, readout_forward
 from hpcfed.snn.event_work import Work
-from hpcfed.snn.vectors import LANES, ROWS, turn_block
+from hpcfed.snn.lanes import LANES
+from hpcfed.snn.vectors import turn_block
 
 I64 = NDArray[np.int64]
+
+_MAX = READOUTS.index("max")
+kernel = compiled(_nrt=False)  # none makes an array, and code without is compiled in less time
 
 
 class Network(NamedTuple):
@@ -55,7 +59,22 @@ class Inputs(NamedTuple):
     kept_offsets: I64
 
 
-@compiled
+class Found(NamedTuple):
+    """What an evaluation finds in n samples.
+
+    Attributes:
+        losses, predictions: (n,) cross-entropy and predicted class.
+        spikes: (L,) of each hidden layer.
+        raster: (n, T, neurons of all hidden layers) of False, to be marked, or (0, 0, 0).
+    """
+
+    losses: NDArray[np.float64]
+    predictions: I64
+    spikes: I64
+    raster: NDArray[np.bool_]
+
+
+@kernel
 def train_client(
     network: Network,
     optimiser: Optimiser,
@@ -69,97 +88,44 @@ def train_client(
     Returns the loss summed over samples (each of its step's mean loss with the penalty), and the
     spikes of all hidden layers; leaves the trained minus the received weights in the work space.
     """
-    weights, gradient = work.weights, work.gradient
+    weights, total = work.weights, 0.0
     for k in range(len(received)):
         weights[k] = received[k]
-    total, spikes = 0.0, 0
+    work.spikes[:] = 0
     for step in range(len(steps) - 1):
         _transpose(network.plan, weights, work.back)
-        loss, number = batch_gradient(
-            network, inputs, steps[step], steps[step + 1], (weights, work.back), gradient, work
-        )
+        loss = _batch_gradient(network, inputs, steps[step], steps[step + 1], work)
         total += loss * (steps[step + 1] - steps[step])
-        spikes += number
-        adjust(optimiser, weights, received, gradient)
-        optimise(optimiser, step + 1, weights, gradient, work.first, work.second)
+        adjust(optimiser, weights, received, work.gradient)
+        optimise(optimiser, step + 1, weights, work.gradient, work.first, work.second)
     for k in range(len(received)):
         weights[k] -= received[k]
-    return total, spikes
+    spikes = 0
+    for layer in range(len(work.spikes)):
+        spikes += work.spikes[layer]
+    return total, spikes // (2 if network.penalty.strength > 0 else 1)  # it runs a batch twice
 
 
-@compiled
-def batch_gradient(
-    network: Network,
-    inputs: Inputs,
-    start: int,
-    stop: int,
-    weights: tuple[Reals, Reals],
-    gradient: Reals,
-    work: Work,
-) -> tuple[float, int]:
-    """Add the gradient of the mean loss of samples start to stop; return the loss and spikes."""
-    plan, batch = network.plan, stop - start
-    penalised = network.penalty.strength > 0
-    losses, predictions = np.empty(ROWS), np.empty(ROWS, np.int64)
-    total, penalty, spikes = 0.0, 0.0, 0
-    if penalised:
-        work.counts[:] = 0
-    for counting in range(penalised, -1, -1):  # a penalty needs the rates of the whole batch first
-        for block in range(start, stop, ROWS):
-            rows = min(ROWS, stop - block)
-            _hidden_layers(network, inputs, block, rows, weights[0], work)
-            if counting:
-                _count(plan, work, rows)
-                continue
-            readout_forward(plan, network.readout, weights[0], work, rows)
-            labels = inputs.labels[block : block + rows]
-            cross_entropy(plan, labels, batch, work, losses, predictions)
-            for row in range(rows):
-                total += losses[row]
-            readout_backward(plan, weights[1], gradient, work, rows)
-            for layer in range(len(plan.widths) - 2, -1, -1):
-                spikes += _num_spikes(work, layer, rows)
-                layer_backward(
-                    plan, network.neuron, weights, gradient, work, layer, rows, network.readout
-                )
-        if counting:
-            penalty = _penalise(network, batch, work)
-    return penalty + total / batch, spikes
-
-
-@compiled
+@kernel
 def evaluate_batch(
-    network: Network, inputs: Inputs, weights: Reals, work: Work, raster: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], I64, I64]:
-    """Return losses (n,), predicted classes (n,) and the spikes of each hidden layer (L,).
-
-    Marks the spikes in ``raster``, (n, T, neurons of all hidden layers) of False, or (0, 0, 0).
-    """
+    network: Network, inputs: Inputs, weights: Reals, work: Work, found: Found
+) -> None:
+    """Write what is found in the samples."""
     plan, count = network.plan, len(inputs.samples)
-    losses, predictions = np.empty(count), np.empty(count, np.int64)
-    spikes = np.zeros(len(plan.widths) - 1, np.int64)
-    for block in range(0, count, ROWS):
-        rows = min(ROWS, count - block)
-        _hidden_layers(network, inputs, block, rows, weights, work)
+    work.spikes[:] = 0
+    for block in range(0, count, plan.rows):
+        rows = min(plan.rows, count - block)
+        _hidden_layers(network, inputs, (block, rows), weights, work, len(found.raster) > 0)
         readout_forward(plan, network.readout, weights, work, rows)
         labels = inputs.labels[block : block + rows]
-        cross_entropy(plan, labels, rows, work, losses[block:], predictions[block:])
-        for layer in range(len(spikes)):
-            spikes[layer] += _num_spikes(work, layer, rows)
-        if len(raster) > 0:
-            _mark(plan, work, raster[block : block + rows])
-    return losses, predictions, spikes
+        cross_entropy(plan, labels, rows, work, found.losses[block:], found.predictions[block:])
+        if len(found.raster) > 0:
+            _mark(plan, work, found.raster[block : block + rows])
+    for layer in range(len(work.spikes)):
+        found.spikes[layer] = work.spikes[layer]
 
 
-@compiled
-def transposed(plan: Plan, weights: Reals) -> Reals:
-    """Return the copies (out, in) of the matrices that lead back."""
-    back = np.zeros(plan.num_back, weights.dtype)
-    _transpose(plan, weights, back)
-    return back
-
-
-@compiled
+@kernel
 def flatten(plan: Plan, weights: Reals, flat: Reals) -> None:
     """Write the kernels' vector as flat parameters (P,), matrices (out, in) row-major, in order."""
     end = 0
@@ -191,6 +157,36 @@ def _flatten(
                     flat[to + row * below + column] = weights[at + column * padded + row]
 
 
+@inlined
+def _batch_gradient(network: Network, inputs: Inputs, start: int, stop: int, work: Work) -> float:
+    """Add the gradient of the mean loss of samples start to stop, and their spikes; return it."""
+    plan, batch, weights = network.plan, stop - start, (work.weights, work.back)
+    penalised = network.penalty.strength > 0
+    total, penalty = 0.0, 0.0
+    if penalised:
+        work.counts[:] = 0
+    for counting in range(penalised, -1, -1):  # a penalty needs the rates of the whole batch first
+        for block in range(start, stop, plan.rows):
+            rows = min(plan.rows, stop - block)
+            _hidden_layers(network, inputs, (block, rows), work.weights, work, counting > 0)
+            if counting:
+                _count(plan, work, rows)
+                continue
+            readout_forward(plan, network.readout, work.weights, work, rows)
+            labels = inputs.labels[block : block + rows]
+            cross_entropy(plan, labels, batch, work, work.losses, work.predictions)
+            for row in range(rows):
+                total += work.losses[row]
+            readout_backward(plan, work.back, work.gradient, work, rows)
+            for layer in range(len(plan.widths) - 2, -1, -1):
+                layer_backward(
+                    plan, network.neuron, network.readout, weights, work.gradient, work, layer, rows
+                )
+        if counting:
+            penalty = _penalise(network, batch, work)
+    return penalty + total / batch
+
+
 @inner
 def _mark(plan: Plan, work: Work, raster: NDArray[np.bool_]) -> None:
     first = 0
@@ -203,19 +199,29 @@ def _mark(plan: Plan, work: Work, raster: NDArray[np.bool_]) -> None:
         first += plan.widths[layer]
 
 
-@inner
+@inlined
 def _hidden_layers(
-    network: Network, inputs: Inputs, first: int, rows: int, weights: Reals, work: Work
+    network: Network,
+    inputs: Inputs,
+    block: tuple[int, int],
+    weights: Reals,
+    work: Work,
+    listed: bool,
 ) -> None:
+    """Run a block (first sample, rows) through the hidden layers; count their spikes."""
+    plan, (first, rows) = network.plan, block
     end = int(work.regions[0])
     for row in range(rows):
         bounds = work.offsets[0, row]
         if len(inputs.time_shifts) == 0 and len(inputs.counts) == 0:
             end = _copy_events(inputs, first + row, work.events, end, bounds)
         else:
-            end = _change_events(network.plan, inputs, first + row, work.events, end, bounds)
-    for layer in range(len(network.plan.widths) - 1):
-        layer_forward(network.plan, network.neuron, weights, work, layer, rows)
+            end = _change_events(plan, inputs, first + row, work.events, end, bounds)
+    for layer in range(len(work.spikes)):
+        needed = listed or layer + 1 < len(work.spikes) or plan.readout == _MAX
+        work.spikes[layer] += layer_forward(
+            plan, network.neuron, network.readout, weights, work, layer, rows, needed
+        )
 
 
 @inner
@@ -256,15 +262,6 @@ def _change_events(
                 end += 1
     bounds[plan.num_bins] = end
     return end
-
-
-@inner
-def _num_spikes(work: Work, layer: int, rows: int) -> int:
-    spikes = 0
-    for row in range(rows):
-        bounds = work.offsets[layer + 1, row]
-        spikes += bounds[-1] - bounds[0]
-    return spikes
 
 
 @inner

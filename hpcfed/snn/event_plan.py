@@ -1,6 +1,6 @@
 """What the event kernels are told: where weights and work space lie, and the equations' constants.
 
-T time bins, L hidden layers, C channels, K classes, P parameters, R = vectors.ROWS samples taken at
+T time bins, L hidden layers, C channels, K classes, P parameters, R = plan.rows samples taken at
 once. Matrices lie in one flat vector, each stored (in, out), so that a row is what one spike adds,
 and padded to whole vector registers: a padding neuron has zero weights, never reaches its positive
 threshold and stays zero. What leads back from a layer lies a second time, as (out, in).
@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.config import Experiment
+from hpcfed.snn.lanes import LANES
 from hpcfed.snn.layout import Layout
-from hpcfed.snn.vectors import LANES, ROWS
+from hpcfed.snn.vectors import ROWS
 
 Real = np.floating
 Reals = NDArray[np.floating]
@@ -34,6 +35,8 @@ class Plan(NamedTuple):
     Attributes:
         num_bins: T.
         num_channels: C.
+        rows: samples at once, ROWS or, where weights are used once a sample, one: its trace stays
+            in the cache.
         recurrent: whether hidden layers have recurrent weights.
         readout: index into READOUTS.
         widths: neurons (of the readout: K).
@@ -48,6 +51,7 @@ class Plan(NamedTuple):
 
     num_bins: int
     num_channels: int
+    rows: int
     recurrent: bool
     readout: int
     widths: I64
@@ -132,10 +136,12 @@ def plan(experiment: Experiment, num_channels: int, num_classes: int) -> Plan:
     below = (0, *padded[:-1])
     front = [size for n, m, v in zip(fan_in, padded, loop, strict=True) for size in (n * m, v)]
     back = [size for n, m, v in zip(widths, below, loop, strict=True) for size in (n * m, v)]
-    traces = [ROWS * num_bins * m for m in padded[:-1]]
+    rows = ROWS if model.recurrent or len(model.hidden) > 1 or model.readout == "max" else 1
+    traces = [rows * num_bins * m for m in padded[:-1]]
     return Plan(
         num_bins=num_bins,
         num_channels=num_channels,
+        rows=rows,
         recurrent=model.recurrent,
         readout=READOUTS.index(model.readout),
         widths=np.array(widths),

@@ -25,24 +25,16 @@ _MAX = READOUTS.index("max")
 
 @inner
 def readout_forward(plan: Plan, readout: Readout, weights: Reals, work: Work, rows: int) -> None:
-    """Write the logits of ``rows`` samples from the last layer's spikes."""
+    """Write the logits of ``rows`` samples from the last layer's summed spikes, or all of them."""
     if plan.readout == _MAX:
         for row in range(rows):
             _maximum(plan, readout, weights, work, row)
         return
     layer = len(plan.widths) - 2
-    width = plan.padded[layer]
-    summed = work.summed[: len(work.summed)]
-    summed[:] = 0
     work.logits[:] = 0
-    for row in range(rows):
-        bounds = work.offsets[layer + 1, row]
-        for t in range(plan.num_bins):
-            for k in range(bounds[t], bounds[t + 1]):
-                summed[row * width + work.events[k]] += readout.factors[t]
     multiply_rows(
-        work.logits, 0, plan.padded[layer + 1], work.summed, 0, width, weights,
-        plan.inputs[layer + 1], plan.widths[layer],
+        work.logits, 0, plan.padded[layer + 1], work.summed, 0, plan.padded[layer], weights,
+        plan.inputs[layer + 1], plan.widths[layer], plan.rows,
     )  # fmt: skip
 
 
@@ -112,7 +104,7 @@ def readout_backward(plan: Plan, back: Reals, gradient: Reals, work: Work, rows:
     work.summed[:] = 0
     multiply_rows(
         work.summed, 0, width, work.logits, 0, above, back, plan.inputs_back[layer + 1],
-        plan.widths[layer + 1],
+        plan.widths[layer + 1], plan.rows,
     )  # fmt: skip
 
 

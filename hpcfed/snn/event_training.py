@@ -21,14 +21,13 @@ from hpcfed.seeds import Purpose, Stream
 from hpcfed.snn import event_kernels, event_plan
 from hpcfed.snn.augment import Changes, draw_steps, is_augmented
 from hpcfed.snn.batches import batches
-from hpcfed.snn.event_kernels import Inputs, Network
-from hpcfed.snn.event_plan import RealType
+from hpcfed.snn.event_kernels import Found, Inputs, Network
+from hpcfed.snn.event_plan import Optimiser, RealType
 from hpcfed.snn.event_work import Work, make_work
 from hpcfed.snn.layout import Layout, layout
 from hpcfed.snn.parallel import in_order
 from hpcfed.snn.schedule import learning_rate
 from hpcfed.snn.trainer import BatchResult, Client, LocalUpdate
-from hpcfed.snn.vectors import ROWS
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
@@ -86,24 +85,29 @@ class EventTrainer:
 
     def gradient(self, params: Reals, events: EventSet, samples: I64) -> tuple[Reals, float]:
         """Return the gradient (P,) of a batch's mean loss with the rate penalty, and that loss."""
-        plan, weights = self._network.plan, self._pack(params)
-        back, gradient = event_kernels.transposed(plan, weights), np.zeros_like(weights)
-        inputs = _inputs(events, samples)
+        inputs, flat = _inputs(events, samples), np.empty(self._layout.size, self._dtype)
+        still = Optimiser(False, *[self._dtype(0)] * 5)  # it keeps the gradient as first moment
+        bounds, received = np.array([0, len(samples)]), self._pack(params)
         with self._work(inputs) as work:
-            loss, _ = event_kernels.batch_gradient(
-                self._network, inputs, 0, len(samples), (weights, back), gradient, work
+            loss, _ = event_kernels.train_client(
+                self._network, still, inputs, bounds, received, work
             )
-        flat = np.empty(self._layout.size, self._dtype)
-        event_kernels.flatten(plan, gradient, flat)
-        return flat, loss
+            event_kernels.flatten(self._network.plan, work.first, flat)
+        return flat, loss / len(samples)
 
     def _evaluate(
         self, params: F32, events: EventSet, samples: I64, raster: NDArray[np.bool_]
     ) -> BatchResult:
         inputs, weights = _inputs(events, samples), self._pack(params)
+        found = Found(
+            losses=np.empty(len(samples)),
+            predictions=np.empty(len(samples), np.int64),
+            spikes=np.empty(len(self.hidden), np.int64),
+            raster=raster,
+        )
         with self._work(inputs) as work:
-            found = event_kernels.evaluate_batch(self._network, inputs, weights, work, raster)
-        return BatchResult(*found)
+            event_kernels.evaluate_batch(self._network, inputs, weights, work, found)
+        return BatchResult(found.losses, found.predictions, found.spikes)
 
     def _train_client(
         self, received: Reals, events: EventSet, round_index: int, client: Client
@@ -139,7 +143,7 @@ class EventTrainer:
     @contextmanager
     def _work(self, inputs: Inputs) -> Iterator[Work]:
         """Lend scratch space that is large enough: memory that is new costs more than the sums."""
-        needed = ROWS * _most_spikes(inputs)
+        needed = self._network.plan.rows * _most_spikes(inputs)
         work = self._spare.pop() if self._spare else None
         if work is None or work.regions[1] < needed:
             network = self._network

@@ -1,6 +1,6 @@
 """What one thread of the event engine works in: weights, spikes, traces and gradients of a client.
 
-T time bins, L hidden layers, N a layer's padded width, R = vectors.ROWS samples taken at once. It
+T time bins, L hidden layers, N a layer's padded width, R = plan.rows samples taken at once. It
 is kept from client to client: memory that is new to a process costs more than the sums in it.
 """
 
@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.snn.event_plan import Plan, Reals, RealType, aligned
-from hpcfed.snn.vectors import ROWS
 
 I64 = NDArray[np.int64]
 
@@ -35,6 +34,8 @@ class Work(NamedTuple):
         logits: (R N,) of the readout; then their gradient.
         peaks: (R N,) bin of the maximum.
         outputs: (R N,) gradient of the readout's current in a bin.
+        losses, predictions: (R,) of the samples.
+        spikes: (L,) of each layer so far.
         counts, rates: (L, N) spikes of each neuron in a batch; gradient of the rate penalty.
     """
 
@@ -57,6 +58,9 @@ class Work(NamedTuple):
     logits: Reals
     peaks: I64
     outputs: Reals
+    losses: NDArray[np.float64]
+    predictions: I64
+    spikes: I64
     counts: I64
     rates: Reals
 
@@ -66,11 +70,11 @@ def make_work(
 ) -> Work:
     """Return scratch space for R samples that have at most ``num_events`` events together."""
     hidden, widest = len(places.widths) - 1, int(places.padded.max())
-    regions = [num_events, *(ROWS * places.num_bins * places.widths[:-1])]
+    regions = [num_events, *(places.rows * places.num_bins * places.widths[:-1])]
     counted = (hidden, widest) if penalised else (0, 0)
 
     def rows(width: int) -> Reals:
-        return aligned(ROWS * width, dtype)
+        return aligned(places.rows * width, dtype)
 
     return Work(
         weights=aligned(places.num_weights, dtype),
@@ -80,7 +84,7 @@ def make_work(
         second=aligned(places.num_weights, dtype),
         events=np.empty(sum(regions), np.int32),
         regions=np.cumsum([0, *regions[:-1]]),
-        offsets=np.zeros((hidden + 1, ROWS, places.num_bins + 1), np.int64),
+        offsets=np.zeros((hidden + 1, places.rows, places.num_bins + 1), np.int64),
         trace=aligned(places.num_traces, dtype),
         voltages=aligned(places.num_traces if with_voltages else 0, dtype),
         current=rows(widest),
@@ -88,10 +92,13 @@ def make_work(
         level=rows(widest),
         spike=rows(widest),
         derivative=rows(widest),
-        summed=rows(int(places.padded[-2])),
+        summed=rows(widest),
         logits=rows(int(places.padded[-1])),
-        peaks=np.zeros(ROWS * int(places.padded[-1]), np.int64),
+        peaks=np.zeros(places.rows * int(places.padded[-1]), np.int64),
         outputs=rows(int(places.padded[-1])),
+        losses=np.zeros(places.rows),
+        predictions=np.zeros(places.rows, np.int64),
+        spikes=np.zeros(hidden, np.int64),
         counts=np.zeros(counted, np.int64),
         rates=np.zeros(counted, dtype),
     )

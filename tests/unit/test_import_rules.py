@@ -94,6 +94,8 @@ KERNELS = {
     "datasets/hair_cell.py",
     "federation/fused.py",
     "snn/event_kernels.py",
+    "snn/event_neurons.py",
+    "snn/lanes.py",
     "snn/vectors.py",
 }
 # heavy libraries are imported where they are used, never by importing a light module
