@@ -12,12 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.compiled import compiled
+from hpcfed.seeds import Stream
 
 U32 = NDArray[np.uint32]
 
 _MULTIPLIER0, _MULTIPLIER1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _WEYL0, _WEYL1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
 _SHIFT = np.uint64(32)
+
+
+class CompiledStream(Stream):
+    """A stream whose words are drawn by compiled code."""
+
+    def words(self, count: int, start: int = 0) -> U32:
+        """Return words ``start`` to ``start + count`` of the stream: (count,) uint32."""
+        return words(self.address, start, count)
 
 
 @compiled

@@ -40,7 +40,7 @@ def layer_forward(
     """
     num_bins, width = plan.num_bins, plan.padded[layer]
     size, number = rows * width, 0
-    work.current[:size], work.voltage[:size], work.level[:size] = 0, 0, neuron.threshold
+    work.current[:size], work.voltage[:size], work.level[:size] = 0, -neuron.threshold, 0
     work.summed[:] = 0
     inputs, spikes = work.offsets[layer], work.offsets[layer + 1]
     span = 1 if plan.recurrent else num_bins

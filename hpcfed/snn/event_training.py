@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from hpcfed.config import Experiment
 from hpcfed.events import EventSet
-from hpcfed.seeds import Purpose, Stream
+from hpcfed.philox import CompiledStream
+from hpcfed.seeds import Purpose
 from hpcfed.snn import event_kernels, event_plan
 from hpcfed.snn.augment import Changes, draw_steps, is_augmented
 from hpcfed.snn.batches import batches
@@ -114,7 +115,7 @@ class EventTrainer:
     ) -> LocalUpdate:
         experiment = self._experiment
         order, noise = (
-            Stream(experiment.seed, purpose, round_index, client.index)
+            CompiledStream(experiment.seed, purpose, round_index, client.index)
             for purpose in (Purpose.BATCH_ORDER, Purpose.AUGMENTATION)
         )
         steps = list(batches(experiment.client, client.samples, order))
@@ -145,7 +146,7 @@ class EventTrainer:
         """Lend scratch space that is large enough: memory that is new costs more than the sums."""
         needed = self._network.plan.rows * _most_spikes(inputs)
         work = self._spare.pop() if self._spare else None
-        if work is None or work.regions[1] < needed:
+        if work is None or work.regions[1] - work.regions[0] < needed:
             network = self._network
             work = make_work(
                 network.plan,

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcfed.snn.event_neurons import AHEAD
 from hpcfed.snn.event_plan import Plan, Reals, RealType, aligned
 
 I64 = NDArray[np.int64]
@@ -24,7 +25,8 @@ class Work(NamedTuple):
         gradient, first, second: the gradient, zero between calls, and the optimiser's moments,
             like the weights.
         events: channels of the input's events, then neurons of each layer's spikes.
-        regions: (L + 1,) where input and layers begin in ``events``.
+        regions: (L + 1,) where input and layers begin in ``events``; before and after them there is
+            room for AHEAD more, which the kernels may look at.
         offsets: (L + 1, R, T + 1) where the events of a sample's bins begin in ``events``.
         trace: (T, R, N) of each layer: u - b; on the way back it becomes the gradient of i.
         voltages: the same of u; empty unless ALIF's gradients pass through the reset.
@@ -70,7 +72,7 @@ def make_work(
 ) -> Work:
     """Return scratch space for R samples that have at most ``num_events`` events together."""
     hidden, widest = len(places.widths) - 1, int(places.padded.max())
-    regions = [num_events, *(places.rows * places.num_bins * places.widths[:-1])]
+    regions = [AHEAD, num_events, *(places.rows * places.num_bins * places.widths[:-1])]
     counted = (hidden, widest) if penalised else (0, 0)
 
     def rows(width: int) -> Reals:
@@ -82,8 +84,8 @@ def make_work(
         gradient=aligned(places.num_weights, dtype),
         first=aligned(places.num_weights, dtype),
         second=aligned(places.num_weights, dtype),
-        events=np.empty(sum(regions), np.int32),
-        regions=np.cumsum([0, *regions[:-1]]),
+        events=np.empty(sum(regions) + AHEAD, np.int32),
+        regions=np.cumsum(regions[:-1]),
         offsets=np.zeros((hidden + 1, places.rows, places.num_bins + 1), np.int64),
         trace=aligned(places.num_traces, dtype),
         voltages=aligned(places.num_traces if with_voltages else 0, dtype),

@@ -196,3 +196,12 @@ def fields(builder: Value, kind: Value, value: Value) -> dict[str, tuple[Value, 
     return {
         name: (kind.types[n], builder.extract_value(value, n)) for n, name in enumerate(kind.fields)
     }
+
+
+def prefetch(builder: Value, pointer: Value) -> None:
+    """Tell the processor that a place will be used soon."""
+    byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    place = builder.bitcast(pointer, byte)
+    builder.call(function, [place, number(0), number(3), number(1)])

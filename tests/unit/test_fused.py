@@ -26,10 +26,10 @@ def update(size: int) -> np.ndarray:
 @pytest.mark.parametrize("start", [0, 1, 3, 4, 4 * (1 << 13) - 2])
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 70])
 def test_compiled_words_are_those_of_the_stream(seed: int, start: int, count: int) -> None:
-    stream = Stream(seed, Purpose.AUGMENTATION, 2, 2**32 - 2)
-    words = philox.words(stream.address, start, count)
+    address = seed, Purpose.AUGMENTATION, 2, 2**32 - 2
+    words = philox.CompiledStream(*address).words(count, start)
     assert words.dtype == np.uint32
-    assert words.tolist() == stream.words(count, start).tolist()
+    assert words.tolist() == Stream(*address).words(count, start).tolist()
 
 
 @pytest.mark.parametrize("size", SIZES)
