@@ -9,6 +9,7 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -187,6 +188,32 @@ def dense_products(recurrent: bool) -> Result:
         torch.mm(error, out)
         torch.mm(error.t(), h[:BATCH])
     return [], float("nan")
+
+
+def products(num_bins: int) -> Result:
+    """Do the products of the way back through recurrent weights in bins of all clients' steps."""
+    weights = torch.rand((HIDDEN, HIDDEN), generator=torch.Generator().manual_seed(0))
+    before, after = torch.zeros((2, BATCH, HIDDEN))
+    for _ in range(CLIENTS * SAMPLES // BATCH * num_bins):
+        torch.mm(before, weights, out=after)
+    return [], float("nan")
+
+
+def derivatives(num_bins: int) -> Result:
+    """Evaluate superspike's derivative in bins of all clients' samples, in registers."""
+    starts = np.linspace(-1, 1, HIDDEN, dtype=np.float32)
+    _add_derivatives(np.zeros_like(starts), starts, CLIENTS * SAMPLES * num_bins)
+    return [], float("nan")
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def _add_derivatives(totals: NDArray[np.float32], starts: NDArray[np.float32], count: int) -> None:
+    one, step = np.float32(1), np.float32(1e-6)
+    for k in range(count):
+        moved = np.float32(k) * step  # the distances change: none is computed once for all
+        for n in range(len(totals)):
+            root = one + abs(starts[n] + moved)
+            totals[n] += one / (root * root)
 
 
 def difference(world: World, ours: Result, reference: Result) -> tuple[float, float]:
