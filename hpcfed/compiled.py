@@ -92,16 +92,42 @@ def inlined(function: Function) -> Function:
     return cast(Function, _jit(inline="always", **_WITHIN)(function))
 
 
+def prepare(*calls: tuple[Callable[..., Any], tuple[Any, ...]]) -> None:
+    """Compile kernels for the arguments of calls to come.
+
+    Processes of a machine that come together share the work: each begins with a kernel that no
+    other is compiling, and waits for the others' only then.
+    """
+    waiting: list[tuple[Any, tuple[Any, ...]]] = [
+        (kernel, tuple(map(numba.typeof, arguments)))
+        for kernel, arguments in calls
+        if not _SETTINGS.DISABLE_JIT
+    ]
+    for patience_s in (0.0, None):
+        busy = []
+        for kernel, kinds in waiting:
+            try:
+                kernel.compile(kinds, patience_s)
+            except _BusyError:
+                busy.append((kernel, kinds))
+        waiting = busy
+
+
+class _BusyError(Exception):
+    """Another process is compiling the same, and there is something else to do."""
+
+
 class _Kernel(CPUDispatcher):
     """What numba.njit makes of a function, with our files, and compiled in turn."""
 
     def enable_caching(self) -> None:
         self._cache = _Files(self.py_func, _digest_of_sources(self.py_func.__module__))
 
-    def compile(self, sig: Any) -> Any:
+    def compile(self, sig: Any, patience_s: float | None = None) -> Any:
         # numba takes this lock too, but later: until then another thread could set another turn
         with global_compiler_lock, contextlib.ExitStack() as turn:
             self._cache.turn = turn
+            self._cache.patience_s = _PATIENCE_S if patience_s is None else patience_s
             return super().compile(sig)
 
 
@@ -110,10 +136,12 @@ class _Files(_Cache):
 
     Attributes:
         turn: where a lock is held from a search in vain until the end of ``_Kernel.compile``.
+        patience_s: how long to wait for the lock; not at all means _BusyError if another has it.
     """
 
     def __init__(self, function: Callable[..., Any], sources: str | None) -> None:
         self.turn = contextlib.ExitStack()
+        self.patience_s = _PATIENCE_S
         self._function = function
         self._sources = sources
         self._enabled = sources is not None
@@ -130,7 +158,7 @@ class _Files(_Cache):
         name = self._name(sig, target_context.codegen())
         code = _find(name)
         if code is None:
-            self.turn.enter_context(_alone(name))
+            self.turn.enter_context(_alone(name, self.patience_s))
             code = _find(name)
         if code is None:
             return None
@@ -272,8 +300,10 @@ def _folders() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _alone(name: str) -> Iterator[None]:
+def _alone(name: str, patience_s: float) -> Iterator[None]:
     """Let one process of this machine compile while the others wait; without locks, all compile.
+
+    Raises _BusyError at once where others shall not wait.
 
     The lock lies on the machine, not beside the code: that may be on a file system without locks.
     """
@@ -282,20 +312,23 @@ def _alone(name: str) -> Iterator[None]:
             path = private_folder() / f"{name}.lock"
             lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
             held.callback(os.close, lock)
-            if _locked(lock):
+            if _locked(lock, patience_s):
                 # Who comes later makes a new file, and finds the code.
                 held.callback(path.unlink, missing_ok=True)
         yield
 
 
-def _locked(lock: int) -> bool:
+def _locked(lock: int, patience_s: float) -> bool:
     """Wait for a lock, but not for ever. Raises OSError where there are no locks."""
-    deadline = time.monotonic() + _PATIENCE_S
-    while time.monotonic() < deadline:
+    deadline = time.monotonic() + patience_s
+    while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            time.sleep(0.02)
+            if not patience_s:
+                raise _BusyError from None
         else:
             return True
-    return False
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)

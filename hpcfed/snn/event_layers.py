@@ -15,7 +15,7 @@ from hpcfed.compiled import inlined, inner
 from hpcfed.snn.event_neurons import Bins, return_bins, run_bins
 from hpcfed.snn.event_plan import READOUTS, SURROGATES, Neuron, Plan, Readout, Reals
 from hpcfed.snn.event_readout import current_gradient
-from hpcfed.snn.event_work import Work
+from hpcfed.snn.event_work import Work, fill
 from hpcfed.snn.vectors import add_rows, append_positive, multiply_rows, scatter_row
 
 _TANH = SURROGATES.index("tanh")
@@ -39,9 +39,11 @@ def layer_forward(
     of a recurrent layer.
     """
     num_bins, width = plan.num_bins, plan.padded[layer]
-    size, number = rows * width, 0
-    work.current[:size], work.voltage[:size], work.level[:size] = 0, -neuron.threshold, 0
-    work.summed[:] = 0
+    number = 0
+    fill(work.current, 0.0)
+    fill(work.voltage, -neuron.threshold)
+    fill(work.level, 0.0)
+    fill(work.summed, 0.0)
     inputs, spikes = work.offsets[layer], work.offsets[layer + 1]
     span = 1 if plan.recurrent else num_bins
     for row in range(rows):
@@ -81,10 +83,12 @@ def layer_backward(
     """
     num_bins, width = plan.num_bins, plan.padded[layer]
     size = rows * width
-    work.current[:size], work.voltage[:size], work.level[:size] = 0, 0, 0
+    fill(work.current, 0.0)
+    fill(work.voltage, 0.0)
+    fill(work.level, 0.0)
     summed = layer + 2 == len(plan.widths) and plan.readout != _MAX
     if not summed:
-        work.summed[:] = 0
+        fill(work.summed, 0.0)
     inputs, spikes = work.offsets[layer], work.offsets[layer + 1]
     alone = summed and not plan.recurrent and neuron.surrogate != _TANH
     span = num_bins if alone else 1
@@ -129,7 +133,7 @@ def _bins(plan: Plan, layer: int, row: int, start: int, span: int) -> Bins:
 @inner
 def _begin(work: Work, layer: int, width: int) -> None:
     """Begin the gradient of a bin's spikes with that of the rate penalty."""
-    work.spike[:] = 0
+    fill(work.spike, 0.0)
     if len(work.rates) > 0:
         for first in range(0, len(work.spike) - width + 1, width):
             for n in range(width):

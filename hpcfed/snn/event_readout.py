@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hpcfed.compiled import inner
 from hpcfed.snn.event_plan import READOUTS, Plan, Readout, Reals
-from hpcfed.snn.event_work import Work
+from hpcfed.snn.event_work import Work, fill
 from hpcfed.snn.vectors import add_rows, multiply_rows, scatter_row
 
 I64 = NDArray[np.int64]
@@ -31,7 +31,7 @@ def readout_forward(plan: Plan, readout: Readout, weights: Reals, work: Work, ro
             _maximum(plan, readout, weights, work, row)
         return
     layer = len(plan.widths) - 2
-    work.logits[:] = 0
+    fill(work.logits, 0.0)
     multiply_rows(
         work.logits, 0, plan.padded[layer + 1], work.summed, 0, plan.padded[layer], weights,
         plan.inputs[layer + 1], plan.widths[layer], plan.rows,
@@ -101,7 +101,7 @@ def readout_backward(plan: Plan, back: Reals, gradient: Reals, work: Work, rows:
                 part = gradient[start : start + above]
                 for k in range(above):
                     part[k] += value * logits[k]
-    work.summed[:] = 0
+    fill(work.summed, 0.0)
     multiply_rows(
         work.summed, 0, width, work.logits, 0, above, back, plan.inputs_back[layer + 1],
         plan.widths[layer + 1], plan.rows,

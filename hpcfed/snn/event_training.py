@@ -15,14 +15,22 @@ from typing import Any  # an array of one of several dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcfed.compiled import prepare
 from hpcfed.config import Experiment
 from hpcfed.events import EventSet
 from hpcfed.philox import CompiledStream
 from hpcfed.seeds import Purpose
-from hpcfed.snn import event_kernels, event_plan
+from hpcfed.snn import event_plan
 from hpcfed.snn.augment import Changes, draw_steps, is_augmented
 from hpcfed.snn.batches import batches
-from hpcfed.snn.event_kernels import Found, Inputs, Network
+from hpcfed.snn.event_kernels import (
+    Found,
+    Inputs,
+    Network,
+    evaluate_batch,
+    flatten,
+    train_client,
+)
 from hpcfed.snn.event_plan import Optimiser, RealType
 from hpcfed.snn.event_work import Work, make_work
 from hpcfed.snn.layout import Layout, layout
@@ -48,6 +56,7 @@ class EventTrainer:
         """Take the network between C channels and K classes, trained in ``dtype``."""
         self._experiment, self._dtype = experiment, dtype
         self._spare: list[Work] = []
+        self._prepared = False
         self._layout = layout(experiment.model, num_channels, num_classes)
         self._network = Network(
             event_plan.plan(experiment, num_channels, num_classes),
@@ -71,6 +80,8 @@ class EventTrainer:
     ) -> Iterator[LocalUpdate]:
         """Yield the update of each client, in the order given, starting from ``params`` (P,)."""
         received = self._pack(params)
+        if not self._prepared:
+            self._prepare(received, events)
         one = partial(self._train_client, received, events, round_index)
         return in_order(one, clients, self._experiment.client.threads)
 
@@ -87,28 +98,44 @@ class EventTrainer:
     def gradient(self, params: Reals, events: EventSet, samples: I64) -> tuple[Reals, float]:
         """Return the gradient (P,) of a batch's mean loss with the rate penalty, and that loss."""
         inputs, flat = _inputs(events, samples), np.empty(self._layout.size, self._dtype)
-        still = Optimiser(False, *[self._dtype(0)] * 5)  # it keeps the gradient as first moment
-        bounds, received = np.array([0, len(samples)]), self._pack(params)
+        still, bounds, received = self._still(), np.array([0, len(samples)]), self._pack(params)
         with self._work(inputs) as work:
-            loss, _ = event_kernels.train_client(
-                self._network, still, inputs, bounds, received, work
-            )
-            event_kernels.flatten(self._network.plan, work.first, flat)
+            loss, _ = train_client(self._network, still, inputs, bounds, received, work)
+            flatten(self._network.plan, work.first, flat)
         return flat, loss / len(samples)
 
     def _evaluate(
         self, params: F32, events: EventSet, samples: I64, raster: NDArray[np.bool_]
     ) -> BatchResult:
         inputs, weights = _inputs(events, samples), self._pack(params)
-        found = Found(
-            losses=np.empty(len(samples)),
-            predictions=np.empty(len(samples), np.int64),
+        found = self._found(len(samples), raster)
+        with self._work(inputs) as work:
+            evaluate_batch(self._network, inputs, weights, work, found)
+        return BatchResult(found.losses, found.predictions, found.spikes)
+
+    def _found(self, count: int, raster: NDArray[np.bool_]) -> Found:
+        return Found(
+            losses=np.empty(count),
+            predictions=np.empty(count, np.int64),
             spikes=np.empty(len(self.hidden), np.int64),
             raster=raster,
         )
+
+    def _prepare(self, weights: Reals, events: EventSet) -> None:
+        """Have all kernels compiled, in a round that trains and will be evaluated."""
+        network, inputs, delta = self._network, _inputs(events, np.zeros(1, np.int64)), weights[:0]
+        still, found = self._still(), self._found(0, np.empty((0, 0, 0), np.bool_))
         with self._work(inputs) as work:
-            event_kernels.evaluate_batch(self._network, inputs, weights, work, found)
-        return BatchResult(found.losses, found.predictions, found.spikes)
+            prepare(
+                (train_client, (network, still, inputs, np.zeros(1, np.int64), weights, work)),
+                (evaluate_batch, (network, inputs, weights, work, found)),
+                (flatten, (network.plan, weights, delta)),
+            )
+        self._prepared = True
+
+    def _still(self) -> Optimiser:
+        """Return an optimiser that changes nothing; it keeps the gradient as first moment."""
+        return Optimiser(False, *[self._dtype(0)] * 5)
 
     def _train_client(
         self, received: Reals, events: EventSet, round_index: int, client: Client
@@ -128,10 +155,8 @@ class EventTrainer:
         bounds = np.cumsum([0, *map(len, steps)])
         delta = np.empty(self._layout.size, self._dtype)
         with self._work(inputs) as work:
-            loss, spikes = event_kernels.train_client(
-                self._network, optimiser, inputs, bounds, received, work
-            )
-            event_kernels.flatten(self._network.plan, work.weights, delta)
+            loss, spikes = train_client(self._network, optimiser, inputs, bounds, received, work)
+            flatten(self._network.plan, work.weights, delta)
         return LocalUpdate(
             delta=delta.astype(np.float32, copy=False),
             loss=loss / len(samples),

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from hpcfed import compiled as compiled_module
-from hpcfed.compiled import compiled
+from hpcfed.compiled import compiled, prepare
 
 SOURCES = {
     "__init__": "",
@@ -299,6 +299,28 @@ def test_a_process_that_is_stuck_while_it_compiles_stops_no_other(
         fcntl.flock(stream, fcntl.LOCK_EX)
         assert start().kernel(2.0) == 6.0
     assert file.is_file()
+
+
+def test_a_kernel_that_another_process_compiles_is_left_for_the_end(
+    tmp_path: Path, start: Start, places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start().kernel(2.0)
+    (file,) = places.glob("*.kernel-*")
+    file.unlink()
+    lock = tmp_path / "tmp" / f"hpcfed-{os.getuid()}" / f"{file.name}.lock"
+    kernels, seen = start(), []
+    with lock.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+
+        def wait(seconds: float) -> None:
+            seen.append(counts(kernels.divide))
+            fcntl.flock(stream, fcntl.LOCK_UN)
+
+        monkeypatch.setattr(compiled_module.time, "sleep", wait)
+        prepare((kernels.kernel, (2.0,)), (kernels.divide, (2.0,)))
+    assert seen == [(1, 0)]
+    assert (kernels.kernel(2.0), kernels.divide(2.0)) == (6.0, 0.5)
+    assert counts(kernels.kernel) == counts(kernels.divide) == (1, 0)
 
 
 def test_a_file_system_without_locks_stops_nothing(
