@@ -51,7 +51,7 @@ from hpcfed.snn.lanes import (
 )
 from hpcfed.snn.vectors import intrinsic
 
-AHEAD = 12  # events whose weights are fetched before they are used
+AHEAD = 12  # events; the first cache line of a row is enough, the processor fetches the next ones
 _WIDE = 4 * LANES  # neurons at once, whose states and constants fit 32 registers
 
 
@@ -221,7 +221,7 @@ def _run(call: _Call, registers: list[_Register], adaptive: bool) -> Value:
         with running(builder, first, last, d) as (event, sums, currents):
             for register, i in zip(registers, sums, strict=True):
                 currents.append(i + load(builder, register.weights(event), LANES))
-                prefetch(builder, register.weights(builder.add(event, INT(AHEAD))))
+            prefetch(builder, registers[0].weights(builder.add(event, INT(AHEAD))))
         factor, steps = call.factor(t), []
         for register, i, v, summed, *b in zip(registers, currents, *others, strict=True):
             x = u = v.times_plus(c.keep, c.drive.times_plus(i, leak))
@@ -300,9 +300,9 @@ def _scatter(call: _Call, registers: list[_Register], g_i: list[Lanes], t: Value
     with running(builder, first, last, []) as (k, _, _):
         event = builder.sub(builder.add(first, last), builder.add(k, INT(1)))
         for register, change in zip(registers, g_i, strict=True):
-            prefetch(builder, register.weights(builder.sub(event, INT(AHEAD))))
             weights = register.weights(event)
             (load(builder, weights, LANES) + change).store(weights)
+        prefetch(builder, registers[0].weights(builder.sub(event, INT(AHEAD))))
 
 
 def _split(values: list[Lanes], count: int) -> list[list[Lanes]]:
