@@ -99,18 +99,20 @@ def random_events(num_bins: int, num_channels: int, num_events: int) -> EventSet
 def trainer(world: World, engine: str, threads: int) -> Callable[[], Result]:
     """Return the local training of all clients by an engine of ours.
 
-    Each update is taken as it comes and let go, as in a round of a federation.
+    Each update is added to a sum as it comes and let go, as in a round of a federation; each
+    client's parameters are kept of the first call.
     """
     client = {"batch_size": BATCH, "engine": engine, "threads": threads}
     tables = world.experiment.model_dump() | {"client": client}
     ours = make_trainer(Experiment.model_validate(tables), world.events.num_channels, CLASSES)
-    trained = [np.empty_like(world.params) for _ in world.clients]
+    total, trained = np.zeros_like(world.params), []
 
     def train() -> Result:
         rates = []
-        updates = ours.train(world.params, world.events, world.clients, 0)
-        for parameters, update in zip(trained, updates, strict=True):
-            np.add(world.params, update.delta, out=parameters)
+        for update in ours.train(world.params, world.events, world.clients, 0):
+            np.add(total, update.delta, out=total)
+            if len(trained) < len(world.clients):
+                trained.append(world.params + update.delta)
             rates.append(update.hidden_rate)
         return trained, statistics.fmean(rates)
 

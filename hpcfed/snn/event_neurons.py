@@ -51,7 +51,7 @@ from hpcfed.snn.lanes import (
 )
 from hpcfed.snn.vectors import intrinsic
 
-AHEAD = 12  # events; the first cache line of a row is enough, the processor fetches the next ones
+AHEAD = 8  # events; the first cache line of a row is enough, the processor fetches the next ones
 _WIDE = 4 * LANES  # neurons at once, whose states and constants fit 32 registers
 
 

@@ -26,6 +26,7 @@ RealType = type[np.float32] | type[np.float64]
 
 SURROGATES = ("superspike", "triangle", "tanh")
 _LINE = 64  # bytes of a cache line
+_LARGE_TRACE = 1 << 16  # values; more of them would push the weights out of the second cache
 READOUTS = ("mean", "last", "max")
 
 
@@ -35,8 +36,7 @@ class Plan(NamedTuple):
     Attributes:
         num_bins: T.
         num_channels: C.
-        rows: samples at once, ROWS or, where weights are used once a sample, one: its trace stays
-            in the cache.
+        rows: samples at once: ROWS, or one where they share no product and a trace is large.
         recurrent: whether hidden layers have recurrent weights.
         readout: index into READOUTS.
         widths: neurons (of the readout: K).
@@ -136,7 +136,8 @@ def plan(experiment: Experiment, num_channels: int, num_classes: int) -> Plan:
     below = (0, *padded[:-1])
     front = [size for n, m, v in zip(fan_in, padded, loop, strict=True) for size in (n * m, v)]
     back = [size for n, m, v in zip(widths, below, loop, strict=True) for size in (n * m, v)]
-    rows = ROWS if model.recurrent or len(model.hidden) > 1 or model.readout == "max" else 1
+    together = model.recurrent or len(model.hidden) > 1 or model.readout == "max"
+    rows = ROWS if together or ROWS * num_bins * padded[0] <= _LARGE_TRACE else 1
     traces = [rows * num_bins * m for m in padded[:-1]]
     return Plan(
         num_bins=num_bins,
