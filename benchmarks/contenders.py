@@ -100,7 +100,7 @@ def trainer(world: World, engine: str, threads: int) -> Callable[[], Result]:
     """Return the local training of all clients by an engine of ours.
 
     Each update is added to a sum as it comes and let go, as in a round of a federation; each
-    client's parameters are kept of the first call.
+    client's parameters are kept from the first call.
     """
     client = {"batch_size": BATCH, "engine": engine, "threads": threads}
     tables = world.experiment.model_dump() | {"client": client}
@@ -202,7 +202,7 @@ def products(num_bins: int) -> Result:
 
 
 def derivatives(num_bins: int) -> Result:
-    """Evaluate superspike's derivative in bins of all clients' samples, in registers."""
+    """Evaluate superspike's derivative in bins of all clients' samples."""
     starts = np.linspace(-1, 1, HIDDEN, dtype=np.float32)
     _add_derivatives(np.zeros_like(starts), starts, CLIENTS * SAMPLES * num_bins)
     return [], float("nan")

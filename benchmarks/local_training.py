@@ -88,7 +88,7 @@ MOST_CORES = 1.1  # processor seconds per second of a contender of one thread
 
 @dataclass
 class Times:
-    """Wall and processor seconds of one contender, and what it gave last."""
+    """Wall and processor seconds of one contender, and what it gives."""
 
     wall: list[float] = field(default_factory=list)
     processor: list[float] = field(default_factory=list)

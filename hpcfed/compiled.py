@@ -303,7 +303,7 @@ def _folders() -> Iterator[Path]:
 def _alone(name: str, patience_s: float) -> Iterator[None]:
     """Let one process of this machine compile while the others wait; without locks, all compile.
 
-    Raises _BusyError at once where others shall not wait.
+    Raises _BusyError if another has its turn and ``patience_s`` is 0.
 
     The lock lies on the machine, not beside the code: that may be on a file system without locks.
     """

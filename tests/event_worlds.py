@@ -20,7 +20,7 @@ from hpcfed.snn.layout import Layout
 from hpcfed.snn.network import build_network
 from hpcfed.snn.reference_training import matrices, rate_penalty
 
-# kernels take a hundred and twenty-eight neurons at once, then sixteen
+# kernels take sixty-four neurons at once, then sixteen
 WIDTHS = st.integers(1, 70) | st.integers(120, 150)
 MODELS = st.fixed_dictionaries(
     {

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hpcfed.compiled import compiled, inlined, inner
 from hpcfed.snn.event_layers import layer_backward, layer_forward
 from hpcfed.snn.event_optimiser import adjust, optimise
-from hpcfed.snn.event_plan import READOUTS, Neuron, Optimiser, Penalty, Plan, Readout, Reals
+from hpcfed.snn.event_plan import MAXIMUM, Neuron, Optimiser, Penalty, Plan, Readout, Reals
 from hpcfed.snn.event_readout import cross_entropy, readout_backward, readout_forward
 from hpcfed.snn.event_work import Work
 from hpcfed.snn.lanes import LANES
@@ -22,8 +22,8 @@ from hpcfed.snn.vectors import turn_block
 
 I64 = NDArray[np.int64]
 
-_MAX = READOUTS.index("max")
-kernel = compiled(_nrt=False)  # none makes an array, and code without is compiled in less time
+# no kernel makes an array: without numba's reference counts they are compiled in less time
+kernel = compiled(_nrt=False)
 
 
 class Network(NamedTuple):
@@ -93,7 +93,7 @@ def train_client(
         weights[k] = received[k]
     work.spikes[:] = 0
     for step in range(len(steps) - 1):
-        _transpose(network.plan, weights, work.back)
+        _transpose(network.plan, work)
         loss = _batch_gradient(network, inputs, steps[step], steps[step + 1], work)
         total += loss * (steps[step + 1] - steps[step])
         adjust(optimiser, weights, received, work.gradient)
@@ -103,7 +103,7 @@ def train_client(
     spikes = 0
     for layer in range(len(work.spikes)):
         spikes += work.spikes[layer]
-    return total, spikes // (2 if network.penalty.strength > 0 else 1)  # it runs a batch twice
+    return total, spikes // (2 if network.penalty.strength > 0 else 1)  # which runs a batch twice
 
 
 @kernel
@@ -159,8 +159,8 @@ def _flatten(
 
 @inlined
 def _batch_gradient(network: Network, inputs: Inputs, start: int, stop: int, work: Work) -> float:
-    """Add the gradient of the mean loss of samples start to stop, and their spikes; return it."""
-    plan, batch, weights = network.plan, stop - start, (work.weights, work.back)
+    """Return the mean loss of samples start to stop; add its gradient, and count their spikes."""
+    plan, batch = network.plan, stop - start
     penalised = network.penalty.strength > 0
     total, penalty = 0.0, 0.0
     if penalised:
@@ -177,11 +177,9 @@ def _batch_gradient(network: Network, inputs: Inputs, start: int, stop: int, wor
             cross_entropy(plan, labels, batch, work, work.losses, work.predictions)
             for row in range(rows):
                 total += work.losses[row]
-            readout_backward(plan, work.back, work.gradient, work, rows)
+            readout_backward(plan, work, rows)
             for layer in range(len(plan.widths) - 2, -1, -1):
-                layer_backward(
-                    plan, network.neuron, network.readout, weights, work.gradient, work, layer, rows
-                )
+                layer_backward(plan, network.neuron, network.readout, work, layer, rows)
         if counting:
             penalty = _penalise(network, batch, work)
     return penalty + total / batch
@@ -218,7 +216,7 @@ def _hidden_layers(
         else:
             end = _change_events(plan, inputs, first + row, work.events, end, bounds)
     for layer in range(len(work.spikes)):
-        needed = listed or layer + 1 < len(work.spikes) or plan.readout == _MAX
+        needed = listed or layer + 1 < len(work.spikes) or plan.readout == MAXIMUM
         work.spikes[layer] += layer_forward(
             plan, network.neuron, network.readout, weights, work, layer, rows, needed
         )
@@ -290,8 +288,9 @@ def _penalise(network: Network, batch: int, work: Work) -> float:
 
 
 @inner
-def _transpose(plan: Plan, weights: Reals, back: Reals) -> None:
+def _transpose(plan: Plan, work: Work) -> None:
     """Write the copies (out, in) of the matrices that lead back."""
+    weights, back = work.weights, work.back
     for layer in range(len(plan.widths)):
         width, padded = plan.widths[layer], plan.padded[layer]
         if layer > 0:

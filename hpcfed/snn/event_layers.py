@@ -3,8 +3,9 @@
 T time bins, L hidden layers, N a layer's padded width, R = plan.rows samples at once. The neurons'
 equations are in ``event_neurons``; here is what enters them besides the layer's events, and in
 which order. All of a layer's bins are done before the next layer's. Where nothing but events enters
-from bin to bin, a sample goes through all of them in one call; a recurrent layer, and a layer whose
-spikes' gradient comes bin by bin, goes through one bin of all samples at a time.
+from bin to bin, a sample goes through all of them in one call. A recurrent layer, and on the way
+back a layer below another, below the maximum or with the tanh's derivative, goes through one bin of
+all samples at a time.
 """
 
 from __future__ import annotations
@@ -13,13 +14,12 @@ import numpy as np
 
 from hpcfed.compiled import inlined, inner
 from hpcfed.snn.event_neurons import Bins, return_bins, run_bins
-from hpcfed.snn.event_plan import READOUTS, SURROGATES, Neuron, Plan, Readout, Reals
+from hpcfed.snn.event_plan import MAXIMUM, SURROGATES, Neuron, Plan, Readout, Reals
 from hpcfed.snn.event_readout import current_gradient
 from hpcfed.snn.event_work import Work, fill
 from hpcfed.snn.vectors import add_rows, append_positive, multiply_rows, scatter_row
 
 _TANH = SURROGATES.index("tanh")
-_MAX = READOUTS.index("max")
 
 
 @inlined
@@ -33,7 +33,7 @@ def layer_forward(
     rows: int,
     listed: bool,
 ) -> int:
-    """Run one hidden layer on the events of ``rows`` samples; return its spikes.
+    """Run one hidden layer on the events of ``rows`` samples; return the number of its spikes.
 
     Leaves the trace in ``work``, and ``summed``; the spikes themselves if they are ``listed``, and
     of a recurrent layer.
@@ -70,23 +70,20 @@ def layer_backward(
     plan: Plan,
     neuron: Neuron,
     readout: Readout,
-    weights: tuple[Reals, Reals],
-    gradient: Reals,
     work: Work,
     layer: int,
     rows: int,
 ) -> None:
     """Add the gradients of a layer's weights; leave that of its current for the layer below.
 
-    ``weights`` are the vector and its copy for the way back. Of the last layer's spikes the
-    gradient comes from the readout, else from the layer above, which must have been done.
+    Of the last layer's spikes the gradient comes from the readout, else from the layer above, which
+    must have been done.
     """
-    num_bins, width = plan.num_bins, plan.padded[layer]
-    size = rows * width
+    num_bins, width, size = plan.num_bins, plan.padded[layer], rows * plan.padded[layer]
     fill(work.current, 0.0)
     fill(work.voltage, 0.0)
     fill(work.level, 0.0)
-    summed = layer + 2 == len(plan.widths) and plan.readout != _MAX
+    summed = layer + 2 == len(plan.widths) and plan.readout != MAXIMUM
     if not summed:
         fill(work.summed, 0.0)
     inputs, spikes = work.offsets[layer], work.offsets[layer + 1]
@@ -96,10 +93,10 @@ def layer_backward(
         start = plan.traces[layer] + t * plan.rows * width
         _begin(work, layer, width)
         if not summed:
-            _add_from_above(plan, readout, weights[1], gradient, work, (layer, rows, t))
+            _add_from_above(plan, readout, work, (layer, rows, t))
         if plan.recurrent and t + 1 < num_bins:
             multiply_rows(
-                work.spike, 0, width, work.trace, start + plan.rows * width, width, weights[1],
+                work.spike, 0, width, work.trace, start + plan.rows * width, width, work.back,
                 plan.recurrents_back[layer], plan.widths[layer], plan.rows,
             )  # fmt: skip
         if neuron.surrogate == _TANH:
@@ -107,11 +104,11 @@ def layer_backward(
                 work.derivative[n] = 1 - np.tanh(neuron.slope * work.trace[start + n]) ** 2
         for row in range(rows):
             bins = _bins(plan, layer, row, t, span)
-            return_bins(neuron, gradient, work, inputs[row], readout.factors, bins)
+            return_bins(neuron, work.gradient, work, inputs[row], readout.factors, bins)
             if plan.recurrent and t > 0:
                 scatter_row(
-                    gradient, plan.recurrents[layer], width, work.events, spikes[row, t - 1],
-                    spikes[row, t], work.trace, start + row * width,
+                    work.gradient, plan.recurrents[layer], width, work.events,
+                    spikes[row, t - 1], spikes[row, t], work.trace, start + row * width,
                 )  # fmt: skip
 
 
@@ -144,8 +141,6 @@ def _begin(work: Work, layer: int, width: int) -> None:
 def _add_from_above(
     plan: Plan,
     readout: Readout,
-    back: Reals,
-    gradient: Reals,
     work: Work,
     place: tuple[int, int, int],
 ) -> None:
@@ -154,9 +149,9 @@ def _add_from_above(
     width, above = plan.padded[layer], plan.padded[layer + 1]
     left, at = work.trace, plan.traces[layer + 1] + t * plan.rows * above
     if layer + 2 == len(plan.widths):
-        current_gradient(plan, readout, gradient, work, rows, t)
+        current_gradient(plan, readout, work, rows, t)
         left, at = work.outputs, 0
     multiply_rows(
-        work.spike, 0, width, left, at, above, back, plan.inputs_back[layer + 1],
+        work.spike, 0, width, left, at, above, work.back, plan.inputs_back[layer + 1],
         plan.widths[layer + 1], plan.rows,
     )  # fmt: skip

@@ -5,7 +5,7 @@ and b, the threshold, are measured from the threshold at rest, theta (the equati
 ``reference``; a LIF and an IF neuron differ in three constants)::
 
     i = d + W x;  u = keep v + drive i - (1 - keep) theta;  z = [u > b];  d = decay i
-    v = -theta where z, else u;  b = (1 - relax) b + beta z, of the bin before
+    v = -theta where z, else u;  b = (1 - relax)(b + beta z), both of the bin before
 
 Backward, with g_y the gradient of y, g_u+ that of the next bin's u, and f = 1 where gradients pass
 through the reset, else 0::
@@ -14,10 +14,10 @@ through the reset, else 0::
     g_u = g_x + (1 - z) keep g_u+;  g_i = drive g_u + decay g_d;  g_d = g_i
     g_b = (1 - relax)(g_b - g_x)
 
-All of it but g_i is linear in g_z, and is computed drive times as large. W x is a sum of one row
-for each spike; so is its gradient. Both functions take any range of bins and find the states that
-they begin with in the work space: a layer that nothing enters but events goes through all of them
-at once, and its states never leave the registers.
+All of it is linear in g_z; all but g_i and g_d is computed drive times as large. W x is a sum of a
+row for each spike; so is its gradient. Both functions take any range of bins and find the states
+that they begin with in the work space: a layer that nothing enters but events goes through all of
+them at once, and its states never leave the registers.
 """
 
 from __future__ import annotations
@@ -105,8 +105,8 @@ def return_bins(typing, neuron, gradient, work, bounds, factors, bins):  # type:
     """Go back through the same bins and add to the gradient of the input weights.
 
     The gradient of the spikes of bin t is factors[t] ``summed`` + ``spike``. Takes and leaves the
-    gradients of d, v and b in ``work``. The tanh's derivative must be in ``derivative``: with it, a
-    call is for a single bin.
+    gradient of d, and those of u and b drive times as large, in ``work``. The tanh's derivative
+    must be in ``derivative``: with it, a call is for a single bin.
     """
     signature = types.void(neuron, gradient, work, bounds, factors, bins)
 
@@ -191,7 +191,7 @@ class _Register:
         return load(self.builder, self.state(name), LANES)
 
     def state(self, name: str) -> Value:
-        """Return where it lies."""
+        """Return where an array of states has the neurons."""
         first = self.builder.add(self.call.bins["row"], self.first)
         return self.builder.gep(self.call.arrays[name], [first])
 

@@ -28,6 +28,7 @@ SURROGATES = ("superspike", "triangle", "tanh")
 _LINE = 64  # bytes of a cache line
 _LARGE_TRACE = 1 << 16  # values; more of them would push the weights out of the second cache
 READOUTS = ("mean", "last", "max")
+MAXIMUM = READOUTS.index("max")
 
 
 class Plan(NamedTuple):

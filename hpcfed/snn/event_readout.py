@@ -14,19 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.compiled import inner
-from hpcfed.snn.event_plan import READOUTS, Plan, Readout, Reals
+from hpcfed.snn.event_plan import MAXIMUM, Plan, Readout, Reals
 from hpcfed.snn.event_work import Work, fill
 from hpcfed.snn.vectors import add_rows, multiply_rows, scatter_row
 
 I64 = NDArray[np.int64]
 
-_MAX = READOUTS.index("max")
-
 
 @inner
 def readout_forward(plan: Plan, readout: Readout, weights: Reals, work: Work, rows: int) -> None:
-    """Write the logits of ``rows`` samples from the last layer's summed spikes, or all of them."""
-    if plan.readout == _MAX:
+    """Write the logits of ``rows`` samples from the last layer's spikes, summed or listed."""
+    if plan.readout == MAXIMUM:
         for row in range(rows):
             _maximum(plan, readout, weights, work, row)
         return
@@ -86,9 +84,9 @@ def cross_entropy(
 
 
 @inner
-def readout_backward(plan: Plan, back: Reals, gradient: Reals, work: Work, rows: int) -> None:
+def readout_backward(plan: Plan, work: Work, rows: int) -> None:
     """Add the readout weights' gradient; leave that of the summed spikes (mean and last bin)."""
-    if plan.readout == _MAX:
+    if plan.readout == MAXIMUM:
         return
     layer = len(plan.widths) - 2
     width, above = plan.padded[layer], plan.padded[layer + 1]
@@ -98,20 +96,18 @@ def readout_backward(plan: Plan, back: Reals, gradient: Reals, work: Work, rows:
             value = work.summed[row * width + n]
             if value != 0:
                 start = plan.inputs[layer + 1] + n * above
-                part = gradient[start : start + above]
+                part = work.gradient[start : start + above]
                 for k in range(above):
                     part[k] += value * logits[k]
     fill(work.summed, 0.0)
     multiply_rows(
-        work.summed, 0, width, work.logits, 0, above, back, plan.inputs_back[layer + 1],
+        work.summed, 0, width, work.logits, 0, above, work.back, plan.inputs_back[layer + 1],
         plan.widths[layer + 1], plan.rows,
     )  # fmt: skip
 
 
 @inner
-def current_gradient(
-    plan: Plan, readout: Readout, gradient: Reals, work: Work, rows: int, t: int
-) -> None:
+def current_gradient(plan: Plan, readout: Readout, work: Work, rows: int, t: int) -> None:
     """Write the gradient of the readout's currents in bin ``t``, and add the weights' (maximum)."""
     layer = len(plan.widths) - 2
     width = plan.padded[layer + 1]
@@ -122,6 +118,6 @@ def current_gradient(
             outputs[n] = work.logits[n] * readout.response[bins] if bins >= 0 else 0
         bounds = work.offsets[layer + 1, row]
         scatter_row(
-            gradient, plan.inputs[layer + 1], width, work.events, bounds[t], bounds[t + 1],
+            work.gradient, plan.inputs[layer + 1], width, work.events, bounds[t], bounds[t + 1],
             work.outputs, row * width,
         )  # fmt: skip

@@ -122,8 +122,9 @@ class EventTrainer:
         )
 
     def _prepare(self, weights: Reals, events: EventSet) -> None:
-        """Have all kernels compiled, in a round that trains and will be evaluated."""
-        network, inputs, delta = self._network, _inputs(events, np.zeros(1, np.int64)), weights[:0]
+        """Have the kernels of training and evaluation compiled before the first round."""
+        largest = np.array([events.num_events.argmax()])  # so that the work space is kept
+        network, inputs, delta = self._network, _inputs(events, largest), weights[:0]
         still, found = self._still(), self._found(0, np.empty((0, 0, 0), np.bool_))
         with self._work(inputs) as work:
             prepare(

@@ -29,9 +29,11 @@ class Work(NamedTuple):
         regions: (L + 1,) where input and layers begin in ``events``; before and after them there is
             room for AHEAD more, which the kernels may look at.
         offsets: (L + 1, R, T + 1) where the events of a sample's bins begin in ``events``.
-        trace: (T, R, N) of each layer: u - b; on the way back it becomes the gradient of i.
+        trace: (T, R, N) of each layer: u - b; on the way back it becomes the gradient of i
+            where that is needed (Bins.kept).
         voltages: the same of u; empty unless ALIF's gradients pass through the reset.
-        current, voltage, level: (R N,) d, v and b; on the way back their gradients.
+        current, voltage, level: (R N,) d, v and b; on the way back the gradients of
+            d, u and b, the latter two drive times as large.
         spike, derivative: (R N,) gradient of the spikes of a bin; the surrogate's derivative.
         summed: (R N,) factors times the last layer's spikes, summed over time; then its gradient.
         logits: (R N,) of the readout; then their gradient.

@@ -1,11 +1,12 @@
 """One layer through time, forward and backward: Triton kernels, a program a client's BLOCK samples.
 
 T time bins, H neurons in N = WIDTH places (a power of two; what is beyond H has zero weights, never
-reaches its positive threshold and stays zero); T BLOCK N stays below 2^31. The equations, and those
-of the way back, are ``event_neurons``'. Voltages, currents and thresholds stay in registers, in
-float32; the recurrent weights of up to 128 neurons stay in shared memory for all time bins. Beyond
-(DEPTH < WIDTH) they are read anew in each bin, DEPTH rows at once, from the GPU's cache: as the
-terms of an exact product they are larger than a processor's registers and shared memory together.
+reaches its positive threshold and stays zero); T BLOCK N stays below 2^31. The equations are
+``reference``'s, those of the way back ``event_neurons``', unscaled. Voltages, currents and
+thresholds stay in registers, in float32; the recurrent weights of up to 128 neurons stay in shared
+memory for all time bins. Beyond (DEPTH < WIDTH) they are read anew in each bin, DEPTH rows at once,
+from the GPU's cache: as the terms of an exact product they are larger than a processor's registers
+and shared memory together.
 
 A layer's arrays are (clients, blocks, T, BLOCK, N): what a program reads at once lies in one piece.
 """

@@ -2,7 +2,7 @@
 
 A compiler keeps what changes from bin to bin, or from row to row, in memory; written like this it
 stays in registers, which makes training several times as fast. Functions that use these classes are
-numba's intrinsics: they run while a kernel is compiled. Nothing of it checks a place.
+numba's intrinsics: they run while a kernel is compiled. None of it checks bounds.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ class Lanes:
 
     def store(self, pointer: Value) -> None:
         """Write the numbers from ``pointer`` on."""
-        place = self.builder.bitcast(pointer, self.value.type.as_pointer())
-        self.builder.store(self.value, place).align = 4
+        target = self.builder.bitcast(pointer, self.value.type.as_pointer())
+        self.builder.store(self.value, target).align = 4
 
     def _call(self, name: str, *arguments: Lanes) -> Lanes:
         vector = self.value.type
@@ -203,5 +203,5 @@ def prefetch(builder: Value, pointer: Value) -> None:
     byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
     kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
     function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-    place = builder.bitcast(pointer, byte)
-    builder.call(function, [place, number(0), number(3), number(1)])
+    address = builder.bitcast(pointer, byte)
+    builder.call(function, [address, number(0), number(3), number(1)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numba
 import numpy as np
 import pytest
 from engine_trainings import (
@@ -19,6 +20,8 @@ from event_worlds import World, count_ties, events_of, largest_difference, oracl
 from hypothesis import HealthCheck, assume, given, settings
 from numpy.testing import assert_allclose, assert_array_equal
 
+from hpcfed.config import Experiment
+from hpcfed.snn import event_plan, event_training
 from hpcfed.snn.event_training import EventTrainer
 from hpcfed.snn.trainer import LocalUpdate
 
@@ -190,23 +193,90 @@ VARIED = {
 }
 
 
-def test_any_number_of_threads_gives_the_same_bits() -> None:
+PATHS = {
+    "recurrent": VARIED,
+    "all bins in one call": {"data": VARIED["data"]},
+    "adaptive, full reset": {"model": {"neuron": "alif", "reset_gradient": "full"}},
+    "several layers": {"model": {"hidden": [24, 17]}},
+    "maximum": {"model": {"readout": "max"}},
+    "tanh": {"model": {"surrogate": "tanh"}},
+    "rate penalties": {"client": SGD | {"rate_lower": 0.1, "rate_upper": 0.15}},
+}
+
+
+SCRATCH = (  # what a call must not read before it writes
+    *("weights", "first", "second", "trace", "voltages", "current", "voltage", "level", "spike"),
+    *("derivative", "summed", "logits", "outputs", "losses"),
+)
+
+
+def settings_of(path: str, **client: int) -> Experiment:
+    tables = PATHS[path]
+    return experiment("event", **tables | {"client": tables.get("client", {}) | client})
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_any_number_of_threads_gives_the_same_bits(path: str) -> None:
     results = []
     for threads in (1, 2, 3):
-        settings = experiment("event", **VARIED, client={"threads": threads, "epochs": 4})
+        settings = settings_of(path, threads=threads, epochs=4)
         params = start(settings)
         for _ in range(3):
             results.append(bits(list(trainer_of(settings).train(params, samples(), clients(), 1))))
     assert all(result == results[0] for result in results)
 
 
-def test_a_clients_bits_do_not_depend_on_who_is_trained_with_it_or_before_it() -> None:
-    settings = experiment("event", **VARIED, client={"threads": 2})
+@pytest.mark.parametrize("path", PATHS)
+def test_a_clients_bits_do_not_depend_on_who_is_trained_with_it_or_before_it(path: str) -> None:
+    settings = settings_of(path, threads=2)
     params, trainer, events = start(settings), trainer_of(settings), samples()
     together = bits(list(trainer.train(params, events, clients(), 1)))
     backwards = bits(list(trainer.train(params, events, clients()[::-1], 1)))
     alone = [bits(list(trainer.train(params, events, [one], 1)))[0] for one in clients()]
     assert together == backwards[::-1] == alone
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_what_a_work_space_held_before_does_not_matter(path: str) -> None:
+    settings = settings_of(path)
+    params, trainer, events = start(settings), trainer_of(settings), samples()
+    first = bits(list(trainer.train(params, events, clients(), 1)))
+    losses = trainer.evaluate(params, events, np.arange(40)).losses.tobytes()
+    for work in trainer._spare:
+        for name in SCRATCH:
+            getattr(work, name)[:] = np.nan
+    assert bits(list(trainer.train(params, events, clients(), 1))) == first
+    assert trainer.evaluate(params, events, np.arange(40)).losses.tobytes() == losses
+
+
+@pytest.mark.parametrize("path", ["all bins in one call", "adaptive, full reset", "rate penalties"])
+def test_one_sample_at_once_gives_the_bits_of_several(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One at once are samples whose trace is large; their number is that of the plan."""
+    results = []
+    for most, rows in ((event_plan._LARGE_TRACE, 4), (0, 1)):
+        monkeypatch.setattr(event_plan, "_LARGE_TRACE", most)
+        settings = settings_of(path)
+        params, trainer, events = start(settings), trainer_of(settings), samples()
+        assert trainer._network.plan.rows == rows
+        updates = bits(list(trainer.train(params, events, clients(), 1)))
+        found = trainer.evaluate(params, events, np.arange(41))
+        (spikes,) = trainer.hidden_spikes(params, events, np.arange(41))
+        results.append((updates, found.losses.tobytes(), found.spikes.tolist(), spikes.tobytes()))
+    assert results[0] == results[1]
+
+
+def test_what_is_compiled_beforehand_is_what_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared = []
+    monkeypatch.setattr(event_training, "prepare", lambda *calls: prepared.extend(calls))
+    settings = experiment("event", client={"epochs": 1})
+    params, trainer = start(settings), trainer_of(settings)
+    list(trainer.train(params, samples(), clients()[:1], 0))
+    trainer.evaluate(params, samples(), np.arange(3))
+    assert len(prepared) == 3
+    for kernel, arguments in prepared:
+        assert tuple(map(numba.typeof, arguments)) in kernel.signatures
 
 
 def test_a_samples_evaluation_does_not_depend_on_the_other_trainings_of_its_trainer() -> None:

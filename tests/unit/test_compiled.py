@@ -18,6 +18,7 @@ from types import ModuleType
 import numba
 import numpy as np
 import pytest
+from numba.core.errors import TypingError
 
 from hpcfed import compiled as compiled_module
 from hpcfed.compiled import compiled, prepare
@@ -323,6 +324,16 @@ def test_a_kernel_that_another_process_compiles_is_left_for_the_end(
     assert counts(kernels.kernel) == counts(kernels.divide) == (1, 0)
 
 
+def test_what_cannot_be_compiled_beforehand_is_an_error_that_keeps_no_lock(
+    tmp_path: Path, start: Start
+) -> None:
+    kernel = start().kernel
+    with pytest.raises(TypingError):
+        prepare((kernel, ("text",)))
+    assert list((tmp_path / "tmp").rglob("*.lock")) == []
+    assert kernel(2.0) == 6.0
+
+
 def test_a_file_system_without_locks_stops_nothing(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -389,4 +400,6 @@ def test_without_numba_s_compiler_a_kernel_is_the_plain_function(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
-    assert start().kernel(2.0) == 6.0
+    kernel = start().kernel
+    prepare((kernel, (2.0,)))
+    assert kernel(2.0) == 6.0
