@@ -13,9 +13,10 @@ from __future__ import annotations
 import numpy as np
 
 from hpcfed.compiled import inlined, inner
-from hpcfed.snn.event_neurons import Bins, return_bins, run_bins
+from hpcfed.snn.event_neurons import return_bins, run_bins
 from hpcfed.snn.event_plan import MAXIMUM, SURROGATES, Neuron, Plan, Readout, Reals
 from hpcfed.snn.event_readout import current_gradient
+from hpcfed.snn.event_registers import Bins
 from hpcfed.snn.event_work import Work, fill
 from hpcfed.snn.vectors import add_rows, append_positive, multiply_rows, scatter_row
 
