@@ -19,8 +19,8 @@ of the difference over the norm. By rounding a spike may come or go, so neither 
 
 "Cost follows events" are times of the engine relative to T = 100 and 700 channels, each sample
 having as many events: finer bins of the same second, and twice the channels. What more bins cost at
-least stands below it, and what the target leaves for it: "derivatives" are one division for each
-neuron and bin that were added, and nothing else, since superspike's derivative is nowhere zero;
+least stands below it, and what the target leaves for it: "derivatives" are superspike's, which are
+nowhere zero, once for each neuron and bin that were added, and nothing else: a division each;
 "products" are those of the way back through recurrent weights, one (32, 128) x (128, 128) a bin, by
 torch.mm, since the gradient of each neuron's spikes has all neurons in it. The rows "one event" are
 the engine with a single event a sample: all that it does for bins.
