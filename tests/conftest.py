@@ -22,6 +22,21 @@ hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, data
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
+# what waits longest begins first, beside the tests that compute
+_FIRST = ("slurm", "mpi", "browser")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the folders of tests: parallel processes take whole files from the front."""
+
+    def place(item: pytest.Item) -> int:
+        folder = item.path.parent.name
+        return _FIRST.index(folder) if folder in _FIRST else len(_FIRST)
+
+    items.sort(key=place)
+
+
 @pytest.fixture(scope="session")
 def test_data() -> Path:
     """Return the folder of test files that are not in the repository (HPCFED_TEST_DATA)."""
@@ -38,7 +53,12 @@ def test_data() -> Path:
 def private_folders(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Point the event cache and the data root below pytest's own folder, one for all tests."""
+    """Point the caches and the data root below pytest's own folder, one for all tests.
+
+    Parallel processes share it, so that a kernel is compiled once.
+    """
     base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
     monkeypatch.setenv("HPCFED_CACHE", str(base / "event-cache"))
     monkeypatch.setenv("HPCFED_DATA", str(base / "no-data"))
