@@ -150,7 +150,7 @@ def group_text(group: Group) -> str:
 def sort_key(value: Value) -> tuple[int, float, str]:
     """Order values of any kind: numbers first, by size."""
     if isinstance(value, int | float):
-        return 0, float(value), ""
+        return 0, value, ""  # as it is: a float does not tell large seeds apart
     return 1, 0.0, value_text(value)
 
 

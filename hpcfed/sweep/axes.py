@@ -71,7 +71,9 @@ def axes_of(manifest: Manifest, runs: Sequence[Run]) -> Axes:
         every = sorted({key for setting in settings for key in setting} - {*keys, SEED, *TRACELESS})
         keys += [key for key in every if len({_text(s.get(key)) for s in settings}) > 1]
     groups = [group for group in manifest.zipped if set(group) <= {*keys, SEED}]
-    of_group = {key: group for group in groups for key in group}
+    of_group = {
+        key: along for group in groups if (along := _along(group, settings)) for key in group
+    }
     names = dict.fromkeys(of_group.get(key, (key,)) for key in [*keys, SEED])
     dimensions = tuple(_dimension(group, settings) for group in names)
     cells = np.prod([float(len(d.rows)) for d in dimensions])
@@ -80,14 +82,31 @@ def axes_of(manifest: Manifest, runs: Sequence[Run]) -> Axes:
     return Axes(dimensions, _places(dimensions, settings))
 
 
-def coordinate(values: Sequence[Any]) -> NDArray[Any]:
-    """Return values as a coordinate: numbers or truth values as they are, all else as text."""
+def coordinate(key: str, values: Sequence[Any]) -> NDArray[Any]:
+    """Return a key's values as a coordinate: numbers or truth values as they are, else text.
+
+    Seeds are uint64, whatever their size, so that all of them are whole numbers of one type.
+    """
     kinds = {type(value) for value in values}
+    if kinds == {int} and key.endswith(SEED):
+        return np.array(values, np.uint64)
     if kinds == {bool} or kinds == {int}:
         return np.array(values)
     if kinds <= {int, float}:
         return np.array(values, np.float64)
     return np.array([v if isinstance(v, str) else _text(v) for v in values], object)
+
+
+def _along(group: tuple[str, ...], settings: Sequence[dict[str, Any]]) -> tuple[str, ...] | None:
+    """Return the keys of a [zip] group, first the one whose values can label its steps.
+
+    That is the first that repeats no value; None if each does.
+    """
+    rows = _dimension(group, settings).rows
+    for place, key in enumerate(group):
+        if len({_text(row[place]) for row in rows}) == len(rows):
+            return (key, *(other for other in group if other != key))
+    return None
 
 
 def _dimension(keys: tuple[str, ...], settings: Sequence[dict[str, Any]]) -> Dimension:

@@ -3,8 +3,9 @@
 At the root of sweep.nc lies every column of /rounds with the dimensions (keys..., seed, round),
 under clients the columns of /clients with (keys..., seed, round, client); both open in xarray
 through h5netcdf. A dimension has the name of its key, dotted. Keys that move together ([zip]) share
-the dimension of the first; the others are coordinates along it. What a run has not done, and points
-that are in no run, are NaN: ragged sweeps are kept. Where the product of all values is far larger
+the dimension of the first that repeats no value, the others are coordinates along it; if each of
+them does, each has a dimension of its own. What a run has not done, and points that are in no run,
+are NaN: ragged sweeps are kept. Where the product of all values is far larger
 than the number of runs (a random search), there is one dimension ``run`` instead, with the keys as
 coordinates.
 

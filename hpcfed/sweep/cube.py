@@ -145,7 +145,7 @@ def _coordinates(axes: Axes) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for dimension in axes.dimensions:
         for place, key in enumerate(dimension.keys):
-            values = coordinate([row[place] for row in dimension.rows])
+            values = coordinate(key, [row[place] for row in dimension.rows])
             found[key] = (dimension.name, values)
     return found
 

@@ -33,7 +33,7 @@ def write(
     keys = [key for dimension in dimensions for key in dimension.keys if key != RUN]
     settings = [dict(flatten(run.config)) for run in runs]
     table = {"digest": np.array([run.digest for run in runs], object)}
-    table |= {key: coordinate([setting.get(key) for setting in settings]) for key in keys}
+    table |= {key: coordinate(key, [setting.get(key) for setting in settings]) for key in keys}
     rows = [_values(columns[run.digest]) for run in runs]
     frame = pandas.DataFrame({**table, **{name: [row[name] for row in rows] for name in rows[0]}})
     with replacing(paths.table(".csv")) as stream:

@@ -142,6 +142,15 @@ def test_filters_choose_what_the_curves_show(chromium: Any, sweep: Path) -> None
     assert "uplink so far" in {text.text for text in every(chromium, "#curve text")}
 
 
+def test_large_seeds_keep_their_digits(chromium: Any, tmp_path: Path) -> None:
+    seeds = [1234567, 1234568, 2**64 - 2, 2**64 - 1]
+    write_sweep(tmp_path, [World(seed=seed) for seed in seeds])
+    open_page(chromium, write_page(tmp_path))
+    assert column(chromium, "seed") == [str(seed) for seed in seeds]
+    choose(chromium, "select[data-key='seed']", "1234568")
+    assert "1 of 4 runs" in one(chromium, "#curve-note").text
+
+
 def test_the_table_is_sorted_by_any_column(chromium: Any, sweep: Path) -> None:
     open_page(chromium, sweep)
     head = next(b for b in every(chromium, "#table th button") if b.text == "test / %")

@@ -26,7 +26,8 @@ function shape(parent, name, attributes, text) {
 
 const known = (x) => x !== null && x !== undefined;
 const percent = (x, digits = 1) => (known(x) ? (100 * x).toFixed(digits) : "-");
-const show = (x) => (typeof x === "number" ? String(Number(x.toPrecision(6))) : String(x));
+// whole numbers stay as they are: two seeds of seven digits are not one
+const show = (x) => (typeof x === "number" && !Number.isInteger(x) ? String(Number(x.toPrecision(6))) : String(x));
 
 function sizeText(bytes) {
   if (!known(bytes)) return "-";

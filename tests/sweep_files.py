@@ -1,0 +1,50 @@
+"""Sweeps whose run files are written as they are: planned, collected and shown in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from run_files import record
+
+from hpcfed.config import Experiment
+from hpcfed.experiment_file import to_toml
+from hpcfed.records import write_record
+from hpcfed.sweep.manifest import Manifest, Run, plan, write_manifest
+from hpcfed.sweep.paths import Paths
+from hpcfed.sweep.sweepfile import Sweep, read_sweep
+
+BASE = '[uplink]\nmask = "bernoulli"\n'
+
+
+def written(folder: Path, text: str, base: str = BASE) -> Sweep:
+    """Return the sweep of a file in ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "base.toml").write_text(base)
+    path = folder / "study.toml"
+    path.write_text(f'base = "base.toml"\n{text}\n')
+    return read_sweep(path)
+
+
+def norse(experiment: Experiment) -> str:
+    """Choose the engine of every run."""
+    return "norse"
+
+
+def planned(folder: Path, text: str) -> tuple[Manifest, Paths]:
+    """Plan the sweep in ``folder / "out"``, again if it is there."""
+    paths, sweep = Paths(folder / "out"), written(folder, text)
+    manifest = plan(sweep, paths, norse).manifest
+    write_manifest(paths, manifest, sweep.text)
+    return manifest, paths
+
+
+def finish(paths: Paths, runs: Sequence[Run]) -> None:
+    """Write a finished run file for each of ``runs``."""
+    for run in runs:
+        attributes = record().attributes | {
+            "config_toml": to_toml(run.experiment),
+            "config_digest": run.config_digest,
+        }
+        paths.run(run.digest).mkdir(parents=True, exist_ok=True)
+        write_record(paths.run_file(run.digest), record(attributes=attributes))
