@@ -16,7 +16,7 @@ from typing import Any  # Any: values of an experiment's keys are of any TOML ty
 
 from hpcfed.config import Experiment
 from hpcfed.errors import InputError
-from hpcfed.experiment_file import build_experiment, flat_keys, set_key
+from hpcfed.experiment_file import build_experiment, flat_keys, flatten, set_key
 from hpcfed.sweep.sweepfile import Point, Sweep
 
 # where and how carefully a run is made; its numbers and its length are the same
@@ -45,13 +45,29 @@ class Cell:
 
 def expand(sweep: Sweep) -> list[Point]:
     """Return every point that is not excluded, dotted keys to values, the first axis slowest."""
+    return [point for point, _ in _kept(sweep)]
+
+
+def _kept(sweep: Sweep) -> Iterator[tuple[Point, Experiment | InputError]]:
+    """Yield every point that is not excluded, with its experiment or what is wrong with it."""
+    for point in _every_point(sweep):
+        tree = _tree(sweep, point)
+        try:
+            found: Experiment | InputError = build_experiment(tree, str(sweep.path))
+        except InputError as error:
+            found = error
+        if not _excluded(found, tree, sweep):
+            yield point, found
+
+
+def _every_point(sweep: Sweep) -> list[Point]:
     steps = [[dict(zip(axis.keys, row, strict=True)) for row in axis.rows] for axis in sweep.axes]
     product: Iterator[tuple[Point, ...]] = itertools.product(*steps)
     points = [{k: v for step in combined for k, v in step.items()} for combined in product]
     if not sweep.axes and sweep.points:
         points = []
     _check_axes(sweep)
-    return [p for p in (*points, *sweep.points) if not _excluded(p, sweep)]
+    return [*points, *sweep.points]
 
 
 def keys_that_vary(sweep: Sweep) -> list[str]:
@@ -69,13 +85,11 @@ def cells(sweep: Sweep) -> list[Cell]:
     """
     found: dict[str, Cell] = {}
     problems: dict[str, list[str]] = {}
-    for point in expand(sweep):
-        text = describe(point)
-        try:
-            cell = _cell(sweep, point)
-        except InputError as error:
-            problems.setdefault(str(error), []).append(text)
+    for point, experiment in _kept(sweep):
+        if isinstance(experiment, InputError):
+            problems.setdefault(str(experiment), []).append(describe(point))
             continue
+        cell = Cell(point, experiment, name_of(experiment))
         twin = found.setdefault(cell.name, cell)
         if told_apart := [k for k in TRACELESS if point.get(k) != twin.point.get(k)]:
             raise InputError(
@@ -107,13 +121,13 @@ def resolved(experiment: Experiment, resolve_engine: Callable[[Experiment], str]
     return experiment.model_copy(update={"client": client})
 
 
-def _cell(sweep: Sweep, point: Point) -> Cell:
+def _tree(sweep: Sweep, point: Point) -> dict[str, Any]:
+    """Return the experiment of a point, nested, before it is validated."""
     tree = copy.deepcopy(sweep.base)
     for key, value in point.items():
         set_key(tree, key, value)
     tree["name"] = sweep.name
-    experiment = build_experiment(tree, str(sweep.path))
-    return Cell(point, experiment, name_of(experiment))
+    return tree
 
 
 def _check_axes(sweep: Sweep) -> None:
@@ -122,21 +136,22 @@ def _check_axes(sweep: Sweep) -> None:
         raise InputError(f"{sweep.path}: {twice[0]} is in [grid] and [zip], or twice in [zip]")
 
 
-def _excluded(point: Point, sweep: Sweep) -> bool:
-    return any(table and _matches(point, table, sweep) for table in sweep.exclude)
+def _excluded(found: Experiment | InputError, tree: dict[str, Any], sweep: Sweep) -> bool:
+    """Say whether a point's resolved keys, defaults included, match a table of [exclude].
+
+    One that is not valid may be left out as well: by what it asks for, over the defaults.
+    """
+    if not sweep.exclude:
+        return False
+    if isinstance(found, InputError):
+        keys = flat_keys(Experiment()) | dict(flatten(tree))
+    else:
+        keys = flat_keys(found)
+    return any(table and _matches(keys, table) for table in sweep.exclude)
 
 
-def _matches(point: Point, table: Point, sweep: Sweep) -> bool:
-    return all(_among(_value(point, key, sweep), wanted) for key, wanted in table.items())
-
-
-def _value(point: Point, key: str, sweep: Sweep) -> Any:
-    if key in point:
-        return point[key]
-    value: Any = sweep.base
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
+def _matches(keys: dict[str, Any], table: Point) -> bool:
+    return all(_among(keys.get(key), wanted) for key, wanted in table.items())
 
 
 def _among(value: object, wanted: object) -> bool:

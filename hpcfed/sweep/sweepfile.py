@@ -2,12 +2,13 @@
 
 Keys of experiments are dotted and quoted ("server.rounds") or nested, which means the same::
 
-    base = "quickstart.toml"         relative to this file, or absolute
+    base = "quickstart.toml"         relative to this file, absolute, or the name of a packaged job
     [set]                            fixed values
     [grid]                           key = [values]: the product of all
     [zip]                            keys that move together; [[zip]] for several such groups
     [[points]]                       further points, each with its own keys
-    [exclude]                        points with all of these values are left out; [[exclude]] too
+    [exclude]                        points whose experiment has all of these values, set or by
+                                     default, are left out; [[exclude]] too
     [resources]
 """
 
@@ -20,6 +21,7 @@ from typing import Any  # Any: values of an experiment's keys are of any TOML ty
 
 from hpcfed.errors import InputError
 from hpcfed.experiment_file import flatten, key_paths, set_key
+from hpcfed.jobfiles import find_job
 from hpcfed.sweep.resources import Resources
 from hpcfed.sweep.tables import Table, checked, read_toml, unknown_key
 
@@ -64,7 +66,7 @@ def read_sweep(path: Path) -> Sweep:
     base = table.get("base")
     if not isinstance(base, str):
         raise InputError(f'{path}: base: expected the path of an experiment, as base = "shd.toml"')
-    tree = read_toml(path.parent / Path(base).expanduser(), "base experiment")[0]
+    tree = read_toml(_find_base(base, path), "base experiment")[0]
     for key, value in _keys(table.get("set", {}), f"{path}: [set]").items():
         set_key(tree, key, value)
     return Sweep(
@@ -82,6 +84,15 @@ def read_sweep(path: Path) -> Sweep:
 def name_of_file(path: Path) -> str:
     """Return the name of a sweep, without looking at the rest of its file."""
     return _name(read_toml(path, "sweep file")[0], path)
+
+
+def _find_base(base: str, path: Path) -> Path:
+    """Return the base beside the sweep file at ``path``, else the packaged job of that name."""
+    beside = path.parent / Path(base).expanduser()
+    try:
+        return beside if beside.is_file() else find_job(Path(base))
+    except InputError as error:
+        raise InputError(f"{path}: base: {beside}: no such base experiment; {error}") from None
 
 
 def _name(table: Table, path: Path) -> str:

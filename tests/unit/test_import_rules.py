@@ -60,7 +60,10 @@ LIGHT = {
     "columns": {"records", "errors"},
     "records": {"config", "errors", "atomic"},
     "runstate": {"records", "columns", "errors"},
-    "sweep": {"records", "runstate", "config", "experiment_file", "errors", "atomic", "terminal"},
+    "sweep": {
+        *("records", "runstate", "config", "experiment_file", "jobfiles"),
+        *("errors", "atomic", "terminal"),
+    },
     "atomic": {"errors"},
     "compiled": {"atomic", "private"},
     "seeds": set(),

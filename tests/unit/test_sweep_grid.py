@@ -6,28 +6,18 @@ import json
 from pathlib import Path
 
 import pytest
+from sweep_files import norse, written
 
-from hpcfed.config import Experiment
 from hpcfed.errors import InputError
 from hpcfed.experiment_file import parse_experiment
+from hpcfed.jobfiles import packaged_jobs
 from hpcfed.sweep.grid import cells, expand, keys_that_vary, name_of
 from hpcfed.sweep.manifest import plan, read_manifest, write_manifest
 from hpcfed.sweep.paths import Paths
-from hpcfed.sweep.sweepfile import Sweep, read_sweep
+from hpcfed.sweep.sweepfile import read_sweep
+from hpcfed.sweep.tables import read_toml
 
 P, Q = "uplink.mask_probability", "participation.drop_probability"
-
-
-def written(folder: Path, text: str, base: str = '[uplink]\nmask = "bernoulli"\n') -> Sweep:
-    """Return the sweep of a file in ``folder``."""
-    (folder / "base.toml").write_text(base)
-    path = folder / "study.toml"
-    path.write_text(f'base = "base.toml"\n{text}\n')
-    return read_sweep(path)
-
-
-def norse(experiment: Experiment) -> str:
-    return "norse"
 
 
 def test_a_grid_is_the_product_of_its_values_the_last_key_fastest(tmp_path: Path) -> None:
@@ -81,6 +71,41 @@ def test_a_point_is_excluded_if_all_its_keys_match(tmp_path: Path) -> None:
     assert [(p[P], p[Q]) for p in expand(both)] == [(0.0, 0.0), (0.0, 0.5), (0.5, 0.0), (0.9, 0.0)]
     two = written(tmp_path, f'{grid}[[exclude]]\n"{P}" = 0.5\n[[exclude]]\n"{Q}" = 0.5')
     assert [(p[P], p[Q]) for p in expand(two)] == [(0.0, 0.0), (0.9, 0.0)]
+
+
+@pytest.mark.parametrize("spelt", ["", '[set]\n"uplink.mask" = "none"\n'])
+@pytest.mark.parametrize(
+    "key", ['"uplink.mask" = "none"', '"client.epochs" = 1', '"model.hidden" = [128]']
+)
+def test_an_exclusion_is_the_same_whether_a_default_is_spelt_out_or_not(
+    spelt: str, key: str, tmp_path: Path
+) -> None:
+    text = f"{spelt}[grid]\nseed = [0, 1]\n[exclude]\nseed = 1\n{key}"
+    assert [p["seed"] for p in expand(written(tmp_path, text, base=""))] == [0]
+
+
+def test_an_exclusion_does_not_take_a_default_that_another_key_has_cleared(tmp_path: Path) -> None:
+    text = '[grid]\n"client.steps" = [2, 3]\n[exclude]\n"client.epochs" = 1'
+    assert len(expand(written(tmp_path, text))) == 2
+
+
+def test_a_point_that_is_not_valid_can_be_excluded_by_a_default(tmp_path: Path) -> None:
+    text = f'[grid]\n"{P}" = [0.0, 0.5]\n[exclude]\n"{P}" = 0.5\n"uplink.mask" = "none"'
+    assert [c.point for c in cells(written(tmp_path, text, base=""))] == [{P: 0.0}]
+
+
+@pytest.mark.parametrize("base", ["quickstart", "quickstart.toml", "jobs/quickstart.toml"])
+def test_a_base_may_be_a_packaged_job(base: str, tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(f'base = "{base}"')
+    assert (
+        read_sweep(tmp_path / "a.toml").base == read_toml(packaged_jobs()["quickstart"], "job")[0]
+    )
+
+
+def test_a_base_beside_the_sweep_file_comes_before_a_packaged_job(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('base = "quickstart.toml"')
+    (tmp_path / "quickstart.toml").write_text("seed = 7")
+    assert read_sweep(tmp_path / "a.toml").base == {"seed": 7}
 
 
 @pytest.mark.parametrize(
