@@ -86,7 +86,7 @@ def status(sweep: File, out: Out = None) -> None:
     from hpcfed.sweep.status import lines
 
     manifest, paths = _planned(sweep, out)
-    for line in lines(manifest, look(manifest, paths)):
+    for line in lines(manifest, paths, look(manifest, paths)):
         print(line)
 
 

@@ -18,6 +18,7 @@ from typing import Any  # Any: values of JSON
 
 from hpcfed.atomic import replacing
 from hpcfed.errors import InputError
+from hpcfed.names import dropped_text
 from hpcfed.report.flatten import Value, value_text
 from hpcfed.report.grid import group_text, mean_drop, sort_key, varying_keys
 from hpcfed.report.page_data import page_data
@@ -125,6 +126,8 @@ def state_lines(found: Found) -> list[str]:
         lines.append(f"Missing: {len(found.missing)} of {total} have no run file yet{given_up}.")
     if counts["running"] or counts["stopped"]:
         lines.append("Figures of the trade-off hold finished runs alone.")
+    if found.dropped:
+        lines.append(f"{dropped_text(file.parent for file in found.dropped)}.")
     if found.skipped:
         lines.append(f"{len(found.skipped)} files could not be read and are left out, see below.")
     return lines

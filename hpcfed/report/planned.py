@@ -1,15 +1,20 @@
-"""What a sweep foresees and what it gave up: its manifest and failure marks, read leniently."""
+"""What a sweep foresees and what it gave up: its manifest and failure marks, read leniently.
+
+Runs whose points a changed sweep file has dropped keep their files, but count nowhere.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any  # Any: JSON values are of any type until they are checked
 
 from hpcfed.report.flatten import Value, flat
 
-MANIFEST, FAILURE = "manifest.json", "failure.json"
+MANIFEST, FAILURE, RUNS = "manifest.json", "failure.json", "runs"
 FORMAT = "hpcfed-sweep"
 
 
@@ -21,28 +26,75 @@ class Planned:
     keys: dict[str, Value]
 
 
-def read_planned(folder: Path) -> tuple[tuple[Planned, ...], str]:
-    """Return the runs that the manifest in ``folder`` foresees, and what is wrong with it.
+@dataclass(frozen=True)
+class Plan:
+    """What a manifest says: the runs of the sweep file, those it has dropped, what is wrong."""
 
-    Without a manifest both are empty. Points that a changed sweep file has dropped are left out.
-    """
+    runs: tuple[Planned, ...] = ()
+    dropped: frozenset[str] = frozenset()
+    problem: str = ""
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(run.digest for run in self.runs)
+
+    def holds(self, digest: str) -> bool:
+        """Say whether a run is of the sweep file; without a manifest every run counts."""
+        return not self.runs or digest in self._names
+
+
+def read_plan(folder: Path) -> Plan:
+    """Return what the manifest in ``folder`` foresees; nothing where there is none."""
     path = folder / MANIFEST
     if not path.is_file():
-        return (), ""
+        return Plan()
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
-            return (), "not a manifest of hpcfed"
+            return Plan(problem="not a manifest of hpcfed")
         entries = [entry for entry in content["runs"] if entry.get("current", True)]
-        return tuple(Planned(e["digest"], dict(flat(e["config"]))) for e in entries), ""
+        runs = tuple(Planned(e["digest"], dict(flat(e["config"]))) for e in entries)
+        every = frozenset(entry["digest"] for entry in content["runs"])
+        return Plan(runs, every - {run.digest for run in runs})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return (), f"cannot be read as a manifest: {error}"
+        return Plan(problem=f"cannot be read as a manifest: {error}")
+
+
+@dataclass(frozen=True)
+class Division:
+    """Run files: those that count, those of dropped points, and those that no manifest knows."""
+
+    counted: tuple[Path, ...]
+    dropped: tuple[Path, ...] = ()
+    strange: tuple[Path, ...] = ()
+
+
+def divide(root: Path, files: Sequence[Path]) -> Division:
+    """Divide the run files below ``root`` by the manifests of their sweeps.
+
+    What lies in no sweep counts, and so does what was asked for by itself.
+    """
+    plans: dict[Path, Plan] = {}
+    counted: list[Path] = []
+    dropped: list[Path] = []
+    strange: list[Path] = []
+    for file in files:
+        folder, digest = file.parent.parent, file.parent.name
+        if folder not in plans:
+            place = folder.resolve()
+            plans[folder] = read_plan(place.parent) if place.name == RUNS else Plan()
+        plan = plans[folder]
+        if root in (file, file.parent) or plan.holds(digest):
+            counted.append(file)
+        else:
+            (dropped if digest in plan.dropped else strange).append(file)
+    return Division(tuple(counted), tuple(dropped), tuple(strange))
 
 
 def read_failures(folder: Path) -> dict[str, str]:
     """Return why runs of the sweep in ``folder`` were given up, by the name of their folder."""
     failures = {}
-    for path in sorted(folder.glob(f"runs/*/{FAILURE}")):
+    for path in sorted(folder.glob(f"{RUNS}/*/{FAILURE}")):
         try:
             mark: Any = json.loads(path.read_text(encoding="utf-8"))
             text = _text(mark)

@@ -19,7 +19,7 @@ from hpcfed.errors import InputError
 from hpcfed.records import RUN_FILE
 from hpcfed.report.collected import read_collected
 from hpcfed.report.flatten import Value, flat
-from hpcfed.report.planned import MANIFEST, Planned, read_failures, read_planned
+from hpcfed.report.planned import MANIFEST, RUNS, Plan, Planned, divide, read_failures, read_plan
 
 F64 = NDArray[np.float64]
 
@@ -101,7 +101,8 @@ class Skipped:
 class Found:
     """Everything found at ``root``; ``planned`` is empty where no sweep was planned.
 
-    ``failures`` maps the folder names of runs that a sweep gave up to the reason.
+    ``failures`` maps the folder names of runs that a sweep gave up to the reason; ``dropped`` are
+    the run files of points that a sweep file had once.
     """
 
     root: Path
@@ -109,6 +110,7 @@ class Found:
     skipped: tuple[Skipped, ...]
     planned: tuple[Planned, ...] = ()
     failures: Mapping[str, str] = field(default_factory=dict)
+    dropped: tuple[Path, ...] = ()
 
     @property
     def missing(self) -> tuple[Planned, ...]:
@@ -143,21 +145,34 @@ def find(path: Path) -> Found:
         return _collected(path)
     if path.is_file():
         return read_files(path.parent, [path])
-    found = read_files(path, sorted(path.rglob(RUN_FILE)))
-    planned, problem = read_planned(path)
-    skipped = (Skipped(MANIFEST, problem), *found.skipped) if problem else found.skipped
-    return replace(found, skipped=skipped, planned=planned, failures=read_failures(path))
+    files = divide(path, sorted(path.rglob(RUN_FILE)))
+    found, plan = read_files(path, files.counted), read_plan(path)
+    skipped = [Skipped(MANIFEST, plan.problem)] if plan.problem else []
+    skipped += [Skipped(_label(path, file), "no run of this sweep") for file in files.strange]
+    return replace(
+        found,
+        skipped=(*skipped, *found.skipped),
+        planned=plan.runs,
+        failures=_failures(path, plan),
+        dropped=files.dropped,
+    )
 
 
 def _collected(path: Path) -> Found:
     root = path.parent
-    planned, problem = read_planned(root)
+    plan = read_plan(root)
     runs = [
-        Run(root / "runs" / item.digest / RUN_FILE, f"runs/{item.digest}", item.keys, item.columns)
-        for item in read_collected(path, planned)
+        Run(root / RUNS / item.digest / RUN_FILE, f"{RUNS}/{item.digest}", item.keys, item.columns)
+        for item in read_collected(path, plan.runs)
     ]
-    skipped = (Skipped(MANIFEST, problem),) if problem else ()
-    return Found(root, tuple(runs), skipped, planned, read_failures(root))
+    skipped = (Skipped(MANIFEST, plan.problem),) if plan.problem else ()
+    counted = tuple(run for run in runs if plan.holds(run.digest))
+    dropped = tuple(run.file for run in runs if not plan.holds(run.digest))
+    return Found(root, counted, skipped, plan.runs, _failures(root, plan), dropped)
+
+
+def _failures(root: Path, plan: Plan) -> dict[str, str]:
+    return {name: text for name, text in read_failures(root).items() if plan.holds(name)}
 
 
 def read_files(root: Path, files: Sequence[Path]) -> Found:

@@ -11,7 +11,9 @@ from typing import Any  # Any: columns of the log are of any scalar type
 import numpy as np
 
 from hpcfed.errors import InputError
+from hpcfed.names import dropped_text
 from hpcfed.records import RUN_FILE, Record, read_record, uplink_bytes
+from hpcfed.report.planned import divide
 from hpcfed.terminal import console
 
 Rows = list[tuple[str, str]]
@@ -145,7 +147,8 @@ def print_summary(path: Path) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    runs = find_runs(path)
+    files = divide(path, find_runs(path))
+    runs = [*files.counted, *files.strange]
     single = len(runs) == 1
     table = Table(show_header=not single, box=None)
     columns = ("", "") if single else ("run", "status", "rounds", "validation", "test", "uplink")
@@ -154,3 +157,5 @@ def print_summary(path: Path) -> None:
     for row in summary(runs[0]) if single else overview(runs, path):
         table.add_row(*map(escape, row))
     console().print(table)
+    if files.dropped:
+        console().print(escape(dropped_text(file.parent for file in files.dropped)))

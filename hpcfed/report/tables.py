@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any  # Any: a table's values are text or numbers
 
 from hpcfed.errors import InputError
+from hpcfed.names import dropped_text
 from hpcfed.report.flatten import value_text
 from hpcfed.report.runs import Found
 
@@ -50,6 +51,8 @@ def field(value: Any) -> str:
 def skipped_lines(found: Found) -> list[str]:
     """Return a line for each file that was left out, and one for what is missing."""
     lines = [f"left out: {item.label}: {item.reason}" for item in found.skipped]
+    if found.dropped:
+        lines.append(dropped_text(file.parent for file in found.dropped))
     if found.missing:
         lines.append(f"missing: {len(found.missing)} of {len(found.planned)} planned runs")
     return lines

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.experiment_file import flatten
-from hpcfed.sweep.grid import SEED, TRACELESS
+from hpcfed.sweep.grid import SEED
 from hpcfed.sweep.manifest import Manifest, Run
 
 RUN = "run"
@@ -61,15 +61,9 @@ class Axes:
 
 
 def axes_of(manifest: Manifest, runs: Sequence[Run]) -> Axes:
-    """Return the axes of ``runs``: the keys of the sweep file, and any others that tell them apart.
-
-    Runs of earlier sweep files may differ in more than what varies now.
-    """
+    """Return the axes of ``runs``, by the keys that the sweep file varies."""
     settings = [dict(flatten(run.config)) for run in runs]
     keys = [key for key in manifest.keys if key != SEED]
-    if not _apart(settings, [*keys, SEED]):
-        every = sorted({key for setting in settings for key in setting} - {*keys, SEED, *TRACELESS})
-        keys += [key for key in every if len({_text(s.get(key)) for s in settings}) > 1]
     groups = [group for group in manifest.zipped if set(group) <= {*keys, SEED}]
     of_group = {
         key: along for group in groups if (along := _along(group, settings)) for key in group
@@ -136,11 +130,6 @@ def _one_dimension(keys: Sequence[str], settings: Sequence[dict[str, Any]]) -> A
     )
     places = np.arange(len(settings), dtype=np.int64).reshape(-1, 1)
     return Axes((Dimension((RUN, *keys), rows),), places)
-
-
-def _apart(settings: Sequence[dict[str, Any]], keys: Sequence[str]) -> bool:
-    texts = [_text([setting.get(key) for key in keys]) for setting in settings]
-    return len(set(texts)) == len(texts)
 
 
 def _text(value: object) -> str:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpcfed.errors import InputError
+from hpcfed.names import dropped_text
 from hpcfed.runstate import Columns, read_columns
 from hpcfed.sweep import cube, finals
 from hpcfed.sweep.manifest import Manifest, Run
@@ -65,6 +66,9 @@ def collect(manifest: Manifest, paths: Paths) -> Iterator[str]:
         finals.write(paths, manifest, runs, columns)
     except OSError as error:
         raise InputError(f"{paths.out}: cannot be written: {error.strerror}") from None
+    left = [folder for run in manifest.dropped if (folder := paths.run(run.digest)).exists()]
+    if left:
+        yield f"{dropped_text(left)}: {', '.join(folder.name for folder in left)}"
     missing = sum(run.digest not in columns for run in manifest.current)
     yield f"{len(kept)} runs in {paths.collected} ({num_read} read, {missing} missing)"
 
@@ -77,12 +81,14 @@ def _read(item: Found) -> Columns:
 
 
 def _find(manifest: Manifest, paths: Paths) -> tuple[list[Found], list[str]]:
-    """Return the run files that the manifest knows, in its order, and what else lies there."""
+    """Return the run files of the sweep file's points, in order, and what is of no sweep."""
     found, strange = [], []
     names = (
         {path.name: path for path in sorted(paths.runs.iterdir())} if paths.runs.is_dir() else {}
     )
-    for run in manifest.runs:
+    for run in manifest.dropped:
+        names.pop(run.digest, None)
+    for run in manifest.current:
         names.pop(run.digest, None)
         path = paths.run_file(run.digest)
         try:

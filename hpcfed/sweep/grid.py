@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any  # Any: values of an experiment's keys are of any TOML type
 
+from hpcfed import names
 from hpcfed.config import Experiment
 from hpcfed.errors import InputError
 from hpcfed.experiment_file import build_experiment, flat_keys, flatten, set_key
@@ -30,7 +31,6 @@ TRACELESS = (
     "run.watchdog_min",
 )
 SEED = "seed"
-_NAME_LENGTH = 16  # hex digits: among a million runs two names are equal with chance 3e-8
 _MAX_PROBLEMS = 5
 
 
@@ -106,7 +106,7 @@ def name_of(experiment: Experiment) -> str:
     """Return the name of a run: a digest of every key that leaves a trace."""
     keys = {k: v for k, v in flat_keys(experiment).items() if k not in TRACELESS}
     text = json.dumps(keys, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:_NAME_LENGTH]
+    return hashlib.sha256(text.encode()).hexdigest()[: names.LENGTH]
 
 
 def describe(point: Point) -> str:

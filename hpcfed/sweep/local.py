@@ -42,7 +42,7 @@ def run_task(out: Path, array_name: str, index: int) -> int:
     manifest, array = read_manifest(paths), arrays.read(paths, array_name)
     if not 0 <= index < len(array.tasks):
         raise InputError(f"{array_name} has tasks 0 to {len(array.tasks) - 1}, found {index}")
-    known = {run.digest: run for run in manifest.runs}
+    known = {run.digest: run for run in manifest.current}
     runs = [known[digest] for digest in array.tasks[index] if digest in known]
     owner = this_process()
     slots = manifest.resources.concurrent_runs

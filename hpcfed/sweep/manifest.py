@@ -82,6 +82,11 @@ class Manifest:
         """The runs of the sweep file as it was planned last."""
         return tuple(run for run in self.runs if run.current)
 
+    @property
+    def dropped(self) -> tuple[Run, ...]:
+        """The runs whose points the sweep file had once; what they left stays where it is."""
+        return tuple(run for run in self.runs if not run.current)
+
     def experiment(self, digest: str) -> Experiment:
         """Return a run's experiment as it is to be run: threads are the resources'."""
         run = next((run for run in self.runs if run.digest == digest), None)

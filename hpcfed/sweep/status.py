@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hpcfed.names import dropped_text
 from hpcfed.sweep import slurm
 from hpcfed.sweep.grid import describe
 from hpcfed.sweep.manifest import Manifest
+from hpcfed.sweep.paths import Paths
 from hpcfed.sweep.progress import clock
 from hpcfed.sweep.states import STATUSES, RunState, SweepState, time_left_s
 
 _MOST_LINES = 20
 
 
-def lines(manifest: Manifest, state: SweepState) -> Iterator[str]:
+def lines(manifest: Manifest, paths: Paths, state: SweepState) -> Iterator[str]:
     """Yield what is to be said of ``state``."""
     counts = {status: sum(s.status == status for s in state.runs) for status in STATUSES}
-    gone = len(manifest.runs) - len(manifest.current)
     yield f"{manifest.name}: {len(state.runs)} runs"
     for status, number in counts.items():
         if number or status != "queued":
             yield f"  {status:9} {number}"
-    if gone:
-        yield f"  ({gone} more are no longer in the sweep file)"
+    if manifest.dropped:
+        yield f"  {dropped_text(paths.run(run.digest) for run in manifest.dropped)}"
     if not state.asked:
         yield "  the scheduler does not answer: whoever holds a claim is taken to be running"
     rounds = sum(s.num_rounds for s in state.runs)

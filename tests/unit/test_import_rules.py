@@ -35,6 +35,7 @@ LEVELS = {
     "experiment_file": 2,
     "seeds": 1,
     "config": 1,
+    "names": 1,
     "signals": 1,
     "terminal": 1,
     "atomic": 1,
@@ -56,12 +57,15 @@ APART = [
 WORKER = {"sweep/worker.py", "sweep/timing.py", "sweep/checks.py"}
 # what stands on records and configuration alone, and reaches no MPI and no training
 LIGHT = {
-    "report": {"records", "columns", "config", "experiment_file", "errors", "terminal", "atomic"},
+    "report": {
+        *("records", "columns", "config", "experiment_file", "names"),
+        *("errors", "atomic", "terminal"),
+    },
     "columns": {"records", "errors"},
     "records": {"config", "errors", "atomic"},
     "runstate": {"records", "columns", "errors"},
     "sweep": {
-        *("records", "runstate", "config", "experiment_file", "jobfiles"),
+        *("records", "runstate", "config", "experiment_file", "jobfiles", "names"),
         *("errors", "atomic", "terminal"),
     },
     "atomic": {"errors"},

@@ -72,8 +72,8 @@ def test_failures_are_shown_with_their_messages(tmp_path: Path) -> None:
     given_up = tmp_path / "runs" / f"{2:016x}"
     given_up.mkdir()
     (given_up / "failure.json").write_text(json.dumps(mark))
-    (tmp_path / "runs" / "strange").mkdir()
-    (tmp_path / "runs" / "strange" / "run.h5").write_bytes(b"?")
+    (tmp_path / "strange").mkdir()
+    (tmp_path / "strange" / "run.h5").write_bytes(b"?")
     found = find(tmp_path)
     assert [(f.kind, f.message.splitlines()[0][:13]) for f in failures(found)] == [
         ("failed", "disk <full>"), ("given up", "killed & gone"), ("left out", "cannot be rea"),
