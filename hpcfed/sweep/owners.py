@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -39,7 +40,7 @@ class Owner:
     def parse(cls, name: str) -> Owner:
         """Return the owner of that name; of a foreign name one that never ends."""
         found = name.split(",")
-        if len(found) != 7 or not all(found[i].isdigit() for i in (2, 5, 6)):
+        if len(found) != 7 or not all(found[i].isdecimal() for i in (2, 5, 6)):
             return cls(_NONE, _NONE, 0, name, _NONE, 0, 0)
         job, task, restart, host, boot, pid, started = found
         return cls(job, task, int(restart), host, boot, int(pid), int(started))
@@ -76,11 +77,27 @@ def this_process(environment: Mapping[str, str] = os.environ) -> Owner:
         job=job,
         task=environment.get("SLURM_ARRAY_TASK_ID", _NONE) if job != _NONE else _NONE,
         restart=int(restart) if restart.isdigit() else 0,
-        host=re.sub(r"[^\w.-]", "_", os.uname().nodename),
+        host=_host(),
         boot=_boot(),
         pid=pid,
         started=_started(pid),
     )
+
+
+def ask_to_stop(owner: Owner) -> bool:
+    """Send TERM to an owner's process on this host, if it is still there; say whether it was.
+
+    Its number alone does not say that: it may have been given to somebody else's process since.
+    """
+    if owner.in_slurm or (owner.host, owner.boot) != (_host(), _boot()):
+        return False
+    if owner.pid <= 0 or _started(owner.pid) != owner.started:
+        return False
+    try:
+        os.kill(owner.pid, signal.SIGTERM)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 class Presence:
@@ -138,6 +155,10 @@ def _started(pid: int) -> int:
     except OSError:
         return -1
     return -1 if fields[0] == b"Z" else int(fields[19])  # a zombie does nothing any more
+
+
+def _host() -> str:
+    return re.sub(r"[^\w.-]", "_", os.uname().nodename)
 
 
 def _boot() -> str:

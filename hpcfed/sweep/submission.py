@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +10,7 @@ from pathlib import Path
 from hpcfed.sweep import arrays, claims, slurm
 from hpcfed.sweep.arrays import Submitted
 from hpcfed.sweep.manifest import Manifest, Run
-from hpcfed.sweep.owners import this_process
+from hpcfed.sweep.owners import ask_to_stop
 from hpcfed.sweep.paths import Paths
 from hpcfed.sweep.script import Array, Place, render
 from hpcfed.sweep.states import SweepState
@@ -90,13 +87,8 @@ def cancel(paths: Paths, state: SweepState) -> tuple[list[str], list[int]]:
     names = {array.name for array in state.arrays}
     jobs = sorted({job.job for job in state.jobs if job.name in names}, key=int)
     slurm.cancel(jobs)
-    here = this_process()
-    owners = claims.all_holders(paths.claims).values()
-    local = {o.pid for o in owners if not o.in_slurm and (o.host, o.boot) == (here.host, here.boot)}
-    for pid in local:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGTERM)
-    return jobs, sorted(local)
+    owners = set(claims.all_holders(paths.claims).values())
+    return jobs, sorted(owner.pid for owner in owners if ask_to_stop(owner))
 
 
 def _submit_one(manifest: Manifest, paths: Paths, tasks: Tasks) -> Submitted:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from hpcfed.sweep import claims
+from hpcfed.sweep import claims, submission
 from hpcfed.sweep.owners import VARIABLE, Owner, Presence, this_process
+from hpcfed.sweep.paths import Paths
+from hpcfed.sweep.states import SweepState
 
 TASK = Owner("12", "3", 1, "n1", "b", 100, 5)
 
@@ -156,6 +160,37 @@ def test_an_owner_lives_as_long_as_anything_it_has_started() -> None:
     assert not presence.is_gone(dead)
     child.communicate(b"\n")
     assert presence.is_gone(dead)
+
+
+@pytest.mark.parametrize(
+    ("changes", "stopped"),
+    [
+        ({}, True),
+        ({"started": 1}, False),  # the number was given to somebody else's process
+        ({"boot": "before"}, False),
+        ({"host": "elsewhere"}, False),
+        ({"pid": 0, "started": 0}, False),  # to kill would mean every process of this group
+        ({"job": "12", "task": "3"}, False),
+    ],
+)
+def test_cancel_stops_the_process_that_made_the_claim_and_no_other(
+    changes: dict[str, Any], stopped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: killed.append((pid, number)))
+    paths = Paths(tmp_path)
+    paths.claims.mkdir()
+    owner = replace(this_process({}), **changes)
+    for digest in ("0" * 16, "1" * 16):
+        claims.acquire(paths.claim(digest), owner, never)
+    found = submission.cancel(paths, SweepState((), (), (), True))
+    assert found == ([], [owner.pid] if stopped else [])
+    assert killed == ([(owner.pid, signal.SIGTERM)] if stopped else [])
+
+
+@pytest.mark.parametrize("name", ["-,-,0,h,b,-1,5", "-,-,0,h,b,\u00b2,5", "-,-,0,h,b,7"])
+def test_an_owner_of_no_process_number_never_ends(name: str) -> None:
+    assert Owner.parse(name) == Owner("-", "-", 0, name, "-", 0, 0)
 
 
 def test_a_task_of_an_array_is_named_by_slurms_variables() -> None:
