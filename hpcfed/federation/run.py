@@ -140,6 +140,9 @@ def _residuals(job: Job, folder: Path, start: Start, transport: Transport) -> Re
     name = transport.broadcast_text(name)
     if not name:
         return {}
+    expected = residual_files.file_name(start.state.round)
+    if name != expected:  # a file of somebody else's may name any path
+        raise InputError(f"{folder}: its run file names residuals {name!r}, expected {expected}")
     mine = set(np.flatnonzero(job.owners == transport.rank).tolist())
     shape = (len(job.clients), job.uplink.size)
     return residual_files.load(transport, folder / name, mine, shape)

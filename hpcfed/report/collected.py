@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from hpcfed.columns import NUMERIC_FIELDS, Columns, read_columns
 from hpcfed.errors import InputError
+from hpcfed.names import run_name
 from hpcfed.records import RUN_FILE
 from hpcfed.report.flatten import Value
 from hpcfed.report.planned import Planned
@@ -50,13 +51,13 @@ def read_collected(path: Path, planned: tuple[Planned, ...]) -> list[CollectedRu
         ):
             if root.attrs.get("format") != FORMAT:
                 raise InputError(f"{path}: not a collected sweep of hpcfed")
-            return _split(root, clients["num_samples"], planned, path.parent)
+            return _split(root, clients["num_samples"], planned, path)
     except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
         raise InputError(f"{path}: cannot be read as a collected sweep: {error}") from None
 
 
 def _split(
-    root: xarray.Dataset, samples: xarray.DataArray, planned: tuple[Planned, ...], folder: Path
+    root: xarray.Dataset, samples: xarray.DataArray, planned: tuple[Planned, ...], path: Path
 ) -> list[CollectedRun]:
     cells = root["digest"].dims
     digests = root["digest"].to_numpy().reshape(-1)
@@ -68,10 +69,10 @@ def _split(
     per_client = _rows(samples)
     found = []
     for place in np.flatnonzero(digests != "").tolist():
-        digest, count = str(digests[place]), int(num_rounds[place])
+        digest, count = run_name(digests[place], path), int(num_rounds[place])
         columns = {name: rows[place, :count] for name, rows in rounds.items()}
         attributes = {name: str(texts[place]) for name, texts in about.items()}
-        attributes["error"] = _error(folder, digest, attributes.get("status", ""))
+        attributes["error"] = _error(path.parent, digest, attributes.get("status", ""))
         keys = known.get(digest) or {key: values[place] for key, values in coordinates.items()}
         mine = per_client[place][np.isfinite(per_client[place])]
         size = _num_params(columns)

@@ -6,12 +6,14 @@ Runs whose points a changed sweep file has dropped keep their files, but count n
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any  # Any: JSON values are of any type until they are checked
 
+from hpcfed.errors import InputError
+from hpcfed.names import run_name
 from hpcfed.report.flatten import Value, flat
 
 MANIFEST, FAILURE, RUNS = "manifest.json", "failure.json", "runs"
@@ -31,7 +33,7 @@ class Plan:
     """What a manifest says: the runs of the sweep file, those it has dropped, what is wrong."""
 
     runs: tuple[Planned, ...] = ()
-    dropped: frozenset[str] = frozenset()
+    dropped: Set[str] = frozenset()
     problem: str = ""
 
     @cached_property
@@ -52,10 +54,15 @@ def read_plan(folder: Path) -> Plan:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
             return Plan(problem="not a manifest of hpcfed")
-        entries = [entry for entry in content["runs"] if entry.get("current", True)]
-        runs = tuple(Planned(e["digest"], dict(flat(e["config"]))) for e in entries)
-        every = frozenset(entry["digest"] for entry in content["runs"])
-        return Plan(runs, every - {run.digest for run in runs})
+        every = {run_name(entry["digest"], path): entry for entry in content["runs"]}
+        runs = tuple(
+            Planned(name, dict(flat(entry["config"])))
+            for name, entry in every.items()
+            if entry.get("current", True)
+        )
+        return Plan(runs, every.keys() - {run.digest for run in runs})
+    except InputError as error:
+        return Plan(problem=str(error))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return Plan(problem=f"cannot be read as a manifest: {error}")
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from hpcfed.errors import InputError
+from hpcfed.names import run_name
 from hpcfed.sweep.manifest import replace_text
 from hpcfed.sweep.paths import Paths
 
@@ -51,7 +52,8 @@ def read(paths: Paths, name: str) -> Submitted:
     path = paths.array(name)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return Submitted(content["name"], content["job"], tuple(map(tuple, content["tasks"])))
+        tasks = tuple(tuple(run_name(run, path) for run in task) for task in content["tasks"])
+        return Submitted(content["name"], content["job"], tasks)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: cannot be read as what was submitted: {error}") from None
 

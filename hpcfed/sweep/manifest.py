@@ -19,6 +19,7 @@ from hpcfed.atomic import replacing
 from hpcfed.config import Experiment
 from hpcfed.errors import InputError
 from hpcfed.experiment_file import build_experiment, digest
+from hpcfed.names import run_name
 from hpcfed.records import RUN_FILE
 from hpcfed.sweep.grid import Cell, cells, keys_that_vary, name_of, resolved
 from hpcfed.sweep.paths import Paths
@@ -180,7 +181,10 @@ def read_manifest(paths: Paths) -> Manifest:
             zipped=tuple(map(tuple, content["zipped"])),
             resources=checked(Resources, content["resources"], str(path)),
             site=checked(Site, content["site"], str(path)),
-            runs=tuple(Run(**entry) for entry in content["runs"]),
+            runs=tuple(
+                Run(**{**entry, "digest": run_name(entry["digest"], path)})
+                for entry in content["runs"]
+            ),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: cannot be read as a manifest: {error}") from None
