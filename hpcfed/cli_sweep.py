@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -36,6 +36,7 @@ def plan(
 ) -> None:
     """Expand and validate every point; write the manifest; print counts and array shape."""
     planned = _plan(sweep, out, dry_run)
+    _say_engines(planned.manifest, sys.stdout)
     resources, todo = planned.manifest.resources, planned.open_runs()
     tasks = -(-len(todo) // resources.runs_per_task)
     cores = resources.ranks_per_run * resources.threads * resources.concurrent_runs
@@ -55,6 +56,7 @@ def plan(
 def submit(sweep: File, out: Out = None, dry_run: DryRun = False) -> None:
     """Submit Slurm arrays for what is not finished; --dry-run prints the scripts."""
     planned = _plan(sweep, out, dry_run, quiet=dry_run)
+    _say_engines(planned.manifest, sys.stderr if dry_run else sys.stdout)
     if dry_run:
         _print_scripts(planned.manifest, planned.paths, planned.open_runs())
         return
@@ -224,6 +226,16 @@ def _plan(
         print(f"{sweep.name}: {len(planned.manifest.current)} runs ({planned.num_new} new, "
               f"{planned.num_known} known{gone}) in {paths.out}", flush=True)  # fmt: skip
     return _Planned(planned.manifest, paths)
+
+
+def _say_engines(manifest: Manifest, stream: TextIO) -> None:
+    """Say which engine each run takes, and warn of GPUs that will be idle."""
+    from hpcfed.sweep import engines
+
+    for line in engines.lines(manifest.current):
+        print(line, file=stream, flush=True)
+    for line in engines.warnings(manifest.current, manifest.resources):
+        print(f"warning: {line}", file=sys.stderr)
 
 
 def _planned(file: Path, out: Path | None) -> tuple[Manifest, Paths]:

@@ -21,9 +21,10 @@ from hpcfed.errors import InputError
 from hpcfed.experiment_file import build_experiment, digest
 from hpcfed.names import run_name
 from hpcfed.records import RUN_FILE
+from hpcfed.sweep import engines
 from hpcfed.sweep.grid import Cell, cells, keys_that_vary, name_of, resolved
 from hpcfed.sweep.paths import Paths
-from hpcfed.sweep.resources import Resources, Site, find_site
+from hpcfed.sweep.resources import Resources, Site, check_time_limit, find_site
 from hpcfed.sweep.sweepfile import Point, Sweep
 from hpcfed.sweep.tables import checked
 
@@ -110,15 +111,18 @@ class Planned:
 def plan(sweep: Sweep, paths: Paths, resolve_engine: Callable[[Experiment], str]) -> Planned:
     """Expand and validate ``sweep`` and merge it with what is planned in the folder already.
 
-    Writes nothing. Raises InputError for an invalid point or a folder of something else.
+    Writes nothing. Raises InputError for an invalid point, resources that cannot be enough, or a
+    folder of something else.
     """
     site = find_site(sweep.resources.site, sweep.path.parent)
+    check_time_limit(sweep.resources, site, sweep.path)
     known = {run.asked: run for run in _earlier(sweep, paths)}
     runs = {}
     for cell in cells(sweep):
         earlier = known.get(cell.name)
         run = _run(cell, resolve_engine) if earlier is None else earlier
         runs[run.digest] = dataclasses.replace(run, current=True, point=cell.point)
+    engines.check(list(runs.values()), sweep.resources, sweep.path)
     gone = [run for run in known.values() if run.digest not in runs]
     kept = [dataclasses.replace(run, current=False) for run in gone]
     num_known = len(runs.keys() & {run.digest for run in known.values()})

@@ -95,6 +95,17 @@ class Site(Section):
         return value
 
 
+def check_time_limit(resources: Resources, site: Site, source: object) -> None:
+    """Raise InputError if tasks would be asked to stop before they have begun."""
+    if resources.time_min * 60 <= site.warn_s:
+        raise InputError(
+            f"{source}: [resources] time_min = {resources.time_min} is {resources.time_min * 60} "
+            f"s, but tasks are asked to stop {site.warn_s} s before their end (warn_s of the site "
+            f"{resources.site}), which is before they begin; set time_min to "
+            f"{site.warn_s // 60 + 1} at least, and the time of some rounds more"
+        )
+
+
 def find_site(name: str, sweep_folder: Path) -> Site:
     """Return the profile ``name``: one that comes with hpcfed, or a path beside the sweep file."""
     profiles = packaged_sites()
