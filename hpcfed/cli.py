@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ import typer
 
 from hpcfed.cli_sweep import sweep_app
 from hpcfed.errors import InputError
-from hpcfed.rank import EXIT_BAD_INPUT, RunOptions, complain, train
+from hpcfed.rank import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_STOPPED, RunOptions, complain, train
 from hpcfed.signals import StopRequest
 from hpcfed.terminal import console
 
@@ -197,6 +198,8 @@ def _launch(options: RunOptions, num_ranks: int) -> int:
     from hpcfed.federation.plan import decide
     from hpcfed.launch import reachable, run_job
     from hpcfed.launch.restart import Ended, Place, policy, see_through
+    from hpcfed.requeued import run_in_vain
+    from hpcfed.runstate import glance
 
     experiment = options.experiment()
     # bad input fails here, before mpirun starts
@@ -207,7 +210,13 @@ def _launch(options: RunOptions, num_ranks: int) -> int:
         again = ["--resume"] if variables and not options.resume else []
         return run_job([*command, *again], place, variables)
 
-    return see_through(start, policy(experiment, Path(folder), num_ranks), reachable)
+    aim = policy(experiment, Path(folder), num_ranks)
+    before = glance(aim.run_file)
+    code = see_through(start, aim, reachable)
+    if code == EXIT_STOPPED and (reason := run_in_vain(aim.run_file, before, os.environ)):
+        print(f"error: {reason}", file=sys.stderr, flush=True)
+        return EXIT_FAILED
+    return code
 
 
 def _without_ranks(arguments: list[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from run_files import record
@@ -39,12 +40,16 @@ def planned(folder: Path, text: str) -> tuple[Manifest, Paths]:
     return manifest, paths
 
 
-def finish(paths: Paths, runs: Sequence[Run]) -> None:
-    """Write a finished run file for each of ``runs``."""
+def finish(
+    paths: Paths, runs: Sequence[Run], num_rounds: int = 3, status: str = "finished"
+) -> None:
+    """Write a run file of so many rounds for each of ``runs``."""
     for run in runs:
-        attributes = record().attributes | {
+        done = record(num_rounds)
+        attributes = done.attributes | {
             "config_toml": to_toml(run.experiment),
             "config_digest": run.config_digest,
+            "status": status,
         }
         paths.run(run.digest).mkdir(parents=True, exist_ok=True)
-        write_record(paths.run_file(run.digest), record(attributes=attributes))
+        write_record(paths.run_file(run.digest), replace(done, attributes=attributes))

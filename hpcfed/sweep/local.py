@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hpcfed.errors import InputError
+from hpcfed.requeued import MOST_IN_VAIN, in_vain_text, stops_in_vain
 from hpcfed.runstate import glance
-from hpcfed.sweep import arrays, slurm
+from hpcfed.sweep import arrays, claims, slurm
 from hpcfed.sweep.manifest import Manifest, Run, read_manifest
 from hpcfed.sweep.owners import Presence, this_process
 from hpcfed.sweep.paths import Paths
 from hpcfed.sweep.progress import Reporter
-from hpcfed.sweep.supervisor import Outcome, Supervisor, Watcher, Work
+from hpcfed.sweep.supervisor import Outcome, Supervisor, Watcher, Work, mark_failed
 
 DONE, FAILED, STOPPED = 0, 1, 75
 
@@ -33,7 +34,13 @@ def run_here(
     finally:
         if reporter is not None:
             reporter.close()
-    return _code(outcome, len(runs), quiet)
+    code = _code(outcome, len(runs), quiet)
+    if owner.in_slurm and outcome.stop_signal == signal.SIGUSR1 and code == STOPPED:
+        reason = _in_vain(work, runs, sum(done.values()))  # slurm/array.sbatch asks for the code
+        if reason:
+            print(f"error: {reason}", file=sys.stderr, flush=True)
+            return FAILED
+    return code
 
 
 def run_task(out: Path, array_name: str, index: int) -> int:
@@ -45,18 +52,58 @@ def run_task(out: Path, array_name: str, index: int) -> int:
     known = {run.digest: run for run in manifest.current}
     runs = [known[digest] for digest in array.tasks[index] if digest in known]
     owner = this_process()
-    slots = manifest.resources.concurrent_runs
-    work = Work(manifest, paths, owner, Presence(owner, slurm.SlurmQueue()), slots)
+    work = Work(
+        manifest, paths, owner, Presence(owner, slurm.SlurmQueue()),
+        manifest.resources.concurrent_runs,
+    )  # fmt: skip
     print(f"-- {owner}, start {owner.restart + 1} on {owner.host}: {len(runs)} runs", flush=True)
+    before = _num_rounds(paths, runs)
     outcome = Supervisor(work, Lines()).see_to(runs)
     code = _code(outcome, len(runs), quiet=False)
-    if outcome.stop_signal == signal.SIGUSR1 and code == STOPPED:
-        print("asked to stop before the end of the job; back into the queue", flush=True)
-        try:
-            slurm.requeue(owner.job, owner.task)
-        except slurm.SlurmError as error:
-            print(f"cannot be requeued ({error}); hpcfed sweep retry goes on", flush=True)
+    if outcome.stop_signal != signal.SIGUSR1 or code != STOPPED:
+        return code
+    if reason := _in_vain(work, runs, before):
+        _give_up(work, runs, reason)
+        print(f"error: {reason}", file=sys.stderr, flush=True)
+        return FAILED
+    print("asked to stop before the end of the job; back into the queue", flush=True)
+    try:
+        slurm.requeue(owner.job, owner.task)
+    except slurm.SlurmError as error:
+        print(f"cannot be requeued ({error}); hpcfed sweep retry goes on", flush=True)
     return code
+
+
+def _num_rounds(paths: Paths, runs: Sequence[Run]) -> int:
+    states = [glance(paths.run_file(run.digest)) for run in runs]
+    return sum(state.num_rounds for state in states if state is not None)
+
+
+def _in_vain(work: Work, runs: Sequence[Run], before: int) -> str:
+    """Note a stop of a task; return why it is not to be queued again, nothing if it may be."""
+    owner, site = work.owner, work.manifest.site
+    progressed = _num_rounds(work.paths, runs) > before
+    try:
+        count = stops_in_vain(work.paths.stops(owner.job, owner.task), progressed)
+    except OSError as error:
+        print(f"it cannot be noted that this task was stopped: {error}", flush=True)
+        return ""
+    if count < MOST_IN_VAIN:
+        return ""
+    limit = work.manifest.resources.time_min
+    return (
+        f"{in_vain_text(count)} (time_min = {limit}, and it is asked {site.warn_s} s before), then "
+        "hpcfed sweep retry"
+    )
+
+
+def _give_up(work: Work, runs: Sequence[Run], reason: str) -> None:
+    """Mark what is left of a task's runs and what nobody else works on."""
+    for run in runs:
+        state = glance(work.paths.run_file(run.digest))
+        done = state is not None and state.status == "finished"
+        if not done and claims.holder_of(work.paths.claim(run.digest)) is None:
+            mark_failed(work.paths, run.digest, reason, MOST_IN_VAIN, work.owner)
 
 
 class Lines(Watcher):

@@ -8,6 +8,7 @@
     OUT/claims/DIGEST/OWNER      who works on it
     OUT/logs/DIGEST.log          what it said; JOB_TASK.log what an array task said
     OUT/arrays/NAME.json         the runs of each task of an array
+    OUT/arrays/JOB_TASK.stops    how often in a row a task was stopped before a round was finished
     OUT/sweep.nc, .csv, .parquet what was collected
 """
 
@@ -87,6 +88,10 @@ class Paths:
     def array(self, name: str) -> Path:
         """Runs of each task of an array."""
         return self.arrays / f"{name}.json"
+
+    def stops(self, job: str, task: str) -> Path:
+        """Count of a task's stops without a finished round."""
+        return self.arrays / f"{job}_{task}.stops"
 
     def table(self, suffix: str) -> Path:
         """Final values, ".csv" or ".parquet"."""

@@ -155,26 +155,13 @@ class Supervisor:
         if reply.ended == "unwritable":
             raise OSError(reply.error)
         if reply.ended in {"failed", "died"}:
-            self._mark_failed(run, reply.error, tries)
+            mark_failed(self._work.paths, run.digest, reply.error, tries, self._work.owner)
             self._end(run, "failed", reply.error)
         else:
             self._end(run, reply.ended)
 
     def _once(self, run: Run, process: PackedProcess) -> Reply:
         return process.run(run.digest, lambda done: self._watcher.on_round(run, done))
-
-    def _mark_failed(self, run: Run, error: str, tries: int) -> None:
-        """Leave a mark beside the run. Raises OSError where none can be left."""
-        mark = {
-            "error": error,
-            "tries": tries,
-            "by": str(self._work.owner),
-            "time": datetime.now(UTC).isoformat(timespec="seconds"),
-            "log": last_lines(self._work.paths, run.digest),
-        }
-        path = self._work.paths.failure(run.digest)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_text(path, json.dumps(mark, indent=1) + "\n")
 
     def _is_finished(self, run: Run) -> bool:
         state = glance(self._work.paths.run_file(run.digest))
@@ -244,6 +231,20 @@ def slot_environment(work: Work, slot: int, given: Mapping[str, str]) -> dict[st
     visible = visible or [str(index) for index in range(per_run * work.slots)]
     environment["CUDA_VISIBLE_DEVICES"] = ",".join(visible[slot * per_run : (slot + 1) * per_run])
     return environment
+
+
+def mark_failed(paths: Paths, digest: str, error: str, tries: int, by: Owner) -> None:
+    """Leave a mark beside a run that is given up. Raises OSError where none can be left."""
+    mark = {
+        "error": error,
+        "tries": tries,
+        "by": str(by),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "log": last_lines(paths, digest),
+    }
+    path = paths.failure(digest)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_text(path, json.dumps(mark, indent=1) + "\n")
 
 
 def last_lines(paths: Paths, digest: str) -> list[str]:

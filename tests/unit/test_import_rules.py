@@ -29,6 +29,7 @@ LEVELS = {
     "records": 3,
     "columns": 3,
     "runstate": 3,
+    "requeued": 3,
     "jobfiles": 2,
     "events": 2,
     "dotted": 2,
@@ -66,6 +67,7 @@ LIGHT = {
     "runstate": {"records", "columns", "errors"},
     "sweep": {
         *("records", "runstate", "config", "experiment_file", "jobfiles", "names"),
+        "requeued",
         *("errors", "atomic", "terminal"),
     },
     "atomic": {"errors"},
