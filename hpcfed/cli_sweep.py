@@ -23,7 +23,7 @@ sweep_app = typer.Typer(
 File = Annotated[Path, typer.Argument(help="sweep file (TOML), or the name of a packaged one")]
 Out = Annotated[Path | None, typer.Option(help="output folder; default results/NAME")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="write and start nothing")]
-Workers = Annotated[int | None, typer.Option(min=1, help="runs at once; default: one per core")]
+Workers = Annotated[int | None, typer.Option(min=1, help="runs at once; default: what fits")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="print errors only")]
 
 
@@ -194,11 +194,17 @@ class _Planned:
 
 
 def default_workers(manifest: Manifest) -> int:
-    """Return how many runs fit on this machine's cores at once, at least one."""
+    """Return how many runs fit on this machine's cores and GPUs at once, at least one."""
     import os
 
+    resources = manifest.resources
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max((cores or 1) // (manifest.resources.ranks_per_run * manifest.resources.threads), 1)
+    fitting = (cores or 1) // (resources.ranks_per_run * resources.threads)
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    gpus = len([gpu for gpu in listed if gpu] or list(Path("/dev").glob("nvidia[0-9]*")))
+    if resources.gpus and gpus:  # a worker more would see no GPU, and norse would take the CPU
+        fitting = min(fitting, gpus // resources.gpus)
+    return max(fitting, 1)
 
 
 def _plan(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from sweep_files import written
 from typer.testing import CliRunner
 
-from hpcfed.cli_sweep import sweep_app
+from hpcfed.cli_sweep import default_workers, sweep_app
 from hpcfed.errors import InputError
 from hpcfed.snn import resolve_engine
 from hpcfed.sweep.manifest import Manifest, plan
@@ -85,6 +86,15 @@ def test_it_is_said_which_engine_each_run_takes_and_which_gpu_is_idle(
     assert len(warnings) == bool(warned)
     assert warned in "".join(warnings)
     assert command[0] == "plan" or told.stdout.startswith("#!/bin/bash\n")
+
+
+@pytest.mark.parametrize(("gpus", "workers"), [(0, 16), (1, 3), (2, 1), (4, 1)])
+def test_here_no_more_runs_go_on_at_once_than_gpus_allow(
+    gpus: int, workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5,6")
+    assert default_workers(planned(tmp_path, f"[resources]\ngpus = {gpus}")) == workers
 
 
 @pytest.mark.parametrize("command", [["plan", "--dry-run"], ["submit", "--dry-run"]])
