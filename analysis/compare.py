@@ -9,7 +9,7 @@ from pathlib import Path
 import arguments as args
 
 from hpcfed.errors import InputError
-from hpcfed.report import compare, tradeoff
+from hpcfed.report.figures import compare, tradeoff
 from hpcfed.report.flatten import parse_conditions
 from hpcfed.report.tables import write_csv, write_text
 

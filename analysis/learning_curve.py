@@ -10,7 +10,7 @@ import arguments as args
 
 from hpcfed.report import curves
 from hpcfed.report.drawing import check_picture, our_style, save
-from hpcfed.report.learning_curve import figure
+from hpcfed.report.figures.learning_curve import figure
 from hpcfed.report.summary import size_text
 from hpcfed.report.tables import write_csv
 

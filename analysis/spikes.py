@@ -10,11 +10,11 @@ from pathlib import Path
 import arguments as args
 
 from hpcfed.errors import InputError
-from hpcfed.records import read_record
-from hpcfed.report import spikes
+from hpcfed.records.runfile import read_record
 from hpcfed.report.drawing import check_picture, our_style, save
+from hpcfed.report.figures import spikes
+from hpcfed.report.figures.spikes_figure import draw
 from hpcfed.report.flatten import flat
-from hpcfed.report.spikes_figure import draw
 from hpcfed.report.tables import write_csv
 
 

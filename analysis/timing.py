@@ -8,8 +8,8 @@ from pathlib import Path
 
 import arguments as args
 
-from hpcfed.report import timing
 from hpcfed.report.drawing import check_picture, our_style, save
+from hpcfed.report.figures import timing
 from hpcfed.report.tables import write_csv
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import arguments as args
 
-from hpcfed.report import tradeoff
 from hpcfed.report.drawing import check_picture, our_style, save
+from hpcfed.report.figures import tradeoff
+from hpcfed.report.figures.tradeoff_figure import draw
 from hpcfed.report.tables import write_csv
-from hpcfed.report.tradeoff_figure import draw
 
 
 def main() -> None:

@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hpcfed.base.seeds import Purpose, Stream
 from hpcfed.config import Experiment
-from hpcfed.events import EventSet
-from hpcfed.seeds import Purpose, Stream
-from hpcfed.snn import make_trainer
-from hpcfed.snn.batches import batches
-from hpcfed.snn.layout import Layout, initial_params
-from hpcfed.snn.layout import layout as layout_of
-from hpcfed.snn.trainer import Client
+from hpcfed.learning.batches import batches
+from hpcfed.learning.engines import make_trainer
+from hpcfed.learning.trainer import Client
+from hpcfed.networks.layout import Layout, initial_params
+from hpcfed.networks.layout import layout as layout_of
+from hpcfed.samples.events import EventSet
 
 CHANNELS, HIDDEN, CLASSES, BINS = 700, 128, 20, 100
 BATCH, CLIENTS, SAMPLES = 32, 8, 96

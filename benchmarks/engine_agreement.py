@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from hpcfed.records import read_record
+from hpcfed.records.runfile import read_record
 
 MARGIN, LEVEL = 0.01, 0.95
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from hpcfed.launch import find_mpirun, settings
-from hpcfed.records import read_record
+from hpcfed.records.runfile import read_record
 from hpcfed.report.statistics import mean_over_seeds
 
 JOB = Path(__file__).parents[1] / "jobs" / "quickstart.toml"

@@ -33,11 +33,11 @@ import numpy as np
 
 from hpcfed.config import Experiment
 from hpcfed.datasets.shd_writer import SpikeRow, write_shd
-from hpcfed.events import EventSet
 from hpcfed.launch import run_ranks
-from hpcfed.records import read_record
-from hpcfed.snn.layout import Layout, layout
-from hpcfed.snn.trainer import Client, LocalUpdate
+from hpcfed.learning.trainer import Client, LocalUpdate
+from hpcfed.networks.layout import Layout, layout
+from hpcfed.records.runfile import read_record
+from hpcfed.samples.events import EventSet
 
 CHANNELS, BINS, CLASSES, DENSITY, SAMPLES = 700, 100, 20, 0.015, 128
 ROUNDS = {8: 200, 32: 60, 100: 20, 1000: 3}  # about 4 s between the long run and the short one
@@ -61,7 +61,7 @@ SETS = (
 
 
 class IdleTrainer:
-    """A trainer as hpcfed.snn.trainer.Trainer describes it that hands out the same update."""
+    """A trainer as hpcfed.learning.trainer.Trainer describes it that hands out the same update."""
 
     hidden = (128,)
 
@@ -83,7 +83,7 @@ def idle(arguments: list[str]) -> None:
             run_ranks([sys.executable, __file__, "--idle", *arguments[:-2]], int(arguments[-1]))
         )
     import hpcfed.federation.job
-    from hpcfed import cli
+    from hpcfed.cli import main as cli
 
     def make_trainer(
         experiment: Experiment, num_channels: int, num_classes: int, device: str = "cpu"

@@ -25,8 +25,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hpcfed.datasets.encode import EncodeOptions, encode
-from hpcfed.records import read_record
+from hpcfed.datasets.ear.encode import EncodeOptions, encode
+from hpcfed.records.runfile import read_record
 
 JOB = Path(__file__).parent.parent / "jobs" / "fsdd.toml"
 MARGIN = 0.03

@@ -48,12 +48,13 @@ from contenders import (
 )  # fmt: skip
 from torch import Tensor
 
+from hpcfed.base.seeds import Purpose, Stream
 from hpcfed.config import Experiment
-from hpcfed.seeds import Purpose, Stream
-from hpcfed.snn import event_plan, make_trainer
-from hpcfed.snn.batches import batches
-from hpcfed.snn.reference import surrogate
-from hpcfed.snn.trainer import Client
+from hpcfed.learning.batches import batches
+from hpcfed.learning.engines import make_trainer
+from hpcfed.learning.event import plan as event_plan
+from hpcfed.learning.trainer import Client
+from hpcfed.networks.spiking import surrogate
 
 NETWORKS = ("feed-forward", "recurrent")
 NORSE, EAGER, ENGINE = "norse, one by one", "eager, batched", "GPU engine"

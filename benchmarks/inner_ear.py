@@ -53,8 +53,8 @@ def main() -> None:
 
 def measure(seconds: float, repeats: int, channels: int) -> dict[str, object]:
     """Return CPU seconds per second of sound of each repeat, peak memory and the table's time."""
-    from hpcfed.datasets.basilar_membrane import membrane
-    from hpcfed.datasets.inner_ear import InnerEar, listen
+    from hpcfed.datasets.ear.basilar_membrane import membrane
+    from hpcfed.datasets.ear.inner_ear import InnerEar, listen
 
     begin = time.process_time()
     membrane(channels)

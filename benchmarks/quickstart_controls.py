@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from hpcfed.config import DataConfig
 from hpcfed.datasets import Data, load
-from hpcfed.events import EventSet
-from hpcfed.records import read_record
+from hpcfed.records.runfile import read_record
+from hpcfed.samples.events import EventSet
 
 FLOOR, CEILING = 0.80, 0.10
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -67,7 +67,7 @@ def settings_of(job: str) -> tuple[Path, list[str]]:
 
 def round_seconds(out: Path) -> list[float]:
     """Return the seconds of the rounds of each run, in the order in which they were made."""
-    from hpcfed.records import read_record
+    from hpcfed.records.runfile import read_record
 
     files = sorted(out.glob("runs/*/run.h5"), key=lambda path: path.stat().st_mtime_ns)
     rounds = [read_record(path).log.rounds for path in files]

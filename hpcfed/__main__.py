@@ -1,5 +1,5 @@
 """``python -m hpcfed`` is ``hpcfed``."""
 
-from hpcfed.cli import main
+from hpcfed.cli.main import main
 
 main()

@@ -26,9 +26,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed.datasets.inner_ear import InnerEar, listen
+from hpcfed.base.seeds import Purpose, Stream
+from hpcfed.datasets.ear.inner_ear import InnerEar, listen
 from hpcfed.datasets.shd_writer import SpikeRow, write_shd
-from hpcfed.seeds import Purpose, Stream
 
 ENGLISH = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 GERMAN = ("null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun")

@@ -8,8 +8,8 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from hpcfed.config import Experiment
-from hpcfed.snn.network import build_network
-from hpcfed.snn.reference_training import rate_penalty
+from hpcfed.learning.autograd.training import rate_penalty
+from hpcfed.networks.network import build_network
 
 
 def assert_engine_agrees(

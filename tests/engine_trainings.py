@@ -7,10 +7,10 @@ import pytest
 from tiny_events import patterns
 
 from hpcfed.config import Experiment
-from hpcfed.events import EventSet
-from hpcfed.snn import make_trainer
-from hpcfed.snn.layout import initial_params
-from hpcfed.snn.trainer import Client, LocalUpdate, Trainer
+from hpcfed.learning.engines import make_trainer
+from hpcfed.learning.trainer import Client, LocalUpdate, Trainer
+from hpcfed.networks.layout import initial_params
+from hpcfed.samples.events import EventSet
 
 MODEL = {"hidden": [24], "tau_mem": 0.02, "tau_syn": 0.02, "init_scale": 4.0}
 SGD = {"optimizer": "sgd", "learning_rate": 0.3}

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hpcfed.config import Experiment
-from hpcfed.events import EventSet
-from hpcfed.snn.layout import Layout
-from hpcfed.snn.network import build_network
-from hpcfed.snn.reference_training import matrices, rate_penalty
+from hpcfed.learning.autograd.training import matrices, rate_penalty
+from hpcfed.networks.layout import Layout
+from hpcfed.networks.network import build_network
+from hpcfed.samples.events import EventSet
 
 # kernels take sixty-four neurons at once, then sixteen
 WIDTHS = st.integers(1, 70) | st.integers(120, 150)

@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed.experiment_file import parse_experiment
-from hpcfed.federation.participation import drop_probabilities
-from hpcfed.federation.server import averaging
-from hpcfed.federation.uplink import Uplink
+from hpcfed.clients.participation import drop_probabilities
+from hpcfed.config.file import parse_experiment
+from hpcfed.federation.uplink.averaging import averaging
+from hpcfed.federation.uplink.messages import Uplink
 
 Result = TypeVar("Result")
 

@@ -13,14 +13,15 @@ import tempfile
 from pathlib import Path
 from typing import Any  # Any: what JSON holds
 
-from hpcfed.experiment_file import digest, read_experiment
-from hpcfed.jobfiles import packaged_jobs
-from hpcfed.records import read_record
-from hpcfed.sweep.grid import cells
-from hpcfed.sweep.sweepfile import read_sweep
-from tests.mpi.launch import REPOSITORY, mpirun
+from hpcfed.config.file import digest, read_experiment
+from hpcfed.config.jobs import packaged_jobs
+from hpcfed.records.runfile import read_record
+from hpcfed.sweep.planning.grid import cells
+from hpcfed.sweep.planning.sweepfile import read_sweep
+from tests.mpi.launch import mpirun
+from tests.places import GOLDEN
 
-GOLDEN = REPOSITORY / "tests" / "golden"
+GOLDEN = GOLDEN
 JOBS, TOY, ENGINES = GOLDEN / "jobs.json", GOLDEN / "toy_bits.json", GOLDEN / "engine_bits.json"
 
 TOY_RUNS = {

@@ -69,13 +69,13 @@ def launches(arch: int, network: str) -> Iterator[object]:
     from triton.runtime import driver
 
     from hpcfed.config import Experiment
-    from hpcfed.snn.gpu_events import Packed
-    from hpcfed.snn.gpu_launch import Launch
-    from hpcfed.snn.gpu_philox import count_let_through, take_let_through
-    from hpcfed.snn.gpu_plan import plan
-    from hpcfed.snn.gpu_steps import Job, step_launches
-    from hpcfed.snn.gpu_work import Size, make_work
-    from hpcfed.snn.layout import layout
+    from hpcfed.learning.gpu.events import Packed
+    from hpcfed.learning.gpu.launch import Launch
+    from hpcfed.learning.gpu.philox import count_let_through, take_let_through
+    from hpcfed.learning.gpu.plan import plan
+    from hpcfed.learning.gpu.steps import Job, step_launches
+    from hpcfed.learning.gpu.work import Size, make_work
+    from hpcfed.networks.layout import layout
 
     class NoGpu:
         """A driver that only says what to compile for."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from hpcfed.config import DataConfig
 from hpcfed.datasets import load as load_data
-from hpcfed.events import EventSet
+from hpcfed.samples.events import EventSet
 
 SEED = 0
 

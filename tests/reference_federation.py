@@ -1,6 +1,6 @@
 """Federated averaging, plainly: Python integers and fractions, one client after the other.
 
-Nothing here comes from hpcfed.federation; the random words are those of hpcfed.seeds. With a plain
+Nothing here comes from hpcfed.federation; the random words are those of hpcfed.base.seeds. With a plain
 server and no rescaling the fast federation must give the same bits.
 """
 
@@ -14,8 +14,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcfed.base.seeds import Purpose, Stream
 from hpcfed.config import Experiment
-from hpcfed.seeds import Purpose, Stream
 
 F32 = NDArray[np.float32]
 Delta = Callable[[F32, int, int], F32]

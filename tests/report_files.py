@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from run_files import record
 
-from hpcfed.experiment_file import digest, parse_experiment, to_toml
-from hpcfed.records import CLIENT_FIELDS, ROUND_FIELDS, RUN_FILE, Log, write_record
+from hpcfed.config.file import digest, parse_experiment, to_toml
+from hpcfed.records.runfile import CLIENT_FIELDS, ROUND_FIELDS, RUN_FILE, Log, write_record
 
 NAN = float("nan")
 SIZE = 8  # parameters of the record in run_files

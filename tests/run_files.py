@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from hpcfed.experiment_file import digest, parse_experiment, to_toml
-from hpcfed.records import CLIENT_FIELDS, ROUND_FIELDS, Log, Record
+from hpcfed.config.file import digest, parse_experiment, to_toml
+from hpcfed.records.runfile import CLIENT_FIELDS, ROUND_FIELDS, Log, Record
 
 
 def record(num_rounds: int = 3, num_clients: int = 2, **changes: Any) -> Record:

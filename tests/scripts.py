@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 from unittest import mock
 
-ANALYSIS = Path(__file__).parents[1] / "analysis"
+from tests.places import REPOSITORY
+
+ANALYSIS = REPOSITORY / "analysis"
 
 
 def run_script(name: str, *arguments: str | Path) -> None:

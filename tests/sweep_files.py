@@ -9,11 +9,11 @@ from pathlib import Path
 from run_files import record
 
 from hpcfed.config import Experiment
-from hpcfed.experiment_file import to_toml
-from hpcfed.records import write_record
-from hpcfed.sweep.manifest import Manifest, Run, plan, write_manifest
-from hpcfed.sweep.paths import Paths
-from hpcfed.sweep.sweepfile import Sweep, read_sweep
+from hpcfed.config.file import to_toml
+from hpcfed.records.runfile import write_record
+from hpcfed.records.sweepfolder import Paths
+from hpcfed.sweep.planning.manifest import Manifest, Run, plan, write_manifest
+from hpcfed.sweep.planning.sweepfile import Sweep, read_sweep
 
 BASE = '[uplink]\nmask = "bernoulli"\n'
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import xarray
 
-from hpcfed.sweep.collect import collect
-from hpcfed.sweep.manifest import read_manifest
-from hpcfed.sweep.paths import Paths
+from hpcfed.records.sweepfolder import Paths
+from hpcfed.sweep.collecting.collect import collect
+from hpcfed.sweep.planning.manifest import read_manifest
 from hpcfed.sweep.states import STATUSES, look
+from tests.places import REPOSITORY
 
-REPOSITORY = Path(__file__).parents[1]
 BASE = """
 [data]
 dataset = "tests.toy_world:load"

@@ -2,7 +2,7 @@
 
 It stands in for data and network where federation itself is tested, so that a run takes
 milliseconds: ``data.dataset = "tests.toy_world:load"``, and ``make_trainer`` in the place of
-hpcfed.snn's. Seven speakers own 3 to 9 samples each.
+hpcfed.learning.engines's. Seven speakers own 3 to 9 samples each.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcfed.base.parallel import in_order
+from hpcfed.base.seeds import Purpose, Stream
 from hpcfed.config import DataConfig, Experiment
 from hpcfed.errors import InputError
-from hpcfed.events import Binning, EventSet, bin_samples
 from hpcfed.launch import started_as
-from hpcfed.seeds import Purpose, Stream
-from hpcfed.snn.layout import Layout, layout
-from hpcfed.snn.parallel import in_order
-from hpcfed.snn.trainer import BatchResult, Client, LocalUpdate
+from hpcfed.learning.trainer import BatchResult, Client, LocalUpdate
+from hpcfed.networks.layout import Layout, layout
+from hpcfed.samples.events import Binning, EventSet, bin_samples
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
@@ -79,7 +79,7 @@ def loss(params: F32, sample: int) -> float:
 
 
 class ToyTrainer:
-    """A trainer as hpcfed.snn.trainer.Trainer describes it."""
+    """A trainer as hpcfed.learning.trainer.Trainer describes it."""
 
     def __init__(self, experiment: Experiment, matrices: Layout) -> None:
         self.experiment, self.layout = experiment, matrices
@@ -114,7 +114,7 @@ class ToyTrainer:
 def make_trainer(
     experiment: Experiment, num_channels: int, num_classes: int, device: str = "cpu"
 ) -> ToyTrainer:
-    """Return the trainer, in the place of hpcfed.snn.make_trainer."""
+    """Return the trainer, in the place of hpcfed.learning.engines.make_trainer."""
     return ToyTrainer(experiment, layout(experiment.model, num_channels, num_classes))
 
 

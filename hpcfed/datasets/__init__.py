@@ -13,13 +13,13 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcfed.base.dotted import resolve
 from hpcfed.config import DataConfig
 from hpcfed.datasets import validation
 from hpcfed.datasets.checks import check_events, check_same_kind
 from hpcfed.datasets.sources import Sources, find_sources
-from hpcfed.dotted import resolve
 from hpcfed.errors import InputError
-from hpcfed.events import Binning, EventSet
+from hpcfed.samples.events import Binning, EventSet
 
 I64 = NDArray[np.int64]
 _DOTTED = re.compile(r"(?!tonic:)[A-Za-z_][\w.]*:[A-Za-z_]\w*")

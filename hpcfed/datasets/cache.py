@@ -3,7 +3,7 @@
 A file is named by the digest of its source and the binning, so its content is a function of its
 name: builders may race, the last rename wins, and nothing changes. A file holds a prefix (magic
 bytes, size of the header, size of the file), a JSON header (names, and where each array lies), and
-the arrays of an :class:`~hpcfed.events.EventSet` as they lie in memory. A file that is not as long
+the arrays of an :class:`~hpcfed.samples.events.EventSet` as they lie in memory. A file that is not as long
 as its prefix says, or of another version, is built again.
 
 The folder is ``HPCFED_CACHE``, else ``SLURM_TMPDIR``, else one of our own in the system's
@@ -27,9 +27,9 @@ from typing import Any  # Any: a JSON header holds values of several types
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed.atomic import replacing
-from hpcfed.events import Binning, EventSet
-from hpcfed.private import private_folder
+from hpcfed.base.atomic import replacing
+from hpcfed.base.private import private_folder
+from hpcfed.samples.events import Binning, EventSet
 
 _LOG = logging.getLogger("hpcfed")
 _MAGIC = b"hpcfed-events-2\n"  # the number is the format's version

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from hpcfed.errors import InputError
-from hpcfed.events import Binning, EventSet
+from hpcfed.samples.events import Binning, EventSet
 
 _DIMENSIONS = {"channels": 1, "bin_offsets": 2, "sample_offsets": 1, "labels": 1, "groups": 1}
 

@@ -26,7 +26,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import IO, cast
 
-from hpcfed.atomic import replacing
+from hpcfed.base.atomic import replacing
 from hpcfed.datasets.places import KNOWN, candidates, data_root
 from hpcfed.errors import InputError
 

@@ -17,7 +17,7 @@ from hpcfed.config import DataConfig
 from hpcfed.datasets import Data, load
 from hpcfed.datasets.places import KnownSet
 from hpcfed.errors import InputError
-from hpcfed.events import EventSet
+from hpcfed.samples.events import EventSet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from hpcfed.datasets.checks import numbered_classes
 from hpcfed.errors import InputError
-from hpcfed.events import I64, Binning, EventSet, bin_samples
+from hpcfed.samples.events import I64, Binning, EventSet, bin_samples
 
 DEFAULT_CHANNELS = 700
 _ROWS_AT_ONCE = 256  # one HDF5 call for many rows: ten times as fast as one call a row

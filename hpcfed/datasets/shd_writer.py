@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed.atomic import replacing
+from hpcfed.base.atomic import replacing
 
 LONGEST_FLOAT16_S = 2.0  # float16 steps by 1 ms up to here and by 2 ms beyond
 

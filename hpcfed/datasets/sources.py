@@ -19,7 +19,7 @@ from hpcfed.config import DataConfig
 from hpcfed.datasets.cache import CacheKey, cached
 from hpcfed.datasets.places import EMBEDDED, SPLITS, data_root, find_file, unknown_name
 from hpcfed.errors import InputError
-from hpcfed.events import Binning, EventSet
+from hpcfed.samples.events import Binning, EventSet
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.errors import InputError
-from hpcfed.events import Binning, EventSet, bin_samples
+from hpcfed.samples.events import Binning, EventSet, bin_samples
 
 _ARCHIVES = (".zip", ".gz", ".tgz", ".tar", ".7z", ".rar")
 _SUBJECTS = ("speaker", "users", "subjects")  # names that tonic's sets give to who was recorded

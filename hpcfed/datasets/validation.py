@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed.seeds import Purpose, Stream
+from hpcfed.base.seeds import Purpose, Stream
 
 I64 = NDArray[np.int64]
 

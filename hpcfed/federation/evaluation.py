@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed.events import EventSet
-from hpcfed.federation.exact import admissible, grid
-from hpcfed.federation.transport import Transport
-from hpcfed.snn.trainer import BatchResult, Trainer
+from hpcfed.federation.mpi.transport import Transport
+from hpcfed.federation.uplink.exact import admissible, grid
+from hpcfed.learning.trainer import BatchResult, Trainer
+from hpcfed.samples.events import EventSet
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]

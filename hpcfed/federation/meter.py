@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed.federation.transport import Transport
+from hpcfed.federation.mpi.transport import Transport
 
 F64 = NDArray[np.float64]
 

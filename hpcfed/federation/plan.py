@@ -7,13 +7,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpcfed import records
 from hpcfed.config import Experiment
+from hpcfed.config.file import changed_keys, parse_experiment, to_toml
 from hpcfed.errors import InputError
-from hpcfed.experiment_file import changed_keys, parse_experiment, to_toml
-from hpcfed.records import Record, read_record
-from hpcfed.runstate import NOBODY, Holder, holder_of
-from hpcfed.snn import resolve_engine
+from hpcfed.learning.engines import resolve_engine
+from hpcfed.records import runfile as records
+from hpcfed.records.runfile import Record, read_record
+from hpcfed.records.state import NOBODY, Holder, holder_of
 
 
 @dataclass(frozen=True)

@@ -12,22 +12,22 @@ from typing import Any  # Any: columns of the log are of any scalar type
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed.atomic import full_disk_stops
+from hpcfed.base.atomic import full_disk_stops
 from hpcfed.errors import InputError
-from hpcfed.federation import residuals as residual_files
+from hpcfed.federation import memory as residual_files
 from hpcfed.federation.evaluation import Evaluation
 from hpcfed.federation.job import Job
-from hpcfed.federation.masking import uplink_cost
+from hpcfed.federation.memory import Residuals
 from hpcfed.federation.meter import Meter, Spent
+from hpcfed.federation.mpi.transport import Transport
 from hpcfed.federation.plan import Plan, taken_over
-from hpcfed.federation.residuals import Residuals
 from hpcfed.federation.rounds import Outcome
 from hpcfed.federation.server import ServerState
-from hpcfed.federation.transport import Transport
-from hpcfed.federation.uplink import STATISTICS, predicted_bytes
-from hpcfed.records import RUN_FILE, Record, uplink_bytes, write_record
-from hpcfed.runstate import glance
-from hpcfed.snn.schedule import learning_rate
+from hpcfed.federation.uplink.masking import uplink_cost
+from hpcfed.federation.uplink.messages import STATISTICS, predicted_bytes
+from hpcfed.learning.schedule import learning_rate
+from hpcfed.records.runfile import RUN_FILE, Record, uplink_bytes, write_record
+from hpcfed.records.state import glance
 
 NAN = float("nan")
 NUM_EXAMPLES = 4

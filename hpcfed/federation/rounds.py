@@ -11,13 +11,19 @@ from numpy.typing import NDArray
 from hpcfed.errors import StoppedRunError
 from hpcfed.federation import server
 from hpcfed.federation.evaluation import Evaluation, evaluate
-from hpcfed.federation.exact import Totals
 from hpcfed.federation.job import Job
+from hpcfed.federation.memory import Residuals
 from hpcfed.federation.meter import Meter
-from hpcfed.federation.residuals import Residuals
+from hpcfed.federation.mpi.transport import Transport
 from hpcfed.federation.server import ServerState
-from hpcfed.federation.transport import Transport
-from hpcfed.federation.uplink import STATISTICS, Cohort, Sender, aggregate, chosen_transport
+from hpcfed.federation.uplink.exact import Totals
+from hpcfed.federation.uplink.messages import (
+    STATISTICS,
+    Cohort,
+    Sender,
+    aggregate,
+    chosen_transport,
+)
 
 
 @dataclass(frozen=True)

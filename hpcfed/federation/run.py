@@ -11,22 +11,23 @@ from typing import Any  # Any: an mpi4py communicator
 
 import numpy as np
 
-from hpcfed import datasets, records
+from hpcfed import datasets
 from hpcfed.config import DataConfig, Experiment
+from hpcfed.config.file import parse_experiment
 from hpcfed.errors import InputError, StoppedRunError
-from hpcfed.experiment_file import parse_experiment
-from hpcfed.federation import residuals as residual_files
-from hpcfed.federation import transport as mpi
+from hpcfed.federation import memory as residual_files
 from hpcfed.federation.job import Job, build_job
+from hpcfed.federation.memory import Residuals
+from hpcfed.federation.mpi import transport as mpi
+from hpcfed.federation.mpi.survivors import Past, Survivors
+from hpcfed.federation.mpi.transport import AgreedError, Transport
 from hpcfed.federation.plan import Plan, decide
 from hpcfed.federation.recorder import Hooks, RoundReport, RunRecorder
-from hpcfed.federation.residuals import Residuals
 from hpcfed.federation.rounds import run_rounds
 from hpcfed.federation.server import ServerState
-from hpcfed.federation.start import Past, Start, begin
-from hpcfed.federation.survivors import Survivors
-from hpcfed.federation.transport import AgreedError, Transport
-from hpcfed.runstate import Holder
+from hpcfed.federation.start import Start, begin
+from hpcfed.records import runfile as records
+from hpcfed.records.state import Holder
 
 
 @dataclass(frozen=True)

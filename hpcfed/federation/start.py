@@ -17,16 +17,17 @@ from typing import Any  # Any: attributes of a run file are of any scalar type
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed import records
+from hpcfed.config.file import digest, to_toml
 from hpcfed.errors import InputError
-from hpcfed.experiment_file import digest, to_toml
-from hpcfed.federation import transport as mpi
 from hpcfed.federation.job import Job
+from hpcfed.federation.mpi import transport as mpi
+from hpcfed.federation.mpi.survivors import Past
+from hpcfed.federation.mpi.transport import Transport
 from hpcfed.federation.plan import Plan
 from hpcfed.federation.server import ServerState, first_state
-from hpcfed.federation.transport import Transport
-from hpcfed.records import Record, read_record
-from hpcfed.snn.layout import initial_params
+from hpcfed.networks.layout import initial_params
+from hpcfed.records import runfile as records
+from hpcfed.records.runfile import Record, read_record
 
 _LEFTOVER_AGE_S = 3600
 PACKAGES = ("hpcfed", "numpy", "torch", "norse", "triton", "mpi4py", "h5py")
@@ -38,19 +39,6 @@ class Start:
 
     record: Record
     state: ServerState
-
-
-@dataclass(frozen=True)
-class Past:
-    """What this job has gone through before the start.
-
-    Attributes:
-        lost: the ranks that have died, in words.
-        began: Unix time at which it was started first; None if this is the first time.
-    """
-
-    lost: str
-    began: float | None
 
 
 def begin(job: Job, plan: Plan, transport: Transport, past: Past) -> Start:

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from hpcfed.config import Experiment
 from hpcfed.errors import InputError
-from hpcfed.records import RUN_FILE, read_record
-from hpcfed.runstate import State, glance
+from hpcfed.records.runfile import RUN_FILE, read_record
+from hpcfed.records.state import State, glance
 
 FINISHED, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 75
 _FIRST_START = "HPCFED_FIRST_START"

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any  # Any: attributes are of any scalar type
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed.columns import NUMERIC_FIELDS, Columns, read_columns
 from hpcfed.errors import InputError
-from hpcfed.names import run_name
-from hpcfed.records import RUN_FILE
+from hpcfed.records.columns import NUMERIC_FIELDS, Columns, read_columns
+from hpcfed.records.names import run_name
+from hpcfed.records.runfile import RUN_FILE
 from hpcfed.report.flatten import Value
 from hpcfed.report.planned import Planned
 

@@ -16,16 +16,16 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any  # Any: values of JSON
 
-from hpcfed.atomic import replacing
+from hpcfed.base.atomic import replacing
 from hpcfed.errors import InputError
-from hpcfed.names import dropped_text
+from hpcfed.records.names import dropped_text
+from hpcfed.report.figures.tradeoff import Pair, Point, Tradeoff, tradeoff, widest_pairs
 from hpcfed.report.flatten import Value, value_text
 from hpcfed.report.grid import group_text, mean_drop, sort_key, varying_keys
 from hpcfed.report.page_data import page_data
 from hpcfed.report.runs import Found, Run, find
 from hpcfed.report.statistics import BOOTSTRAP, T_INTERVAL
 from hpcfed.report.summary import percent, size_text, summary
-from hpcfed.report.tradeoff import Pair, Point, Tradeoff, tradeoff, widest_pairs
 
 PAGE = "report.html"
 SCRIPTS = ("basics", "tradeoff", "curves", "table", "begin")  # in the order in which they run

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any  # Any: JSON values are of any type until they are checked
 
 from hpcfed.errors import InputError
-from hpcfed.names import run_name
+from hpcfed.records.names import run_name
 from hpcfed.report.flatten import Value, flat
 
 MANIFEST, FAILURE, RUNS = "manifest.json", "failure.json", "runs"

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed.columns import Columns, read_columns
 from hpcfed.errors import InputError
-from hpcfed.records import RUN_FILE
+from hpcfed.records.columns import Columns, read_columns
+from hpcfed.records.runfile import RUN_FILE
 from hpcfed.report.collected import read_collected
 from hpcfed.report.flatten import Value, flat
 from hpcfed.report.planned import MANIFEST, RUNS, Plan, Planned, divide, read_failures, read_plan

@@ -10,11 +10,11 @@ from typing import Any  # Any: columns of the log are of any scalar type
 
 import numpy as np
 
+from hpcfed.base.terminal import console
 from hpcfed.errors import InputError
-from hpcfed.names import dropped_text
-from hpcfed.records import RUN_FILE, Record, read_record, uplink_bytes
+from hpcfed.records.names import dropped_text
+from hpcfed.records.runfile import RUN_FILE, Record, read_record, uplink_bytes
 from hpcfed.report.planned import divide
-from hpcfed.terminal import console
 
 Rows = list[tuple[str, str]]
 

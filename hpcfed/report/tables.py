@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any  # Any: a table's values are text or numbers
 
 from hpcfed.errors import InputError
-from hpcfed.names import dropped_text
+from hpcfed.records.names import dropped_text
 from hpcfed.report.flatten import value_text
 from hpcfed.report.runs import Found
 

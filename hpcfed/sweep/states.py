@@ -14,10 +14,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hpcfed.runstate import State, glance
-from hpcfed.sweep import arrays, claims, owners, slurm
-from hpcfed.sweep.manifest import Manifest, Run
-from hpcfed.sweep.paths import Paths
+from hpcfed.records.state import State, glance
+from hpcfed.records.sweepfolder import Paths
+from hpcfed.sweep.planning.manifest import Manifest, Run
+from hpcfed.sweep.slurm import arrays
+from hpcfed.sweep.slurm import commands as slurm
+from hpcfed.sweep.working import claims, owners
 
 STATUSES = ("finished", "running", "queued", "stopped", "failed", "missing")
 OPEN = ("stopped", "missing")

@@ -7,13 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hpcfed.sweep import arrays, claims, slurm
-from hpcfed.sweep.arrays import Submitted
-from hpcfed.sweep.manifest import Manifest, Run
-from hpcfed.sweep.owners import ask_to_stop
-from hpcfed.sweep.paths import Paths
-from hpcfed.sweep.script import Array, Place, render
+from hpcfed.records.sweepfolder import Paths
+from hpcfed.sweep.planning.manifest import Manifest, Run
+from hpcfed.sweep.slurm import arrays
+from hpcfed.sweep.slurm import commands as slurm
+from hpcfed.sweep.slurm.arrays import Submitted
+from hpcfed.sweep.slurm.script import Array, Place, render
 from hpcfed.sweep.states import SweepState
+from hpcfed.sweep.working import claims
+from hpcfed.sweep.working.owners import ask_to_stop
 
 _USUAL_ARRAY_SIZE = 1001  # Slurm's own default, where no controller can be asked
 Tasks = tuple[tuple[str, ...], ...]

@@ -88,8 +88,9 @@ class SlowTrainer:
 def patch(phase: Phase) -> None:
     """Put the slow trainer in the place of the real one, and follow what the rank does."""
     import hpcfed.federation.job
-    import hpcfed.progress
-    from hpcfed.federation import recorder, survivors, transport
+    import hpcfed.federation.progress
+    from hpcfed.federation import recorder
+    from hpcfed.federation.mpi import survivors, transport
     from tests import toy_world
     from tests.mpi.toy_run import broken_display
 
@@ -100,7 +101,7 @@ def patch(phase: Phase) -> None:
     hpcfed.federation.job.device_of_rank = lambda *_: "cpu"
 
     if toy_world.happens("display"):
-        hpcfed.progress.describe = broken_display
+        hpcfed.federation.progress.describe = broken_display
 
     def before(owner, name: str, note) -> None:
         original = getattr(owner, name)

@@ -27,7 +27,7 @@ from pathlib import Path
 
 from hpcfed.errors import InputError
 from hpcfed.launch.stopping import kill_job
-from hpcfed.records import Record, read_record
+from hpcfed.records.runfile import Record, read_record
 from tests.mpi.launch import REPOSITORY
 
 JOB = (

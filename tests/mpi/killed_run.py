@@ -10,7 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
-from hpcfed.experiment_file import read_experiment
+from hpcfed.config.file import read_experiment
 from hpcfed.federation.recorder import RoundReport
 from hpcfed.federation.run import Request, run
 

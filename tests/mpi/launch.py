@@ -18,8 +18,8 @@ import pytest
 from hpcfed.errors import InputError
 from hpcfed.launch import find_mpirun, settings
 from hpcfed.launch.stopping import kill_job
+from tests.places import REPOSITORY
 
-REPOSITORY = Path(__file__).parents[2]
 # Open MPI's session folders: killed jobs leave theirs, and a new one must not come upon it
 _SESSIONS = tempfile.TemporaryDirectory(prefix="hpcfed-", ignore_cleanup_errors=True)
 

@@ -14,11 +14,11 @@ import numpy as np
 
 import hpcfed.federation.job
 from hpcfed.config import Experiment
-from hpcfed.events import EventSet
-from hpcfed.experiment_file import read_experiment
+from hpcfed.config.file import read_experiment
 from hpcfed.federation.run import Request, run
-from hpcfed.snn.layout import layout
-from hpcfed.snn.trainer import Client, LocalUpdate
+from hpcfed.learning.trainer import Client, LocalUpdate
+from hpcfed.networks.layout import layout
+from hpcfed.samples.events import EventSet
 from tests import toy_world
 
 MIB = 1 << 20
@@ -60,7 +60,7 @@ def memory(name: str) -> int:
 def make_trainer(
     experiment: Experiment, num_channels: int, num_classes: int, device: str = "cpu"
 ) -> CheapTrainer:
-    """Return the trainer, in the place of hpcfed.snn.make_trainer."""
+    """Return the trainer, in the place of hpcfed.learning.engines.make_trainer."""
     return CheapTrainer(experiment, layout(experiment.model, num_channels, num_classes))
 
 

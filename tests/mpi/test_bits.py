@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from hpcfed import datasets
-from hpcfed.experiment_file import read_experiment
+from hpcfed.config.file import read_experiment
 from hpcfed.federation.job import build_job
-from hpcfed.records import Record, read_record
-from hpcfed.snn.layout import initial_params
+from hpcfed.networks.layout import initial_params
+from hpcfed.records.runfile import Record, read_record
 from tests import toy_world
 from tests.mpi.launch import REPOSITORY, mpirun
 from tests.reference_federation import Reference

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpcfed.records import read_record
+from hpcfed.records.runfile import read_record
 from tests.mpi.launch import end, mpirun, start, toy, toy_arguments
 from tests.toy_world import FAULT_VARIABLE
 

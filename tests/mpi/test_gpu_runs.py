@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from gpu_place import DEVICE
 
-from hpcfed.records import Record, read_record
+from hpcfed.records.runfile import Record, read_record
 from tests.mpi.launch import mpirun
 from tests.shd_files import write_file
 
@@ -111,8 +111,8 @@ def test_updates_that_mpi_takes_from_the_device_give_the_same_bits(
     out = job.parent / "direct"
     code = f"""
 import sys
-from hpcfed.federation import transport
-from hpcfed.snn import gpu_update
+from hpcfed.federation.mpi import transport
+from hpcfed.learning.gpu import update as gpu_update
 joined = gpu_update.GpuUpdate.joined
 def told(self, head, others):
     print("messages on the device:", 1 + len(others), flush=True)
@@ -122,7 +122,7 @@ if {DEVICE == "cpu"}:
     transport.takes_gpu_memory = lambda: True
 sys.argv = ["hpcfed", "run", {str(job)!r}, "--out", {str(out)!r}, "--quiet",
             "--set", "client.engine=gpu", "--set", "uplink.transport=gather"]
-from hpcfed.cli import main
+from hpcfed.cli.main import main
 main()
 """
     ended = mpirun(2, "-c", code, limit_s=250, environment=ENVIRONMENT)
@@ -138,7 +138,7 @@ def test_mpi_is_asked_whether_it_takes_gpu_memory_and_silence_is_a_no() -> None:
     code = """
 import ctypes
 from types import SimpleNamespace
-from hpcfed.federation.transport import takes_gpu_memory
+from hpcfed.federation.mpi.transport import takes_gpu_memory
 takes_gpu_memory()
 for library in ({"MPIX_Query_cuda_support": lambda: 1}, {"MPIX_Query_cuda_support": lambda: 0}, {}):
     ctypes.CDLL = lambda path: SimpleNamespace(**library)

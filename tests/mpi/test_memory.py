@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpcfed.records import read_record
+from hpcfed.records.runfile import read_record
 from tests.mpi.launch import mpirun
 
 pytestmark = pytest.mark.mpi

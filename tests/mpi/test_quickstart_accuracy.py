@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hpcfed.records import read_record
+from hpcfed.records.runfile import read_record
 from tests.mpi.launch import mpirun
 
 LIMIT_S = 360  # what the quickstart may take on two cores; about 60 when nothing else runs

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpcfed.records import Record, read_record
+from hpcfed.records.runfile import Record, read_record
 from tests.mpi.launch import Ended, mpirun
 
 pytestmark = [pytest.mark.mpi, pytest.mark.slow]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpcfed.records import RUN_FILE, Record, read_record
+from hpcfed.records.runfile import RUN_FILE, Record, read_record
 from tests.mpi.launch import Ended, end, mpirun, start, toy, toy_arguments, wait
 from tests.toy_world import FAULT_VARIABLE
 
@@ -246,7 +246,7 @@ def test_the_same_job_from_python_gives_the_same_bits(tmp_path: Path) -> None:
         "import sys; sys.path.insert(0, '.')\n"
         "import hpcfed, hpcfed.federation.job\n"
         "from pathlib import Path\n"
-        "from hpcfed.experiment_file import read_experiment\n"
+        "from hpcfed.config.file import read_experiment\n"
         "from tests import toy_world\n"
         "hpcfed.federation.job.make_trainer = toy_world.make_trainer\n"
         "hpcfed.federation.job.device_of_rank = lambda *_: 'cpu'\n"

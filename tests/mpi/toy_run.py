@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 
 import hpcfed.federation.job
-import hpcfed.progress
-from hpcfed import cli
-from hpcfed.experiment_file import read_experiment
+import hpcfed.federation.progress
+from hpcfed.cli import main as cli
+from hpcfed.config.file import read_experiment
 from hpcfed.federation.run import Request, run
 from tests import toy_world
 
@@ -28,7 +28,7 @@ def main() -> None:
         many(Path(sys.argv[2]))
         return
     if toy_world.happens("display"):
-        hpcfed.progress.describe = broken_display
+        hpcfed.federation.progress.describe = broken_display
     break_disk(str(toy_world.fault().get("do", "")))
     cli.main()
 

@@ -21,9 +21,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from numpy.testing import assert_allclose, assert_array_equal
 
 from hpcfed.config import Experiment
-from hpcfed.snn import event_plan, event_training
-from hpcfed.snn.event_training import EventTrainer
-from hpcfed.snn.trainer import LocalUpdate
+from hpcfed.learning.event import plan as event_plan
+from hpcfed.learning.event import training as event_training
+from hpcfed.learning.event.training import EventTrainer
+from hpcfed.learning.trainer import LocalUpdate
 
 TIE = 1e-5
 THOROUGH = settings(

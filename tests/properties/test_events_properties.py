@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpcfed.events import Binning, EventSet, bin_samples
+from hpcfed.samples.events import Binning, EventSet, bin_samples
 
 NUM_CHANNELS = 5
 Sample = tuple[list[float], list[int]]

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 
-from hpcfed.experiment_file import parse_experiment
-from hpcfed.federation.exact import LIMIT, admissible, grid
-from hpcfed.federation.masking import (
+from hpcfed.clients.participation import participants
+from hpcfed.config.file import parse_experiment
+from hpcfed.federation.uplink.exact import LIMIT, admissible, grid
+from hpcfed.federation.uplink.masking import (
     decode,
     encode,
     mask_stream,
@@ -23,9 +24,8 @@ from hpcfed.federation.masking import (
     top_entries,
     unpack_entries,
 )
-from hpcfed.federation.participation import participants
-from hpcfed.federation.uplink import STATISTICS, Cohort, Sender, aggregate
-from hpcfed.snn.trainer import LocalUpdate
+from hpcfed.federation.uplink.messages import STATISTICS, Cohort, Sender, aggregate
+from hpcfed.learning.trainer import LocalUpdate
 from tests.federation_worlds import LoneTransport, uplink
 from tests.reference_federation import Reference
 

@@ -26,8 +26,8 @@ from hypothesis import HealthCheck, given, settings
 from numpy.testing import assert_allclose, assert_array_equal
 
 from hpcfed.config import Experiment
-from hpcfed.snn.gpu_training import GpuTrainer
-from hpcfed.snn.trainer import Client, LocalUpdate
+from hpcfed.learning.gpu.training import GpuTrainer
+from hpcfed.learning.trainer import Client, LocalUpdate
 
 TIE = 1e-5
 one_epoch = partial(experiment, epochs=1)

@@ -7,9 +7,9 @@ from engine_comparison import assert_engine_agrees
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hpcfed.base.seeds import Purpose, Stream
 from hpcfed.config import ClientConfig, Experiment
-from hpcfed.seeds import Purpose, Stream
-from hpcfed.snn.batches import batches
+from hpcfed.learning.batches import batches
 
 MODELS = st.fixed_dictionaries(
     {

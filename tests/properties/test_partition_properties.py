@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hpcfed.clients.partition import partition
 from hpcfed.config import PartitionConfig
 from hpcfed.datasets.validation import split
-from hpcfed.partition import partition
 
 KINDS = st.sampled_from(["iid", "dirichlet", "quantity", "shards"])
 

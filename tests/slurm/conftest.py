@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import xarray
 
+from tests.places import REPOSITORY
 from tests.sweep_world import collected, sweep, write_sweep
 
-SCRIPT = Path(__file__).parents[2] / "slurm" / "devcluster"
+SCRIPT = REPOSITORY / "slurm" / "devcluster"
 FOLDER = Path("/tmp/hpcfed-devcluster")
 
 

@@ -14,9 +14,9 @@ import pytest
 import xarray
 
 from hpcfed.errors import InputError
-from hpcfed.sweep.collect import collect
-from hpcfed.sweep.manifest import read_manifest
-from hpcfed.sweep.paths import Paths
+from hpcfed.records.sweepfolder import Paths
+from hpcfed.sweep.collecting.collect import collect
+from hpcfed.sweep.planning.manifest import read_manifest
 from tests.sweep_world import assert_same, collected, counts, start, sweep, wait_for, write_sweep
 
 SLOW = {"HPCFED_TOY_ROUND_S": "0.3"}

@@ -17,10 +17,11 @@ import pytest
 import xarray
 
 from hpcfed.launch import find_mpirun, settings
-from hpcfed.records import Record, read_record
-from hpcfed.sweep import claims, slurm
-from hpcfed.sweep.paths import Paths
-from hpcfed.sweep.resources import packaged_sites
+from hpcfed.records.runfile import Record, read_record
+from hpcfed.records.sweepfolder import Paths
+from hpcfed.sweep.planning.resources import packaged_sites
+from hpcfed.sweep.slurm import commands as slurm
+from hpcfed.sweep.working import claims
 from tests.sweep_world import GRID, assert_same, collected, counts, sweep, wait_for, write_sweep
 
 SITE = 'launcher = "mpirun"\nextra = ["{nodes}"]\nwarn_s = {warn_s}\n'

@@ -1,111 +1,83 @@
-"""Imports go downwards only, and each library has one home."""
+"""Imports go downwards only, along one list of rooms, and each library has one home."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[2] / "hpcfed"
+from tests.places import PACKAGE
 
-# a module may import modules of its own level or below; a room has the level of its name
-LEVELS = {
-    "cli": 7,
-    "cli_sweep": 7,
-    "__main__": 8,
-    "rank": 6,
-    "__init__": 6,  # hpcfed.run and hpcfed.load
-    "doctor": 6,
-    "sweep": 6,
-    "federation": 5,
-    "progress": 5,
-    "launch": 4,
-    "report": 4,
-    "snn": 4,
-    "datasets": 4,
-    "partition": 4,
-    "records": 3,
-    "columns": 3,
-    "runstate": 3,
-    "requeued": 3,
-    "jobfiles": 2,
-    "events": 2,
-    "dotted": 2,
-    "experiment_file": 2,
-    "seeds": 1,
-    "config": 1,
-    "names": 1,
-    "signals": 1,
-    "terminal": 1,
-    "atomic": 1,
-    "private": 1,
-    "compiled": 1,
-    "philox": 1,
-    "errors": 0,
-}
-# rooms of the same level that must not know each other
+# From the ground up: a room may import the rooms before it, and its own files.
+ROOMS = (
+    *("errors", "base", "config", "samples", "clients", "records", "datasets", "networks"),
+    *("learning", "learning/autograd", "learning/event", "learning/gpu", "learning/rules"),
+    *("learning/engines", "learning/model", "report", "launch"),
+    *("federation/mpi", "federation/uplink", "federation"),
+    *("sweep/planning", "sweep/search", "sweep/slurm", "sweep/working", "sweep/collecting"),
+    *("sweep", "__init__", "cli", "__main__"),
+)
+# The package's face may be imported by everybody: it holds the version and loads nothing.
+FACE = "__init__"
+# Rooms that must not know each other, or all but a few, though the list would let them.
 APART = [
-    ("snn", "datasets"),
-    ("snn", "partition"),
-    ("datasets", "partition"),
-    ("datasets", "snn"),
-    ("launch", "snn"),
+    ("networks", "datasets"),
+    ("networks", "clients"),
+    ("networks", "records"),
+    ("learning", "datasets"),
     ("launch", "datasets"),
+    ("launch", "networks"),
+    ("launch", "learning"),
+    ("launch", "report"),
+    ("datasets", "clients"),
 ]
-# the part of a sweep that trains; the rest of it works on a login node
-WORKER = {"sweep/worker.py", "sweep/timing.py", "sweep/checks.py"}
-# what stands on records and configuration alone, and reaches no MPI and no training
+# What stands on little, and so works on a login node: it reaches no MPI and no training.
 LIGHT = {
-    "report": {
-        *("records", "columns", "config", "experiment_file", "names"),
-        *("errors", "atomic", "terminal"),
-    },
-    "columns": {"records", "errors"},
-    "records": {"config", "errors", "atomic"},
-    "runstate": {"records", "columns", "errors"},
-    "sweep": {
-        *("records", "runstate", "config", "experiment_file", "jobfiles", "names"),
-        "requeued",
-        *("errors", "atomic", "terminal"),
-    },
-    "atomic": {"errors"},
-    "compiled": {"atomic", "private"},
-    "seeds": set(),
-    "errors": set(),
-    "config": {"errors"},
+    "base": {"errors"},
+    "config": {"errors", "base"},
+    "records": {"errors", "base", "config"},
+    "report": {"errors", "base", "config", "records"},
+    "sweep": {"errors", "base", "config", "records", "launch", "sweep"},
+}
+# the part of a sweep that trains
+WORKER = {
+    "sweep/working/worker.py",
+    "sweep/planning/timing.py",
+    "sweep/planning/checks.py",
 }
 # Triton's kernels, and what starts them itself
 GPU_KERNELS = {
-    f"snn/gpu_{name}.py"
+    f"learning/gpu/{name}.py"
     for name in ("augment", "layers", "optimiser", "philox", "products", "readout")
 }
-GPU_FILES = {*GPU_KERNELS, "snn/gpu_launch.py", "snn/gpu_update.py"}
+GPU_FILES = {*GPU_KERNELS, "learning/gpu/launch.py", "learning/gpu/update.py"}
 HOMES = {
-    "mpi4py": {"federation/transport.py"},
-    "norse": {"snn/reference.py"},
+    "mpi4py": {"federation/mpi/transport.py"},
+    "norse": {"networks/spiking.py"},
     "triton": GPU_FILES,
     "tonic": {"datasets/"},
-    "h5py": {"records.py", "columns.py", "runstate.py", "datasets/"},
-    "tomli_w": {"experiment_file.py"},
-    "typer": {"cli.py", "cli_sweep.py"},
+    "h5py": {"records/", "datasets/"},
+    "tomli_w": {"config/file.py"},
+    "typer": {"cli/"},
     "matplotlib": {"report/", "datasets/info.py"},
-    "jinja2": {"report/", "sweep/script.py"},
-    "xarray": {"report/", "sweep/cube.py"},
+    "jinja2": {"report/", "sweep/slurm/script.py"},
+    "xarray": {"report/", "sweep/collecting/"},
     "espeakng_loader": set(),
 }
 # what holds compiled code imports numba, and is itself imported where it is used
 KERNELS = {
-    "compiled.py",
-    "philox.py",
-    "datasets/basilar_membrane.py",
-    "datasets/hair_cell.py",
-    "federation/fused.py",
-    "snn/event_kernels.py",
-    "snn/event_neurons.py",
-    "snn/lanes.py",
-    "snn/vectors.py",
+    "base/compiled.py",
+    "base/philox.py",
+    "datasets/ear/basilar_membrane.py",
+    "datasets/ear/hair_cell.py",
+    "federation/uplink/fused.py",
+    "learning/event/kernels.py",
+    "learning/event/neurons.py",
+    "learning/event/lanes.py",
+    "learning/event/vectors.py",
 }
 # heavy libraries are imported where they are used, never by importing a light module
 LAZY = {
@@ -113,8 +85,8 @@ LAZY = {
     *("jinja2", "xarray", "pandas"),
 }
 EAGER_ALLOWED = {
-    "torch": {"snn/"},
-    "norse": {"snn/reference.py"},
+    "torch": {"networks/", "learning/"},
+    "norse": {"networks/spiking.py"},
     "triton": GPU_FILES,
     "numba": KERNELS,
     "scipy": {"datasets/"},
@@ -123,16 +95,18 @@ EAGER_ALLOWED = {
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
-def imports(path: Path, top_level_only: bool = False) -> Iterator[str]:
-    """Yield the dotted names that a file imports, leaving out those for type checkers."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in walk(tree, top_level_only):
+@cache
+def imports(path: Path, top_level_only: bool = False) -> tuple[str, ...]:
+    """Return the dotted names that a file imports, leaving out those for type checkers."""
+    found: list[str] = []
+    for node in walk(ast.parse(path.read_text(encoding="utf-8")), top_level_only):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
             assert node.module is not None
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found += (f"{node.module}.{alias.name}" for alias in node.names)
+    return tuple(found)
 
 
 def walk(tree: ast.AST, top_level_only: bool) -> Iterator[ast.AST]:
@@ -146,25 +120,34 @@ def walk(tree: ast.AST, top_level_only: bool) -> Iterator[ast.AST]:
         yield from walk(node, top_level_only)
 
 
-def room(path: Path) -> str:
-    """Return the room of a file: its folder, or its name at the top."""
-    first = path.relative_to(PACKAGE).parts[0]
-    return first.removesuffix(".py")
-
-
-def rooms(path: Path) -> set[str]:
-    """Return the rooms a file imports from."""
-    found = set()
-    for name in imports(path):
-        package, _, rest = name.partition(".")
-        if package == "hpcfed":
-            first = rest.partition(".")[0]
-            found.add(first if first in LEVELS else "__init__")
-    return found
-
-
 def place(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
+
+
+def room(file: str) -> str:
+    """Return the room of a file below the package, itself or the nearest folder in the list."""
+    parts = file.removesuffix(".py").split("/")
+    names = ["/".join(parts[:length]) for length in range(len(parts), 0, -1)]
+    return next((name for name in names if name in ROOMS), parts[0])
+
+
+def file_of(name: str) -> str | None:
+    """Return the package's file that a dotted name lies in; None for a name of others."""
+    parts = name.split(".")
+    if parts[0] != "hpcfed":
+        return None
+    for length in range(len(parts), 0, -1):
+        inner = "/".join(parts[1:length])
+        if inner and (PACKAGE / f"{inner}.py").is_file():
+            return f"{inner}.py"
+        if (PACKAGE / inner / "__init__.py").is_file():
+            return f"{inner}/__init__.py".removeprefix("/")
+    return None
+
+
+def known(path: Path) -> set[str]:
+    """Return the package's files that a file imports."""
+    return {file for name in imports(path) if (file := file_of(name)) is not None}
 
 
 def at_home(path: Path, homes: set[str]) -> bool:
@@ -173,26 +156,34 @@ def at_home(path: Path, homes: set[str]) -> bool:
 
 @pytest.mark.parametrize("path", FILES, ids=place)
 def test_imports_go_downwards_only(path: Path) -> None:
-    mine = room(path)
-    assert mine in LEVELS, f"{mine}: give the new room its level"
-    for other in rooms(path) - {mine}:
-        if other == "__init__":
-            continue  # the version number
-        assert LEVELS[other] <= LEVELS[mine], f"{place(path)} imports {other}"
-        assert (mine, other) not in APART, f"{place(path)} imports {other}"
+    mine = room(place(path))
+    assert mine in ROOMS, f"{mine}: give the new room its place in the list"
+    for file in known(path):
+        other = room(file)
+        allowed = other in {mine, FACE} or ROOMS.index(other) < ROOMS.index(mine)
+        assert allowed, f"{place(path)} imports {file}"
 
 
-@pytest.mark.parametrize("path", [f for f in FILES if room(f) in LIGHT], ids=place)
+@pytest.mark.parametrize("path", FILES, ids=place)
+def test_some_rooms_do_not_know_each_other(path: Path) -> None:
+    mine = place(path).partition("/")[0]
+    others = {file.partition("/")[0] for file in known(path)}
+    assert not {(mine, other) for other in others} & set(APART)
+
+
+@pytest.mark.parametrize(
+    "path", [f for f in FILES if place(f).partition("/")[0] in LIGHT], ids=place
+)
 def test_light_rooms_stand_on_little(path: Path) -> None:
+    mine = place(path).partition("/")[0]
     if place(path) not in WORKER:
-        assert rooms(path) <= LIGHT[room(path)] | {room(path)}
+        others = {file.partition("/")[0].removesuffix(".py") for file in known(path)}
+        assert others <= LIGHT[mine] | {mine, FACE}
 
 
-@pytest.mark.parametrize("path", [f for f in FILES if room(f) == "sweep"], ids=place)
+@pytest.mark.parametrize("path", [f for f in FILES if place(f).startswith("sweep/")], ids=place)
 def test_the_rest_of_a_sweep_does_not_know_the_worker(path: Path) -> None:
-    workers = {f"hpcfed.{name.removesuffix('.py').replace('/', '.')}" for name in WORKER}
-    known = {name.rpartition(".")[0] for name in imports(path)} & workers
-    assert place(path) in WORKER or not known
+    assert place(path) in WORKER or not known(path) & WORKER
 
 
 @pytest.mark.parametrize("library", HOMES)
@@ -207,7 +198,7 @@ def test_each_library_has_one_home(library: str) -> None:
 def test_heavy_libraries_are_imported_where_they_are_used(path: Path) -> None:
     names = set(imports(path, top_level_only=True))
     heavy = {name.partition(".")[0] for name in names} & LAZY
-    if "hpcfed.compiled.compiled" in names:
+    if "hpcfed.base.compiled.compiled" in names:
         heavy.add("numba")
     for library in heavy:
         assert at_home(path, EAGER_ALLOWED.get(library, set())), f"{place(path)}: {library}"
@@ -216,11 +207,26 @@ def test_heavy_libraries_are_imported_where_they_are_used(path: Path) -> None:
 @pytest.mark.parametrize("path", [f for f in FILES if place(f) in GPU_FILES], ids=place)
 def test_only_the_gpu_engine_knows_its_files(path: Path) -> None:
     """Whoever imports one imports Triton: others do it where the engine has been chosen."""
-    module = f"hpcfed.snn.{path.stem}"
     users = {
         place(file)
         for file in FILES
-        if any(f"{name}.".startswith(f"{module}.") for name in imports(file, top_level_only=True))
+        if place(path) in {file_of(name) for name in imports(file, top_level_only=True)}
     }
     assert users
-    assert all(user.startswith("snn/gpu_") for user in users)
+    assert all(user.startswith("learning/gpu/") for user in users)
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("learning/event/plan.py", "learning/event"),
+        ("learning/engines.py", "learning/engines"),
+        ("learning/trainer.py", "learning"),
+        ("federation/uplink/exact.py", "federation/uplink"),
+        ("datasets/ear/encode.py", "datasets"),
+        ("__init__.py", "__init__"),
+        ("kitchen/sink.py", "kitchen"),
+    ],
+)
+def test_a_file_lies_in_the_nearest_room_of_the_list(file: str, expected: str) -> None:
+    assert room(file) == expected

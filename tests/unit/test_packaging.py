@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 
 import hpcfed
+from hpcfed.config.jobs import find_job, packaged_jobs
 from hpcfed.errors import InputError
-from hpcfed.jobfiles import find_job, packaged_jobs
-from hpcfed.records import read_record
-
-ROOT = Path(__file__).parents[2]
+from hpcfed.records.runfile import read_record
+from tests.places import REPOSITORY
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +24,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the wheel from a copy of the sources, with the setuptools that is installed."""
     source = tmp_path_factory.mktemp("source")
     for name in ("setup.py", "pyproject.toml", "README.md"):
-        if (ROOT / name).exists():
-            shutil.copy(ROOT / name, source)
+        if (REPOSITORY / name).exists():
+            shutil.copy(REPOSITORY / name, source)
     for name in ("hpcfed", "jobs", "slurm"):
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            REPOSITORY / name, source / name, ignore=shutil.ignore_patterns("__pycache__")
+        )
     target = tmp_path_factory.mktemp("wheel")
     subprocess.run(
         [sys.executable, "setup.py", "-q", "bdist_wheel", "--dist-dir", target],
@@ -42,12 +43,19 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_code_jobs_and_embedded_data(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    wanted = {f"hpcfed/{f.relative_to(ROOT / 'hpcfed')}" for f in (ROOT / "hpcfed").rglob("*.py")}
-    wanted |= {f"hpcfed/jobs/{f.name}" for f in (ROOT / "jobs").glob("*.toml")}
-    wanted |= {f"hpcfed/sites/{f.name}" for f in (ROOT / "slurm/sites").glob("*.toml")}
-    wanted |= {f"hpcfed/sweep/{f.name}" for f in (ROOT / "hpcfed/sweep").glob("*.jinja")}
-    wanted |= {f"hpcfed/datasets/data/{f.name}" for f in (ROOT / "hpcfed/datasets/data").glob("*")}
-    page = ROOT / "hpcfed" / "report" / "page"
+    wanted = {
+        f"hpcfed/{f.relative_to(REPOSITORY / 'hpcfed')}"
+        for f in (REPOSITORY / "hpcfed").rglob("*.py")
+    }
+    wanted |= {f"hpcfed/jobs/{f.name}" for f in (REPOSITORY / "jobs").glob("*.toml")}
+    wanted |= {f"hpcfed/sites/{f.name}" for f in (REPOSITORY / "slurm/sites").glob("*.toml")}
+    wanted |= {
+        f"hpcfed/sweep/slurm/{f.name}" for f in (REPOSITORY / "hpcfed/sweep/slurm").glob("*.jinja")
+    }
+    wanted |= {
+        f"hpcfed/datasets/data/{f.name}" for f in (REPOSITORY / "hpcfed/datasets/data").glob("*")
+    }
+    page = REPOSITORY / "hpcfed" / "report" / "page"
     wanted |= {f"hpcfed/report/page/{f.name}" for f in page.iterdir()}
     assert wanted <= names
     assert not [name for name in names if name.startswith(("tests", "jobs", "slurm"))]
@@ -77,7 +85,7 @@ def python(site: Path, cwd: Path, *arguments: str) -> str:
 
 
 def test_the_wheel_finds_its_jobs_away_from_the_repository(site: Path, tmp_path: Path) -> None:
-    script = "from pathlib import Path; from hpcfed.jobfiles import find_job; "
+    script = "from pathlib import Path; from hpcfed.config.jobs import find_job; "
     script += "print(find_job(Path('jobs/quickstart.toml')))"
     found = python(site, tmp_path, "-c", script)
     assert found.strip() == str(site / "hpcfed" / "jobs" / "quickstart.toml")
@@ -114,7 +122,7 @@ def test_a_missing_job_names_the_packaged_ones(
 def test_the_version_is_read_without_importing() -> None:
     told = subprocess.run(
         [sys.executable, "setup.py", "--version"],
-        cwd=ROOT,
+        cwd=REPOSITORY,
         check=True,
         capture_output=True,
         text=True,
@@ -126,12 +134,12 @@ def test_the_version_is_read_without_importing() -> None:
 def test_constraints_pin_every_requirement_for_any_machine() -> None:
     lines = [
         line
-        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        for line in (REPOSITORY / "constraints.txt").read_text().splitlines()
         if not line.startswith("#")
     ]
     assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][0-9a-z.]*", line) for line in lines)
     pinned = {line.split("==")[0].lower().replace("_", "-") for line in lines}
-    text = (ROOT / "setup.py").read_text()
+    text = (REPOSITORY / "setup.py").read_text()
     required = re.search(r"install_requires=.*?entry_points", text, re.DOTALL)
     assert required is not None
     names = re.findall(r'^ +"([a-z0-9-]+)[>=0-9.]*",', required.group(), re.MULTILINE)

@@ -1,0 +1,1 @@
+"""What everything stands on: random words, compiled code, whole files, signals, terminal."""

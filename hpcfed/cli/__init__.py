@@ -1,0 +1,1 @@
+"""The commands; nothing else parses arguments."""

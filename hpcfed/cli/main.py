@@ -1,0 +1,231 @@
+"""The commands; nothing else parses arguments. Each imports the libraries it needs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hpcfed.base.signals import StopRequest
+from hpcfed.base.terminal import console
+from hpcfed.cli.rank import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_STOPPED, RunOptions, complain, train
+from hpcfed.cli.sweep import sweep_app
+from hpcfed.errors import InputError
+
+if TYPE_CHECKING:
+    from hpcfed.config import Experiment
+
+app = typer.Typer(
+    help="Federated learning of spiking neural networks on MPI.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+data_app = typer.Typer(help="List, fetch, inspect and encode data sets.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+app.add_typer(sweep_app, name="sweep")
+
+Job = Annotated[Path, typer.Argument(help="job file (TOML), or the name of a packaged job")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="override a key of the job file; repeatable"),
+]
+
+DataRoot = Annotated[
+    str | None, typer.Option(help="folder of data sets; default HPCFED_DATA, else ~/.local/share")
+]
+
+
+def main() -> None:
+    """Run a command; bad input is one message and exit code 2."""
+    try:
+        app()
+    except InputError as error:
+        complain(error)
+        sys.exit(EXIT_BAD_INPUT)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    """Federated learning of spiking neural networks on MPI."""
+    if version:
+        from hpcfed import __version__
+
+        print(f"hpcfed {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    job: Job,
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="output folder; default results/NAME")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="continue the run in the folder")
+    ] = False,
+    ranks: Annotated[int | None, typer.Option(min=1, help="start mpirun with this many")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="print errors only")] = False,
+) -> None:
+    """Train: alone, under mpirun or srun, or starting mpirun itself with --ranks."""
+
+    def experiment() -> Experiment:
+        from hpcfed.config.file import read_experiment
+        from hpcfed.config.jobs import find_job
+
+        return read_experiment(find_job(job), overrides or ())
+
+    options = RunOptions(experiment, out, resume, quiet)
+    if ranks is None:
+        with StopRequest() as stop:  # before any slow import: a launcher may signal at once
+            code = train(options, stop)
+    else:
+        code = _launch(options, ranks)
+    sys.exit(code)
+
+
+@app.command()
+def show(
+    path: Annotated[Path, typer.Argument(help="run file, its folder, or a folder of runs")],
+) -> None:
+    """Show a run, or all runs below a folder, as a table."""
+    from hpcfed.report.summary import print_summary
+
+    print_summary(path)
+
+
+@app.command()
+def report(
+    path: Annotated[
+        Path, typer.Argument(help="run file, its folder, a folder of runs, a sweep or its sweep.nc")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="page to write; default: report.html in that folder")
+    ] = None,
+) -> None:
+    """Write one HTML page about a run or a sweep, finished or not; it needs no network."""
+    from hpcfed.report.page import write_page
+
+    print(write_page(path, out))
+
+
+@app.command()
+def doctor(
+    out: Annotated[Path, typer.Option(help="output folder to check")] = Path("results"),
+) -> None:
+    """Check MPI, ranks, threads, GPUs, the output folder and versions; also under mpirun."""
+    from hpcfed.cli.doctor import doctor as examine
+
+    sys.exit(examine(out))
+
+
+@data_app.command("list")
+def list_data(root: DataRoot = None) -> None:
+    """List the known data sets and where they lie."""
+    from hpcfed.datasets.info import print_known
+    from hpcfed.datasets.places import data_root, known_sets
+
+    print_known(known_sets(data_root(root)), console())
+
+
+@data_app.command()
+def info(
+    path: Annotated[str, typer.Argument(help="name of a data set, or a file of SHD's layout")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="key of [data], as num_bins=500"),
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="write a raster of a few samples to this PNG")
+    ] = None,
+) -> None:
+    """Show samples, classes, speakers, spikes and density; draw a raster."""
+    from hpcfed.config.file import parse_experiment
+    from hpcfed.datasets.info import describe, print_info
+
+    keys = [f"data.{item.removeprefix('data.')}" for item in overrides or ()]
+    experiment = parse_experiment("", [f"data.dataset={path}", *keys], source="data info")
+    print_info(describe(experiment.data, picture), console())
+    if picture is not None:
+        print(f"raster: {picture}")
+
+
+@data_app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="shd, ssc or tonic:NAME")], root: DataRoot = None
+) -> None:
+    """Download a data set; an interrupted download is taken up again."""
+    from hpcfed.datasets.fetch import fetch as download
+
+    for path in download(name, root):
+        print(path)
+
+
+@data_app.command()
+def encode(
+    waves: Annotated[Path, typer.Argument(help="folder of recordings (wav, flac), or one file")],
+    out: Annotated[Path, typer.Argument(help="file to write, of SHD's layout")],
+    pattern: Annotated[
+        str | None, typer.Option(help="file names, as {label}_{speaker}_{index}.wav")
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(help="CSV of file,label[,speaker]")] = None,
+    channels: Annotated[int, typer.Option(help="channels of the inner ear")] = 700,
+    duration: Annotated[float | None, typer.Option(help="use the first seconds only")] = None,
+    seed: Annotated[int, typer.Option(help="seed of the spikes")] = 0,
+    workers: Annotated[int | None, typer.Option(help="processes; default: all cores")] = None,
+) -> None:
+    """Encode recordings as spikes by the inner-ear model; a killed encoding is taken up again.
+
+    Classes are numbered by the labels found: encode training and test recordings of the same
+    classes.
+    """
+    from hpcfed.datasets.ear.encode import EncodeOptions
+    from hpcfed.datasets.ear.encode import encode as listen
+
+    options = EncodeOptions(pattern, labels, channels, duration, seed, workers)
+    done = listen(waves, out, options)
+    print(f"{done.path}: {done.num_samples} samples, {done.num_spikes} spikes")
+
+
+def _launch(options: RunOptions, num_ranks: int) -> int:
+    """Start mpirun with this command, again if the job dies; return its exit code."""
+    from hpcfed.federation.plan import decide
+    from hpcfed.launch import reachable, run_job
+    from hpcfed.launch.requeued import run_in_vain
+    from hpcfed.launch.restart import Ended, Place, policy, see_through
+    from hpcfed.records.state import glance
+
+    experiment = options.experiment()
+    # bad input fails here, before mpirun starts
+    folder = decide(experiment, options.out, options.resume).folder
+    command = [sys.executable, "-m", "hpcfed", *_without_ranks(sys.argv[1:])]
+
+    def start(place: Place, variables: Mapping[str, str]) -> Ended:
+        again = ["--resume"] if variables and not options.resume else []
+        return run_job([*command, *again], place, variables)
+
+    aim = policy(experiment, Path(folder), num_ranks)
+    before = glance(aim.run_file)
+    code = see_through(start, aim, reachable)
+    if code == EXIT_STOPPED and (reason := run_in_vain(aim.run_file, before, os.environ)):
+        print(f"error: {reason}", file=sys.stderr, flush=True)
+        return EXIT_FAILED
+    return code
+
+
+def _without_ranks(arguments: list[str]) -> list[str]:
+    kept, skip = [], False
+    for argument in arguments:
+        if skip or argument.startswith("--ranks="):
+            skip = False
+        elif argument == "--ranks":
+            skip = True
+        else:
+            kept.append(argument)
+    return kept

@@ -1,0 +1,298 @@
+"""The commands of a sweep."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+
+from hpcfed.errors import InputError
+
+if TYPE_CHECKING:
+    from hpcfed.records.sweepfolder import Paths
+    from hpcfed.sweep.planning.manifest import Manifest, Run
+    from hpcfed.sweep.states import SweepState
+
+sweep_app = typer.Typer(
+    help="Plan, run, submit, watch, finish and collect a sweep.", no_args_is_help=True
+)
+
+File = Annotated[Path, typer.Argument(help="sweep file (TOML), or the name of a packaged one")]
+Out = Annotated[Path | None, typer.Option(help="output folder; default results/NAME")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="write and start nothing")]
+Workers = Annotated[int | None, typer.Option(min=1, help="runs at once; default: what fits")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="print errors only")]
+
+
+@sweep_app.command()
+def plan(
+    sweep: File,
+    out: Out = None,
+    dry_run: DryRun = False,
+    time: Annotated[bool, typer.Option("--time", help="time a few points, predict all")] = False,
+) -> None:
+    """Expand and validate every point; write the manifest; print counts and array shape."""
+    planned = _plan(sweep, out, dry_run)
+    _say_engines(planned.manifest, sys.stdout)
+    resources, todo = planned.manifest.resources, planned.open_runs()
+    tasks = -(-len(todo) // resources.runs_per_task)
+    cores = resources.ranks_per_run * resources.threads * resources.concurrent_runs
+    print(
+        f"array: {tasks} tasks of {resources.runs_per_task} runs, {resources.concurrent_runs} at "
+        f"once on {cores} cores, {resources.time_min} min each"
+    )
+    if time and todo:
+        from hpcfed.sweep.planning.timing import predict
+
+        found = predict(planned.manifest, todo)
+        print(f"predicted: {found.core_hours:.3g} core-hours for {len(todo)} runs "
+              f"({found.num_timed} kinds timed in {found.seconds:.0f} s)")  # fmt: skip
+
+
+@sweep_app.command()
+def submit(sweep: File, out: Out = None, dry_run: DryRun = False) -> None:
+    """Submit Slurm arrays for what is not finished; --dry-run prints the scripts."""
+    planned = _plan(sweep, out, dry_run, quiet=dry_run)
+    _say_engines(planned.manifest, sys.stderr if dry_run else sys.stdout)
+    if dry_run:
+        _print_scripts(planned.manifest, planned.paths, planned.open_runs())
+        return
+    _submit(planned.manifest, planned.paths, ("stopped", "missing"))
+
+
+@sweep_app.command()
+def run(
+    sweep: File,
+    out: Out = None,
+    workers: Workers = None,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run the sweep here, without Slurm: the same files, a progress bar."""
+    from hpcfed.sweep.working.local import run_here
+
+    planned = _plan(sweep, out, dry_run, quiet, need_data=True)
+    if not dry_run:
+        count = workers or default_workers(planned.manifest)
+        todo = planned.open_runs(include_held=True)
+        sys.exit(run_here(planned.manifest, planned.paths, todo, count, quiet))
+
+
+@sweep_app.command()
+def status(sweep: File, out: Out = None) -> None:
+    """Show finished, running, stopped, failed and missing runs, and the time left."""
+    from hpcfed.sweep.states import look
+    from hpcfed.sweep.status import lines
+
+    manifest, paths = _planned(sweep, out)
+    for line in lines(manifest, paths, look(manifest, paths)):
+        print(line)
+
+
+@sweep_app.command()
+def retry(
+    sweep: File,
+    out: Out = None,
+    workers: Workers = None,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run again what failed, stopped or is missing; through Slurm if it came from there."""
+    from hpcfed.sweep.states import look
+    from hpcfed.sweep.working.local import run_here
+
+    manifest, paths = _planned(sweep, out)
+    state = look(manifest, paths)
+    _need_answer(state)
+    todo = state.of("failed", "stopped", "missing")
+    if dry_run:
+        for item in todo:
+            print(item.digest)
+        return
+    for item in state.of("failed"):
+        if paths.failure(item.digest).exists():
+            paths.failure(item.digest).unlink(missing_ok=True)
+    if state.arrays:
+        _submit(manifest, paths, ("stopped", "missing"))
+    else:
+        sys.exit(run_here(manifest, paths, todo, workers or default_workers(manifest), quiet))
+
+
+@sweep_app.command()
+def cancel(sweep: File, out: Out = None) -> None:
+    """Cancel the sweep's jobs, and stop its processes on this machine."""
+    from hpcfed.sweep.states import look
+    from hpcfed.sweep.submission import cancel as cancel_all
+
+    manifest, paths = _planned(sweep, out)
+    jobs, processes = cancel_all(paths, look(manifest, paths))
+    print(f"cancelled {len(jobs)} jobs, stopped {len(processes)} processes")
+
+
+@sweep_app.command()
+def collect(sweep: File, out: Out = None) -> None:
+    """Collect all run files into sweep.nc, and final values into sweep.csv and sweep.parquet."""
+    from hpcfed.sweep.collecting.collect import collect as collect_all
+
+    manifest, paths = _planned(sweep, out)
+    for line in collect_all(manifest, paths):
+        print(line)
+
+
+@sweep_app.command(hidden=True)
+def task(
+    out: Annotated[Path, typer.Option()],
+    array: Annotated[str, typer.Option()],
+    index: Annotated[int, typer.Option(envvar="SLURM_ARRAY_TASK_ID")],
+) -> None:
+    """Work on one array task; called by the script that ``submit`` writes."""
+    from hpcfed.sweep.working.local import run_task
+
+    sys.exit(run_task(out, array, index))
+
+
+@sweep_app.command(hidden=True)
+def worker(out: Annotated[Path, typer.Option()]) -> None:
+    """Work on the runs that stdin names; started by ``task`` and ``run``."""
+    from hpcfed.sweep.working.worker import serve
+
+    serve(out)
+
+
+@sweep_app.command(hidden=True)
+def one(
+    out: Annotated[Path, typer.Option()], digest: Annotated[str, typer.Option("--run")]
+) -> None:
+    """Be one rank of one run; started by a launcher."""
+    from hpcfed.base.signals import StopRequest
+    from hpcfed.cli.rank import RunOptions, train
+    from hpcfed.records.sweepfolder import Paths
+    from hpcfed.sweep.planning.manifest import read_manifest
+
+    paths = Paths(out)
+    with StopRequest() as stop:
+        options = RunOptions(
+            lambda: read_manifest(paths).experiment(digest), paths.run(digest), True, False
+        )
+        sys.exit(train(options, stop))
+
+
+@dataclass(frozen=True)
+class _Planned:
+    manifest: Manifest
+    paths: Paths
+
+    def open_runs(self, include_held: bool = False) -> list[Run]:
+        """Return what is neither finished nor given up, nor worked on."""
+        from hpcfed.sweep.states import look
+
+        wanted = ("stopped", "missing", *(("running",) if include_held else ()))
+        return look(self.manifest, self.paths).of(*wanted)
+
+
+def default_workers(manifest: Manifest) -> int:
+    """Return how many runs fit on this machine's cores and GPUs at once, at least one."""
+    import os
+
+    resources = manifest.resources
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    fitting = (cores or 1) // (resources.ranks_per_run * resources.threads)
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    gpus = len([gpu for gpu in listed if gpu] or list(Path("/dev").glob("nvidia[0-9]*")))
+    if resources.gpus and gpus:  # a worker more would see no GPU, and norse would take the CPU
+        fitting = min(fitting, gpus // resources.gpus)
+    return max(fitting, 1)
+
+
+def _plan(
+    file: Path, out: Path | None, dry_run: bool, quiet: bool = False, need_data: bool = False
+) -> _Planned:
+    """Expand, validate and, unless dry, write the plan; say what it is."""
+    from hpcfed.learning.engines import resolve_engine
+    from hpcfed.sweep.planning.checks import check_against_data
+    from hpcfed.sweep.planning.manifest import plan as make_plan
+    from hpcfed.sweep.planning.manifest import write_manifest
+    from hpcfed.sweep.planning.sweepfile import read_sweep
+
+    sweep = read_sweep(_find(file))
+    paths = _paths(sweep.name, out)
+    planned = make_plan(sweep, paths, resolve_engine)
+    unusable = check_against_data(planned.manifest.current)
+    if unusable and need_data:
+        raise InputError("\n".join(unusable))
+    for text in unusable:
+        print(f"note: not on this machine: {text}", file=sys.stderr)
+    if not dry_run:
+        write_manifest(paths, planned.manifest, sweep.text)
+    if not quiet:
+        gone = f", {planned.num_gone} no longer in the file" if planned.num_gone else ""
+        print(f"{sweep.name}: {len(planned.manifest.current)} runs ({planned.num_new} new, "
+              f"{planned.num_known} known{gone}) in {paths.out}", flush=True)  # fmt: skip
+    return _Planned(planned.manifest, paths)
+
+
+def _say_engines(manifest: Manifest, stream: TextIO) -> None:
+    """Say which engine each run takes, and warn of GPUs that will be idle."""
+    from hpcfed.sweep.planning import engines
+
+    for line in engines.lines(manifest.current):
+        print(line, file=stream, flush=True)
+    for line in engines.warnings(manifest.current, manifest.resources):
+        print(f"warning: {line}", file=sys.stderr)
+
+
+def _planned(file: Path, out: Path | None) -> tuple[Manifest, Paths]:
+    """Return what was planned; the sweep file is looked at for its name only."""
+    from hpcfed.sweep.planning.manifest import read_manifest
+    from hpcfed.sweep.planning.sweepfile import name_of_file
+
+    paths = _paths(name_of_file(_find(file)) if out is None else "", out)
+    return read_manifest(paths), paths
+
+
+def _find(file: Path) -> Path:
+    from hpcfed.config.jobs import find_job
+
+    return find_job(file)
+
+
+def _paths(name: str, out: Path | None) -> Paths:
+    from hpcfed.records.sweepfolder import Paths
+
+    return Paths(out or Path("results") / name)
+
+
+def _submit(manifest: Manifest, paths: Paths, statuses: tuple[str, ...]) -> None:
+    from hpcfed.sweep.states import look
+    from hpcfed.sweep.submission import room
+    from hpcfed.sweep.submission import submit as submit_runs
+
+    state = look(manifest, paths)
+    _need_answer(state)
+    todo = state.of(*statuses)
+    if not todo:
+        print("nothing to submit")
+        return
+    try:
+        left = submit_runs(manifest, paths, todo, room(manifest, state), print)
+    except OSError as error:
+        raise InputError(f"{paths.out}: cannot be written: {error.strerror}") from None
+    if left:
+        print(f"{left} runs do not fit into the queue; submit again when it has drained")
+
+
+def _need_answer(state: SweepState) -> None:
+    """Raise InputError where it is not known what waits in the queue."""
+    if not state.asked:
+        raise InputError("the scheduler does not answer, so it is not known what is in the queue; "
+                         "try again where squeue works")  # fmt: skip
+
+
+def _print_scripts(manifest: Manifest, paths: Paths, runs: list[Run]) -> None:
+    from hpcfed.sweep.submission import room, scripts
+
+    for text in scripts(manifest, paths, runs, room(manifest, None)):
+        print(text, end="")

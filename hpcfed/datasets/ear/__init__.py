@@ -1,0 +1,1 @@
+"""The inner ear: from sound to spikes."""

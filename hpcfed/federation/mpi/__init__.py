@@ -1,0 +1,1 @@
+"""MPI: collectives, the watchdog, and going on after a rank is lost."""

@@ -1,0 +1,1 @@
+"""From a client's update to the root's exact sum."""

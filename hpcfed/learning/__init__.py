@@ -1,0 +1,1 @@
+"""What a client does: local training and evaluation, by rule and by engine."""

@@ -1,0 +1,1 @@
+"""Training by torch autograd: every network, on a CPU or a GPU."""

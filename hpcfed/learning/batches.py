@@ -1,0 +1,35 @@
+"""Which samples make up each local gradient step: permutations cut into batches.
+
+n samples of a client, B batch. Words by (seed, round, client), so no engine, thread or rank can
+change the order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcfed.base.seeds import Stream
+from hpcfed.config import ClientConfig
+
+I64 = NDArray[np.int64]
+
+
+def batches(client: ClientConfig, samples: I64, stream: Stream) -> Iterator[I64]:
+    """Yield the sample ids (B,) int64 of each step of one round over ``samples`` (n,).
+
+    Each pass is a new permutation (words n e to n e + n in pass e), cut into batches; the last,
+    short one is kept. With ``steps`` the passes go on until there are that many. Raises ValueError
+    if there are no samples.
+    """
+    if not len(samples):
+        raise ValueError("a client without training samples cannot train")
+    steps_per_pass = -(-len(samples) // client.batch_size)
+    num_steps = client.steps or (client.epochs or 1) * steps_per_pass
+    for step in range(num_steps):
+        epoch, position = divmod(step, steps_per_pass)
+        if position == 0:
+            order = samples[stream.permutation(len(samples), epoch * len(samples))]
+        yield order[position * client.batch_size : (position + 1) * client.batch_size]

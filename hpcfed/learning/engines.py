@@ -1,0 +1,86 @@
+"""Networks and local training: one interface, several engines.
+
+torch comes with norse and the GPU alone, and Triton with the GPU.
+"""
+
+from __future__ import annotations
+
+from hpcfed.config import Experiment
+from hpcfed.errors import InputError
+from hpcfed.learning.trainer import Trainer
+
+
+def resolve_engine(experiment: Experiment) -> str:
+    """Return the name of the engine that ``client.engine`` means here; ``auto`` is resolved.
+
+    Raises InputError if that engine lacks what the network needs.
+    """
+    engine, lacks = experiment.client.engine, _event_engine_lacks(experiment)
+    if engine == "gpu":
+        lacks = lacks or _gpu_engine_lacks(experiment)
+    if engine in {"event", "gpu"} and lacks:
+        raise InputError(
+            f'client.engine = "{engine}" has no {lacks}; set client.engine = "norse", or "auto"'
+        )
+    if engine == "auto":
+        return "norse" if lacks else "event"
+    return engine
+
+
+def _event_engine_lacks(experiment: Experiment) -> str | None:
+    model = experiment.model
+    if model.kind != "snn":
+        return f'model.kind = "{model.kind}"'
+    if model.surrogate not in {"superspike", "triangle", "tanh"}:
+        return f'model.surrogate = "{model.surrogate}"'
+    return None
+
+
+def _gpu_engine_lacks(experiment: Experiment) -> str | None:
+    widest = max(experiment.model.hidden, default=0)
+    return f"hidden layer of {widest} neurons, only up to 256" if widest > 256 else None
+
+
+def make_trainer(
+    experiment: Experiment, num_channels: int, num_classes: int, device: str = "cpu"
+) -> Trainer:
+    """Return the trainer of the experiment's network between C input channels and K classes.
+
+    ``device`` is torch's name of one, as ``device_of_rank`` gives it. Raises InputError if the
+    user's own network cannot be imported or used.
+    """
+    engine = resolve_engine(experiment)
+    if engine == "event":
+        from hpcfed.learning.event.training import EventTrainer
+
+        return EventTrainer(experiment, num_channels, num_classes)
+    if engine == "gpu":
+        from hpcfed.learning.gpu.training import GpuTrainer
+
+        return GpuTrainer(experiment, num_channels, num_classes, device)
+    from hpcfed.learning.autograd.training import NorseTrainer
+    from hpcfed.networks.network import build_network
+
+    return NorseTrainer(
+        experiment, build_network(experiment, num_channels, num_classes), device=device
+    )
+
+
+def device_of_rank(experiment: Experiment, local_rank: int) -> str:
+    """Return the device of the rank that is number ``local_rank`` on its host.
+
+    That is GPU ``local_rank`` modulo their number for engines that use one, or ``"cpu"`` where
+    torch sees none. Raises InputError if the engine needs one.
+    """
+    engine = resolve_engine(experiment)
+    if engine == "event":
+        return "cpu"
+    if engine == "gpu":
+        from hpcfed.learning.gpu.device import device_name
+
+        return device_name(local_rank)
+    import torch
+
+    if not torch.cuda.is_available():
+        return "cpu"
+    return f"cuda:{local_rank % torch.cuda.device_count()}"

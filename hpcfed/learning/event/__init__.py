@@ -1,0 +1,1 @@
+"""The event engine: numba kernels on a CPU whose cost follows the spikes."""

@@ -1,0 +1,308 @@
+"""Whole local training, and evaluation, on events: one native call without the GIL each.
+
+T time bins, L hidden layers, C channels, R = plan.rows samples at once, n samples of the call.
+Nothing depends on what other threads do, and every sum has a fixed order.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcfed.base.compiled import compiled, inlined, inner
+from hpcfed.learning.event.lanes import LANES
+from hpcfed.learning.event.layers import layer_backward, layer_forward
+from hpcfed.learning.event.optimiser import adjust, optimise
+from hpcfed.learning.event.plan import MAXIMUM, Neuron, Optimiser, Penalty, Plan, Readout, Reals
+from hpcfed.learning.event.readout import cross_entropy, readout_backward, readout_forward
+from hpcfed.learning.event.vectors import turn_block
+from hpcfed.learning.event.work import Work
+
+I64 = NDArray[np.int64]
+
+# no kernel makes an array: without numba's reference counts they are compiled in less time
+kernel = compiled(_nrt=False)
+
+
+class Network(NamedTuple):
+    """All that is constant about a network."""
+
+    plan: Plan
+    neuron: Neuron
+    readout: Readout
+    penalty: Penalty
+
+
+class Inputs(NamedTuple):
+    """The samples of a call in their order, and what augmentation does to each.
+
+    Attributes:
+        channels, counts, bin_offsets, sample_offsets: an EventSet's; no counts if bins are binary.
+        samples: (n,) ids.
+        labels: (n,) classes.
+        time_shifts, channel_shifts: (n,) whole bins and channels; empty without augmentation.
+        kept: a flag for each event of the n samples, in their order; empty if all are kept.
+        kept_offsets: (n,) where each sample's flags begin.
+    """
+
+    channels: NDArray[np.unsignedinteger]
+    counts: NDArray[np.uint16]
+    bin_offsets: NDArray[np.uint32]
+    sample_offsets: I64
+    samples: I64
+    labels: I64
+    time_shifts: I64
+    channel_shifts: I64
+    kept: NDArray[np.bool_]
+    kept_offsets: I64
+
+
+class Found(NamedTuple):
+    """What an evaluation finds in n samples.
+
+    Attributes:
+        losses, predictions: (n,) cross-entropy and predicted class.
+        spikes: (L,) of each hidden layer.
+        raster: (n, T, neurons of all hidden layers) of False, to be marked, or (0, 0, 0).
+    """
+
+    losses: NDArray[np.float64]
+    predictions: I64
+    spikes: I64
+    raster: NDArray[np.bool_]
+
+
+@kernel
+def train_client(
+    network: Network,
+    optimiser: Optimiser,
+    inputs: Inputs,
+    steps: I64,
+    received: Reals,
+    work: Work,
+) -> tuple[float, int]:
+    """Take the steps ``steps[s]`` to ``steps[s + 1]`` of the samples, one optimiser step each.
+
+    Returns the loss summed over samples (each of its step's mean loss with the penalty), and the
+    spikes of all hidden layers; leaves the trained minus the received weights in the work space.
+    """
+    weights, total = work.weights, 0.0
+    for k in range(len(received)):
+        weights[k] = received[k]
+    work.spikes[:] = 0
+    for step in range(len(steps) - 1):
+        _transpose(network.plan, work)
+        loss = _batch_gradient(network, inputs, steps[step], steps[step + 1], work)
+        total += loss * (steps[step + 1] - steps[step])
+        adjust(optimiser, weights, received, work.gradient)
+        optimise(optimiser, step + 1, weights, work.gradient, work.first, work.second)
+    for k in range(len(received)):
+        weights[k] -= received[k]
+    spikes = 0
+    for layer in range(len(work.spikes)):
+        spikes += work.spikes[layer]
+    return total, spikes // (2 if network.penalty.strength > 0 else 1)  # which runs a batch twice
+
+
+@kernel
+def evaluate_batch(
+    network: Network, inputs: Inputs, weights: Reals, work: Work, found: Found
+) -> None:
+    """Write what is found in the samples."""
+    plan, count = network.plan, len(inputs.samples)
+    work.spikes[:] = 0
+    for block in range(0, count, plan.rows):
+        rows = min(plan.rows, count - block)
+        _hidden_layers(network, inputs, (block, rows), weights, work, len(found.raster) > 0)
+        readout_forward(plan, network.readout, weights, work, rows)
+        labels = inputs.labels[block : block + rows]
+        cross_entropy(plan, labels, rows, work, found.losses[block:], found.predictions[block:])
+        if len(found.raster) > 0:
+            _mark(plan, work, found.raster[block : block + rows])
+    for layer in range(len(work.spikes)):
+        found.spikes[layer] = work.spikes[layer]
+
+
+@kernel
+def flatten(plan: Plan, weights: Reals, flat: Reals) -> None:
+    """Write the kernels' vector as flat parameters (P,), matrices (out, in) row-major, in order."""
+    end = 0
+    for layer in range(len(plan.widths)):
+        width = plan.widths[layer]
+        below = plan.num_channels if layer == 0 else plan.widths[layer - 1]
+        for second in range(2 if plan.recurrent and layer < len(plan.widths) - 1 else 1):
+            start, length = plan.inputs[layer], below
+            if second:
+                start, length = plan.recurrents[layer], width
+            _flatten(weights, start, plan.padded[layer], flat, end, (width, length))
+            end += width * length
+
+
+@inner
+def _flatten(
+    weights: Reals, start: int, padded: int, flat: Reals, end: int, shape: tuple[int, int]
+) -> None:
+    """Write the matrix at ``start``, rows ``padded`` apart, as its transpose (width, below)."""
+    width, below = shape
+    for n in range(0, width, LANES):
+        for k in range(0, below, LANES):
+            at, to = start + k * padded + n, end + n * below + k
+            if n + LANES <= width and k + LANES <= below:
+                turn_block(flat, to, below, weights, at, padded)
+                continue
+            for row in range(min(LANES, width - n)):
+                for column in range(min(LANES, below - k)):
+                    flat[to + row * below + column] = weights[at + column * padded + row]
+
+
+@inlined
+def _batch_gradient(network: Network, inputs: Inputs, start: int, stop: int, work: Work) -> float:
+    """Return the mean loss of samples start to stop; add its gradient, and count their spikes."""
+    plan, batch = network.plan, stop - start
+    penalised = network.penalty.strength > 0
+    total, penalty = 0.0, 0.0
+    if penalised:
+        work.counts[:] = 0
+    for counting in range(penalised, -1, -1):  # a penalty needs the rates of the whole batch first
+        for block in range(start, stop, plan.rows):
+            rows = min(plan.rows, stop - block)
+            _hidden_layers(network, inputs, (block, rows), work.weights, work, counting > 0)
+            if counting:
+                _count(plan, work, rows)
+                continue
+            readout_forward(plan, network.readout, work.weights, work, rows)
+            labels = inputs.labels[block : block + rows]
+            cross_entropy(plan, labels, batch, work, work.losses, work.predictions)
+            for row in range(rows):
+                total += work.losses[row]
+            readout_backward(plan, work, rows)
+            for layer in range(len(plan.widths) - 2, -1, -1):
+                layer_backward(plan, network.neuron, network.readout, work, layer, rows)
+        if counting:
+            penalty = _penalise(network, batch, work)
+    return penalty + total / batch
+
+
+@inner
+def _mark(plan: Plan, work: Work, raster: NDArray[np.bool_]) -> None:
+    first = 0
+    for layer in range(len(plan.widths) - 1):
+        for row in range(len(raster)):
+            bounds = work.offsets[layer + 1, row]
+            for t in range(plan.num_bins):
+                for k in range(bounds[t], bounds[t + 1]):
+                    raster[row, t, first + work.events[k]] = True
+        first += plan.widths[layer]
+
+
+@inlined
+def _hidden_layers(
+    network: Network,
+    inputs: Inputs,
+    block: tuple[int, int],
+    weights: Reals,
+    work: Work,
+    listed: bool,
+) -> None:
+    """Run a block (first sample, rows) through the hidden layers; count their spikes."""
+    plan, (first, rows) = network.plan, block
+    end = int(work.regions[0])
+    for row in range(rows):
+        bounds = work.offsets[0, row]
+        if len(inputs.time_shifts) == 0 and len(inputs.counts) == 0:
+            end = _copy_events(inputs, first + row, work.events, end, bounds)
+        else:
+            end = _change_events(plan, inputs, first + row, work.events, end, bounds)
+    for layer in range(len(work.spikes)):
+        needed = listed or layer + 1 < len(work.spikes) or plan.readout == MAXIMUM
+        work.spikes[layer] += layer_forward(
+            plan, network.neuron, network.readout, weights, work, layer, rows, needed
+        )
+
+
+@inner
+def _copy_events(
+    inputs: Inputs, number: int, events: NDArray[np.int32], end: int, bounds: I64
+) -> int:
+    """Append a sample's events to ``events`` from ``end`` on; return the new end."""
+    sample = inputs.samples[number]
+    start, stop = inputs.sample_offsets[sample], inputs.sample_offsets[sample + 1]
+    for k in range(stop - start):
+        events[end + k] = inputs.channels[start + k]
+    for t in range(len(bounds)):
+        bounds[t] = end + np.int64(inputs.bin_offsets[sample, t])
+    return end + int(stop - start)
+
+
+@inner
+def _change_events(
+    plan: Plan, inputs: Inputs, number: int, events: NDArray[np.int32], end: int, bounds: I64
+) -> int:
+    """Append a sample's augmented events, each as often as it is counted; return the new end."""
+    sample, augmented = inputs.samples[number], len(inputs.time_shifts) > 0
+    start, offsets = inputs.sample_offsets[sample], inputs.bin_offsets[sample]
+    later = inputs.time_shifts[number] if augmented else 0
+    higher = inputs.channel_shifts[number] if augmented else 0
+    for t in range(plan.num_bins):
+        bounds[t] = end
+        if not 0 <= t - later < plan.num_bins:
+            continue
+        for k in range(np.int64(offsets[t - later]), np.int64(offsets[t - later + 1])):
+            if len(inputs.kept) > 0 and not inputs.kept[inputs.kept_offsets[number] + k]:
+                continue
+            channel = np.int64(inputs.channels[start + k]) + higher
+            if not 0 <= channel < plan.num_channels:
+                continue
+            for _ in range(inputs.counts[start + k] if len(inputs.counts) > 0 else 1):
+                events[end] = channel
+                end += 1
+    bounds[plan.num_bins] = end
+    return end
+
+
+@inner
+def _count(plan: Plan, work: Work, rows: int) -> None:
+    for layer in range(len(plan.widths) - 1):
+        for row in range(rows):
+            bounds = work.offsets[layer + 1, row]
+            for k in range(bounds[0], bounds[-1]):
+                work.counts[layer, work.events[k]] += 1
+
+
+@inner
+def _penalise(network: Network, batch: int, work: Work) -> float:
+    """Write the gradient of the rate penalty; return the penalty."""
+    plan, penalty = network.plan, network.penalty
+    total = 0.0
+    for layer in range(len(plan.widths) - 1):
+        width = plan.widths[layer]
+        for n in range(width):
+            rate = work.counts[layer, n] / (batch * plan.num_bins)
+            below, above = max(0.0, penalty.lower - rate), max(0.0, rate - penalty.upper)
+            total += (below * below + above * above) / width
+            slope = 2 * penalty.strength * (above - below)
+            work.rates[layer, n] = slope / (width * batch * plan.num_bins)
+    return penalty.strength * total
+
+
+@inner
+def _transpose(plan: Plan, work: Work) -> None:
+    """Write the copies (out, in) of the matrices that lead back."""
+    weights, back = work.weights, work.back
+    for layer in range(len(plan.widths)):
+        width, padded = plan.widths[layer], plan.padded[layer]
+        if layer > 0:
+            below = plan.padded[layer - 1]
+            for n in range(plan.widths[layer - 1]):
+                row = weights[plan.inputs[layer] + n * padded :]
+                column = back[plan.inputs_back[layer] + n :]
+                for k in range(width):
+                    column[k * below] = row[k]
+        if plan.recurrent and layer < len(plan.widths) - 1:
+            for n in range(width):
+                row = weights[plan.recurrents[layer] + n * padded :]
+                column = back[plan.recurrents_back[layer] + n :]
+                for k in range(width):
+                    column[k * padded] = row[k]

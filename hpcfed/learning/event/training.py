@@ -1,0 +1,216 @@
+"""The event trainer: local training and evaluation by the event kernels, one client per thread.
+
+P parameters, B batch, L hidden layers, T time bins, H hidden neurons. One native call trains one
+client for all its steps; all that Python prepares is the order of the samples and what augmentation
+does to each. The step is the one of ``reference_training``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any  # an array of one of several dtypes
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcfed.base.compiled import prepare
+from hpcfed.base.parallel import in_order
+from hpcfed.base.philox import CompiledStream
+from hpcfed.base.seeds import Purpose
+from hpcfed.config import Experiment
+from hpcfed.learning.augment import Changes, draw_steps, is_augmented
+from hpcfed.learning.batches import batches
+from hpcfed.learning.event import plan as event_plan
+from hpcfed.learning.event.kernels import (
+    Found,
+    Inputs,
+    Network,
+    evaluate_batch,
+    flatten,
+    train_client,
+)
+from hpcfed.learning.event.plan import Optimiser, RealType
+from hpcfed.learning.event.work import Work, make_work
+from hpcfed.learning.schedule import learning_rate
+from hpcfed.learning.trainer import BatchResult, Client, LocalUpdate
+from hpcfed.networks.layout import Layout, layout
+from hpcfed.samples.events import EventSet
+
+F32 = NDArray[np.float32]
+I64 = NDArray[np.int64]
+Reals = NDArray[np.floating]
+
+
+class EventTrainer:
+    """Trains one spiking network on events on one CPU; implements ``trainer.Trainer``."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        num_channels: int,
+        num_classes: int,
+        dtype: RealType = np.float32,
+    ) -> None:
+        """Take the network between C channels and K classes, trained in ``dtype``."""
+        self._experiment, self._dtype = experiment, dtype
+        self._spare: list[Work] = []
+        self._prepared = False
+        self._layout = layout(experiment.model, num_channels, num_classes)
+        self._network = Network(
+            event_plan.plan(experiment, num_channels, num_classes),
+            event_plan.neuron(experiment, dtype),
+            event_plan.readout(experiment, dtype),
+            event_plan.penalty(experiment),
+        )
+
+    @property
+    def layout(self) -> Layout:
+        """Names and shapes of the weight matrices, in the order of the flat vector."""
+        return self._layout
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """Neurons of each hidden layer."""
+        return self._experiment.model.hidden
+
+    def train(
+        self, params: F32, events: EventSet, clients: Sequence[Client], round_index: int
+    ) -> Iterator[LocalUpdate]:
+        """Yield the update of each client, in the order given, starting from ``params`` (P,)."""
+        received = self._pack(params)
+        if not self._prepared:
+            self._prepare(received, events)
+        one = partial(self._train_client, received, events, round_index)
+        return in_order(one, clients, self._experiment.client.threads)
+
+    def evaluate(self, params: F32, events: EventSet, samples: I64) -> BatchResult:
+        """Evaluate one batch of sample ids (B,)."""
+        return self._evaluate(params, events, samples, np.empty((0, 0, 0), np.bool_))
+
+    def hidden_spikes(self, params: F32, events: EventSet, samples: I64) -> list[NDArray[np.bool_]]:
+        """Return the spikes of each hidden layer as (B, T, H) bool."""
+        raster = np.zeros((len(samples), events.num_bins, sum(self.hidden)), np.bool_)
+        self._evaluate(params, events, samples, raster)
+        return np.split(raster, np.cumsum(self.hidden)[:-1], axis=2)
+
+    def gradient(self, params: Reals, events: EventSet, samples: I64) -> tuple[Reals, float]:
+        """Return the gradient (P,) of a batch's mean loss with the rate penalty, and that loss."""
+        inputs, flat = _inputs(events, samples), np.empty(self._layout.size, self._dtype)
+        still, bounds, received = self._still(), np.array([0, len(samples)]), self._pack(params)
+        with self._work(inputs) as work:
+            loss, _ = train_client(self._network, still, inputs, bounds, received, work)
+            flatten(self._network.plan, work.first, flat)
+        return flat, loss / len(samples)
+
+    def _evaluate(
+        self, params: F32, events: EventSet, samples: I64, raster: NDArray[np.bool_]
+    ) -> BatchResult:
+        inputs, weights = _inputs(events, samples), self._pack(params)
+        found = self._found(len(samples), raster)
+        with self._work(inputs) as work:
+            evaluate_batch(self._network, inputs, weights, work, found)
+        return BatchResult(found.losses, found.predictions, found.spikes)
+
+    def _found(self, count: int, raster: NDArray[np.bool_]) -> Found:
+        return Found(
+            losses=np.empty(count),
+            predictions=np.empty(count, np.int64),
+            spikes=np.empty(len(self.hidden), np.int64),
+            raster=raster,
+        )
+
+    def _prepare(self, weights: Reals, events: EventSet) -> None:
+        """Have the kernels of training and evaluation compiled before the first round."""
+        largest = np.array([events.num_events.argmax()])  # so that the work space is kept
+        network, inputs, delta = self._network, _inputs(events, largest), weights[:0]
+        still, found = self._still(), self._found(0, np.empty((0, 0, 0), np.bool_))
+        with self._work(inputs) as work:
+            prepare(
+                (train_client, (network, still, inputs, np.zeros(1, np.int64), weights, work)),
+                (evaluate_batch, (network, inputs, weights, work, found)),
+                (flatten, (network.plan, weights, delta)),
+            )
+        self._prepared = True
+
+    def _still(self) -> Optimiser:
+        """Return an optimiser that changes nothing; it keeps the gradient as first moment."""
+        return Optimiser(False, *[self._dtype(0)] * 5)
+
+    def _train_client(
+        self, received: Reals, events: EventSet, round_index: int, client: Client
+    ) -> LocalUpdate:
+        experiment = self._experiment
+        order, noise = (
+            CompiledStream(experiment.seed, purpose, round_index, client.index)
+            for purpose in (Purpose.BATCH_ORDER, Purpose.AUGMENTATION)
+        )
+        steps = list(batches(experiment.client, client.samples, order))
+        samples = np.concatenate(steps)
+        augmented = is_augmented(experiment.data)
+        changes = draw_steps(steps, events, experiment.data, noise) if augmented else []
+        inputs = _inputs(events, samples, changes)
+        rate = learning_rate(experiment.client, round_index)
+        optimiser = event_plan.optimiser(experiment, rate, self._dtype)
+        bounds = np.cumsum([0, *map(len, steps)])
+        delta = np.empty(self._layout.size, self._dtype)
+        with self._work(inputs) as work:
+            loss, spikes = train_client(self._network, optimiser, inputs, bounds, received, work)
+            flatten(self._network.plan, work.weights, delta)
+        return LocalUpdate(
+            delta=delta.astype(np.float32, copy=False),
+            loss=loss / len(samples),
+            hidden_rate=spikes / (len(samples) * events.num_bins * sum(self.hidden)),
+        )
+
+    def _pack(self, params: Reals) -> Reals:
+        return event_plan.pack(self._network.plan, self._layout, params.astype(self._dtype))
+
+    @contextmanager
+    def _work(self, inputs: Inputs) -> Iterator[Work]:
+        """Lend scratch space that is large enough: memory that is new costs more than the sums."""
+        needed = self._network.plan.rows * _most_spikes(inputs)
+        work = self._spare.pop() if self._spare else None
+        if work is None or work.regions[1] - work.regions[0] < needed:
+            network = self._network
+            work = make_work(
+                network.plan,
+                penalised=network.penalty.strength > 0,
+                with_voltages=network.neuron.adaptive and bool(network.neuron.full),
+                num_events=needed,
+                dtype=self._dtype,
+            )
+        try:
+            yield work
+        finally:
+            self._spare.append(work)
+
+
+def _most_spikes(inputs: Inputs) -> int:
+    """Return the most input spikes of any of the samples."""
+    starts, stops = (inputs.sample_offsets[inputs.samples + more] for more in (0, 1))
+    if not len(inputs.counts):
+        return int((stops - starts).max())
+    return max(int(inputs.counts[a:b].sum()) for a, b in zip(starts, stops, strict=True))
+
+
+def _inputs(events: EventSet, samples: I64, changes: Sequence[Changes] = ()) -> Inputs:
+    """Return the samples (n,) for a kernel; ``changes`` are those of all steps, if any."""
+
+    def joined(parts: list[NDArray[np.generic]], kind: type) -> NDArray[Any]:
+        return np.concatenate([np.empty(0, kind), *parts])
+
+    lengths = events.num_events[samples]
+    return Inputs(
+        channels=events.channels,
+        counts=np.empty(0, np.uint16) if events.counts is None else events.counts,
+        bin_offsets=events.bin_offsets,
+        sample_offsets=events.sample_offsets,
+        samples=samples,
+        labels=events.labels[samples],
+        time_shifts=joined([change.bins for change in changes], np.int64),
+        channel_shifts=joined([change.channels for change in changes], np.int64),
+        kept=joined([change.kept for change in changes], np.bool_),
+        kept_offsets=np.cumsum(lengths) - lengths,
+    )

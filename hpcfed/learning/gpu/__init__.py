@@ -1,0 +1,1 @@
+"""The GPU engine: Triton kernels that train all clients of a rank at once."""

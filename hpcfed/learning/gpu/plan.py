@@ -1,0 +1,93 @@
+"""What the GPU's kernels are told: sizes, places and the equations' constants.
+
+T time bins, C channels, K classes, P parameters, L hidden layers. Weights stay as in the flat
+vector of ``layout``, so that nothing is packed or unpacked; a layer's H neurons take up a power of
+two places wherever they are computed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpcfed.config import Experiment
+from hpcfed.learning.event import plan as event_plan
+from hpcfed.learning.event.plan import Neuron, Penalty, Readout
+from hpcfed.networks.layout import Layout
+
+MOST_NEURONS = 256
+BLOCK = 16  # samples that one program runs through time: the rows of a tensor core's product
+WORD = 64  # bits of a word that holds channels
+_LEAST_WIDTH = 16  # of a tensor core's product as well
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A hidden layer, or the readout.
+
+    Attributes:
+        neurons: H, of the readout K.
+        width: the power of two that holds them.
+        inputs: C of the first layer, neurons of the layer below of the others.
+        place: of the input weights (neurons, inputs) in the flat vector.
+        recurrent: place of the recurrent weights; None if there are none.
+    """
+
+    neurons: int
+    width: int
+    inputs: int
+    place: int
+    recurrent: int | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is constant about a network; ``size`` is P."""
+
+    num_bins: int
+    num_channels: int
+    size: int
+    layers: tuple[Layer, ...]
+    output: Layer
+    readout: str
+    neuron: Neuron
+    leak: Readout
+    penalty: Penalty
+
+    @property
+    def maximum(self) -> bool:
+        """Whether the logits are the maximum over time, else a sum over it."""
+        return self.readout == "max"
+
+    @property
+    def voltages(self) -> bool:
+        """Whether the way back needs the voltages beside their distance to the threshold."""
+        return self.neuron.adaptive and bool(self.neuron.full)
+
+
+def plan(experiment: Experiment, layout: Layout, num_channels: int) -> Plan:
+    """Return the plan of the experiment's network; ``layout`` places its weights."""
+    places = {name: (part.start, shape) for name, part, shape in layout.parts()}
+    layers = []
+    for index in range(len(experiment.model.hidden)):
+        place, (neurons, inputs) = places[f"hidden{index}.input"]
+        recurrent = places.get(f"hidden{index}.recurrent", (None, None))[0]
+        layers.append(Layer(neurons, width(neurons), inputs, place, recurrent))
+    place, (classes, inputs) = places["readout"]
+    return Plan(
+        num_bins=experiment.data.num_bins,
+        num_channels=num_channels,
+        size=layout.size,
+        layers=tuple(layers),
+        output=Layer(classes, width(classes), inputs, place, None),
+        readout=experiment.model.readout,
+        neuron=event_plan.neuron(experiment, np.float32),
+        leak=event_plan.readout(experiment, np.float32),
+        penalty=event_plan.penalty(experiment),
+    )
+
+
+def width(neurons: int) -> int:
+    """Return the places that ``neurons`` take up."""
+    return max(_LEAST_WIDTH, 1 << (neurons - 1).bit_length())

@@ -1,0 +1,227 @@
+"""The GPU trainer: local training and evaluation of many clients at once, each with own weights.
+
+P parameters, B batch, L hidden layers, T time bins, H hidden neurons, G clients of a group. The
+host prepares the order of the samples and what augmentation does to each; then one list of launches
+trains the whole group, as one CUDA graph. Clients with fewer samples or steps leave slots empty,
+which change nothing. A client's bits do not depend on its group: every program works for one
+client, in tiles of fixed size, and all sums have one order. The step is the one of
+``reference_training``.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import chain
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hpcfed.config import Experiment
+from hpcfed.errors import StoppedRunError
+from hpcfed.learning.gpu.device import usable_bytes, using
+from hpcfed.learning.gpu.events import Packed, pack
+from hpcfed.learning.gpu.graph import Graphs
+from hpcfed.learning.gpu.plan import BLOCK, plan
+from hpcfed.learning.gpu.schedule import Orders, fill, orders, whole_blocks
+from hpcfed.learning.gpu.steps import Job, batch_launches, step_launches
+from hpcfed.learning.gpu.update import GpuUpdate
+from hpcfed.learning.gpu.work import Size, Work, make_work
+from hpcfed.learning.trainer import BatchResult, Client, LocalUpdate
+from hpcfed.networks.layout import Layout, layout
+from hpcfed.samples.events import EventSet
+
+F32 = NDArray[np.float32]
+I64 = NDArray[np.int64]
+
+_LOG = logging.getLogger("hpcfed")
+_MOST_CLIENTS = 4096  # far more than fill a GPU, far fewer than a grid may have
+
+
+class GpuTrainer:
+    """Trains one spiking network on one GPU; implements ``trainer.Trainer``."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        num_channels: int,
+        num_classes: int,
+        device: str = "cpu",
+        most_clients: int | None = None,
+    ) -> None:
+        """Take the network between C channels and K classes.
+
+        ``most_clients`` are trained at once; None: as many as memory holds.
+        """
+        self._experiment, self._device = experiment, torch.device(device)
+        self._layout = layout(experiment.model, num_channels, num_classes)
+        self._plan = plan(experiment, self._layout, num_channels)
+        self._most = most_clients
+        self._packed: list[tuple[EventSet, Packed]] = []
+        self._training: Work | None = None
+        self._evaluation: Work | None = None
+        self._graphs = Graphs()
+
+    @property
+    def layout(self) -> Layout:
+        """Names and shapes of the weight matrices, in the order of the flat vector."""
+        return self._layout
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """Neurons of each hidden layer."""
+        return self._experiment.model.hidden
+
+    def train(
+        self, params: F32, events: EventSet, clients: Sequence[Client], round_index: int
+    ) -> Iterator[LocalUpdate]:
+        """Yield the update of each client, in the order given, starting from ``params`` (P,).
+
+        Out of memory, a group is halved and begun again.
+        """
+        if not clients:
+            return
+        planned = orders(self._experiment, events, clients, round_index)
+        done = 0
+        while done < len(clients):
+            try:
+                with using(self._device):
+                    updates = self._train_group(params, events, planned, done)
+            except torch.OutOfMemoryError:
+                self._halve(len(clients))
+                continue
+            done += len(updates)
+            yield from updates
+
+    def evaluate(self, params: F32, events: EventSet, samples: I64) -> BatchResult:
+        """Evaluate one batch of sample ids (B,)."""
+        with using(self._device):
+            work, count = self._batch(params, events, samples), len(samples)
+            return BatchResult(
+                losses=work.schedule.losses[0, 0, :count].double().cpu().numpy(),
+                predictions=work.predictions[0, :count].long().cpu().numpy(),
+                spikes=np.array([int(tally[0].sum()) for tally in work.tallies], np.int64),
+            )
+
+    def hidden_spikes(self, params: F32, events: EventSet, samples: I64) -> list[NDArray[np.bool_]]:
+        """Return the spikes of each hidden layer as (B, T, H) bool."""
+        rasters, num_bins = [], self._plan.num_bins
+        with using(self._device):
+            work = self._batch(params, events, samples)
+            for layer, spikes in zip(self._plan.layers, work.spikes, strict=True):
+                blocks = spikes[0].reshape(-1, num_bins, BLOCK, layer.width)
+                raster = blocks.transpose(1, 2).reshape(-1, num_bins, layer.width)
+                rasters.append(raster[: len(samples), :, : layer.neurons].bool().cpu().numpy())
+        return rasters
+
+    def gradient(self, params: F32, events: EventSet, samples: I64) -> tuple[F32, float]:
+        """Return the gradient (P,) of a batch's mean loss with the rate penalty, and that loss."""
+        with using(self._device):
+            work = self._batch(params, events, samples, learn=True)
+            losses, penalties = work.schedule.losses[0, 0], work.schedule.penalties[0, 0]
+            loss = float(losses[: len(samples)].double().mean() + penalties)
+            return work.gradient[0].cpu().numpy(), loss
+
+    def _batch(self, params: F32, events: EventSet, samples: I64, learn: bool = False) -> Work:
+        """Return work space in which a batch (B,) has been worked on."""
+        packed = self._events(events)
+        size = Size(clients=1, slots=whole_blocks(len(samples)), steps=1)
+        work = self._evaluation
+        if learn or work is None or work.size != size:
+            self._evaluation = None  # free it first
+            work = make_work(self._plan, self._experiment, size, packed, learn)
+        if not learn:
+            self._evaluation = work
+        work.weights[0].copy_(torch.tensor(params))
+        work.schedule.samples.fill_(-1)
+        ids = torch.tensor(samples.astype(np.int32))
+        work.schedule.samples[0, 0, : len(samples)].copy_(ids)
+        work.schedule.counts.fill_(len(samples))
+        for launch in batch_launches(Job(self._plan, self._experiment, packed, work, learn), 0):
+            launch.run()
+        return work
+
+    def _train_group(
+        self, params: F32, events: EventSet, planned: Orders, first: int
+    ) -> list[LocalUpdate]:
+        """Train as many clients as go at once, from number ``first`` on."""
+        packed = self._events(events)
+        work = self._work(planned, packed)
+        group = planned.part(first, first + work.size.clients)
+        fill(work, group)
+        work.received.copy_(torch.tensor(params))
+        work.weights.copy_(work.received.expand_as(work.weights))
+        for tensor in (work.first, work.second, work.totals):
+            tensor.zero_()
+        job = Job(self._plan, self._experiment, packed, work, learn=True)
+        self._graphs.run(work, packed, group.num_steps, partial(step_launches, job))
+        deltas = work.weights[: group.num_clients] - work.received
+        losses, penalties = (
+            tensor[: group.num_steps].cpu().numpy()
+            for tensor in (work.schedule.losses, work.schedule.penalties)
+        )
+        spikes = work.totals.sum(1).tolist()
+        found = []
+        for k, delta in enumerate(deltas):
+            sizes = group.counts[:, k].tolist()
+            parts = (losses[step, k, :size].astype(np.float64) for step, size in enumerate(sizes))
+            chances = sum(sizes) * self._plan.num_bins * sum(self.hidden)
+            total = math.fsum(chain(np.concatenate([*parts]), group.counts[:, k] * penalties[:, k]))
+            found.append(LocalUpdate(GpuUpdate(delta), total / sum(sizes), spikes[k] / chances))
+        return found
+
+    def _work(self, planned: Orders, packed: Packed) -> Work:
+        """Return work space for all clients, or for as many as memory holds.
+
+        It only grows: cohorts differ from round to round, and a new one costs its graphs.
+        """
+        wanted = Size(planned.num_clients, planned.num_slots, planned.num_steps)
+        if self._most is None:
+            one = self._make(replace(wanted, clients=1), packed, torch.device("meta"))
+            fitting = usable_bytes(self._device) // one.num_bytes
+            self._most = min(max(1, fitting), _MOST_CLIENTS)
+        if self._training is not None:
+            wanted = wanted.united(self._training.size)
+        wanted = replace(wanted, clients=min(wanted.clients, self._most))
+        if self._training is None or self._training.size != wanted:
+            self._training = None  # free it first
+            self._graphs.clear()
+            self._training = self._make(wanted, packed, self._device)
+        return self._training
+
+    def _make(self, size: Size, packed: Packed, device: torch.device) -> Work:
+        return make_work(self._plan, self._experiment, size, packed, learn=True, device=device)
+
+    def _halve(self, num_clients: int) -> None:
+        """Give memory back and train half as many clients at once from now on.
+
+        Raises StoppedRunError if that is none.
+        """
+        tried = min(self._most or 1, num_clients)
+        self._training = self._evaluation = None
+        self._graphs.clear()
+        if self._device.type != "cpu":
+            torch.cuda.empty_cache()
+        if tried == 1:
+            raise StoppedRunError(
+                f"the GPU {self._device} is out of memory with a single client; lower "
+                "client.batch_size, or free memory that other processes hold"
+            )
+        self._most = tried // 2
+        _LOG.warning(
+            "the GPU %s is out of memory with %d clients at once; going on with %d",
+            self._device, tried, self._most,
+        )  # fmt: skip
+
+    def _events(self, events: EventSet) -> Packed:
+        """Return the event set on the device; it is packed once and stays."""
+        for known, packed in self._packed:
+            if known is events:
+                return packed
+        packed = pack(events, self._device)
+        self._packed.append((events, packed))
+        return packed

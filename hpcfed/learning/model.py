@@ -1,0 +1,102 @@
+"""A trained network to work with: named weights, predictions and accuracy, without any server.
+
+P parameters, S samples. ``hpcfed.load(run_file)`` makes one from a run file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcfed.config import Experiment
+from hpcfed.errors import InputError
+from hpcfed.learning.engines import make_trainer
+from hpcfed.learning.trainer import BatchResult
+from hpcfed.networks.layout import Layout
+from hpcfed.samples.events import EventSet
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+_BATCH = 128  # bounds the dense input: 36 MB at 100 bins of 700 channels
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How well a model does on some samples.
+
+    Attributes:
+        accuracy: fraction of samples whose predicted class is their label.
+        loss: mean cross-entropy.
+        predictions: (S,) int64 class of each sample.
+    """
+
+    accuracy: float
+    loss: float
+    predictions: I64
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A network's experiment, the layout of its weights and their values, (P,) float32."""
+
+    experiment: Experiment
+    layout: Layout
+    params: F32
+
+    def weights(self) -> dict[str, F32]:
+        """Return the weight matrices (out, in) by name: views of ``params``."""
+        return {name: np.asarray(part) for name, part in self.layout.split(self.params).items()}
+
+    def predict(self, events: EventSet, samples: I64 | None = None) -> I64:
+        """Return the class (S,) int64 of each of ``samples`` (S,), by default of all."""
+        return self.evaluate(events, samples).predictions
+
+    def evaluate(self, events: EventSet, samples: I64 | None = None) -> Evaluation:
+        """Evaluate on ``samples`` (S,) of ``events``, by default on all.
+
+        ``events`` must be binned as in the experiment. Raises InputError if they do not fit the
+        network.
+        """
+        chosen = np.arange(events.num_samples) if samples is None else np.asarray(samples, np.int64)
+        if not len(chosen):
+            raise InputError("evaluating a model: no samples were given")
+        results = list(self._batches(events, chosen))
+        predictions = np.concatenate([result.predictions for result in results])
+        return Evaluation(
+            accuracy=float(np.mean(predictions == events.labels[chosen])),
+            loss=float(np.mean(np.concatenate([result.losses for result in results]))),
+            predictions=predictions,
+        )
+
+    def _batches(self, events: EventSet, samples: I64) -> Iterator[BatchResult]:
+        data = self.experiment.data
+        if (events.num_bins, events.duration) != (data.num_bins, data.duration):
+            raise InputError(
+                f"evaluating a model: the events have {events.num_bins} bins over "
+                f"{events.duration:g} s, the network was trained with {data.num_bins} bins over "
+                f"{data.duration:g} s; load them with the experiment's data.num_bins and duration"
+            )
+        trainer = make_trainer(
+            _on_any_machine(self.experiment), events.num_channels, len(events.class_names)
+        )
+        if trainer.layout != self.layout:
+            raise InputError(
+                f"evaluating a model: the events ({events.num_channels} channels, "
+                f"{len(events.class_names)} classes) need matrices {trainer.layout.shapes}, the "
+                f"model has {self.layout.shapes}"
+            )
+        for start in range(0, len(samples), _BATCH):
+            yield trainer.evaluate(self.params, events, samples[start : start + _BATCH])
+
+
+def _on_any_machine(experiment: Experiment) -> Experiment:
+    """Return the experiment with the CPU's engine in the place of the GPU's: the same network."""
+    if experiment.client.engine != "gpu":
+        return experiment
+    client = experiment.client.model_copy(update={"engine": "event"})
+    return experiment.model_copy(update={"client": client})

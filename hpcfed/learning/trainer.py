@@ -1,0 +1,132 @@
+"""What federation knows of local training: a vector in, a vector and a few numbers out.
+
+P parameters, B batch, L hidden layers, T time bins, H hidden neurons. A trainer knows no rank and
+no server; it may train several clients at once, but results depend on (seed, round, client) alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, Self  # Any: a buffer on a device
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from hpcfed.base.seeds import Stream
+from hpcfed.networks.layout import Layout
+from hpcfed.samples.events import EventSet
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client: its number among all N and the ids of its training samples, (n,) int64."""
+
+    index: int
+    samples: I64
+
+
+class DeviceVector(Protocol):
+    """A vector (P,) float32 that lies on a device; only what is asked for crosses to the host."""
+
+    @property
+    def size(self) -> int:
+        """P, the number of entries."""
+        ...
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> F32:
+        """Return all of it on the host."""
+        ...
+
+    def drawn(self, stream: Stream, limit: int) -> Self:
+        """Return the entries (s,) whose word of ``stream`` reaches ``limit``."""
+        ...
+
+    def listed(self, entries: I64) -> Self:
+        """Return the ``entries`` (s,)."""
+        ...
+
+    def largest(self, count: int) -> I64:
+        """Return the ``count`` entries of largest magnitude, ties to the lower index, ascending."""
+        ...
+
+    def norm(self) -> float:
+        """Return the Euclidean norm, added in float64."""
+        ...
+
+    def reach(self) -> float:
+        """Return the largest magnitude of any entry, NaN if one is no number; of none 0."""
+        ...
+
+    def joined(self, head: NDArray[np.uint8], others: Sequence[Self]) -> Any:
+        """Return the bytes of ``head`` (n,), of this vector and of the ``others``, in this order.
+
+        They lie on the device, in an object that mpi4py takes for a buffer.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class LocalUpdate:
+    """What one client's local training gives.
+
+    Attributes:
+        delta: (P,) float32, trained minus received parameters, on the host or on a device.
+        loss: mean training loss (cross-entropy and rate penalties) over all steps of the round,
+            each step weighted by its batch size.
+        hidden_rate: mean fraction of hidden neurons that spike in a time bin; NaN for an ANN.
+    """
+
+    delta: F32 | DeviceVector
+    loss: float
+    hidden_rate: float
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """Evaluation of one batch.
+
+    Attributes:
+        losses: (B,) float64 loss of each sample.
+        predictions: (B,) int64 class of each sample.
+        spikes: (L,) int64 spikes of each hidden layer, summed over batch and time (ANN: zeros).
+    """
+
+    losses: F64
+    predictions: I64
+    spikes: I64
+
+
+class Trainer(Protocol):
+    """Local training and evaluation of one network on one kind of processor."""
+
+    @property
+    def layout(self) -> Layout:
+        """Names and shapes of the weight matrices, in the order of the flat vector."""
+        ...
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """Neurons of each of the L hidden layers."""
+        ...
+
+    def train(
+        self, params: F32, events: EventSet, clients: Sequence[Client], round_index: int
+    ) -> Iterator[LocalUpdate]:
+        """Yield the update of each client, in the order given, starting from ``params`` (P,).
+
+        Updates come one after the other so that the caller can add and free them.
+        """
+        ...
+
+    def evaluate(self, params: F32, events: EventSet, samples: I64) -> BatchResult:
+        """Evaluate one batch of sample ids (B,); the composition of the batch is the caller's."""
+        ...
+
+    def hidden_spikes(self, params: F32, events: EventSet, samples: I64) -> list[NDArray[np.bool_]]:
+        """Return the spikes of each hidden layer as (B, T, H) bool; an empty list for an ANN."""
+        ...

@@ -1,0 +1,1 @@
+"""What is computed: layouts of parameters, and differentiable networks."""

@@ -1,0 +1,53 @@
+"""The non-spiking twin: the same shapes and input, leaky ReLU instead of spikes.
+
+T time bins, B batch, C channels, H hidden neurons, K classes. Each bin passes through the layers,
+``h = f(W x + V h_prev)`` with f the leaky ReLU of slope 0.01 below zero (V only if recurrent); the
+readout is linear in every bin, and its mean, last value or maximum over time are the logits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import leaky_relu
+
+from hpcfed.config import ModelConfig
+from hpcfed.networks.layout import Layout
+
+_SLOPE_BELOW_ZERO = 0.01  # torch's default, and Maas et al. 2013
+
+
+@dataclass(frozen=True)
+class AnnNetwork:
+    """A leaky ReLU network over time bins, multilayer or recurrent."""
+
+    model: ModelConfig
+    layout: Layout
+
+    def forward(self, weights: Mapping[str, Tensor], events: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return logits (B, K) of ``events`` (T, B, C), and no spikes; any float dtype."""
+        signal = events
+        for index in range(len(self.model.hidden)):
+            drive = signal @ weights[f"hidden{index}.input"].t()
+            signal = _activations(drive, weights.get(f"hidden{index}.recurrent"))
+        outputs = signal @ weights["readout"].t()
+        if self.model.readout == "mean":
+            return outputs.mean(0), []
+        if self.model.readout == "last":
+            return outputs[-1], []
+        return outputs.max(0).values, []
+
+
+def _activations(drive: Tensor, recurrent: Tensor | None) -> Tensor:
+    """Return the activations (T, B, H) of one layer driven by ``drive`` (T, B, H)."""
+    if recurrent is None:
+        return leaky_relu(drive, _SLOPE_BELOW_ZERO)
+    activation, activations = torch.zeros_like(drive[0]), []
+    for current in drive.unbind(0):
+        summed = torch.addmm(current, activation, recurrent.t())
+        activation = leaky_relu(summed, _SLOPE_BELOW_ZERO)
+        activations.append(activation)
+    return torch.stack(activations)

@@ -1,0 +1,1 @@
+"""Files that outlive a process, and their only readers and writers."""

@@ -1,0 +1,300 @@
+"""The run file: log and checkpoint in one HDF5 file that is whole at any moment.
+
+The root builds the file in memory and replaces the old one atomically, so a reader sees the old
+file or the new one, never a part. R rounds, N clients, K classes, G groups, L hidden layers, P
+parameters. Units and meaning are attributes of each dataset; dimension scales make it open in
+xarray (h5netcdf) without this code.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any  # Any: an HDF5 attribute is of any scalar type
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcfed.base.atomic import replacing
+from hpcfed.errors import InputError
+
+Array = NDArray[Any]
+
+FORMAT = "hpcfed-run"
+SCHEMA_VERSION = 1
+RUN_FILE = "run.h5"
+
+# name -> (dtype, unit, meaning)
+ROUND_FIELDS: dict[str, tuple[str, str, str]] = {
+    "train_loss": ("f8", "nat", "mean local loss of the accepted clients, weighted by samples"),
+    "validation_accuracy": ("f8", "1", "fraction right on validation; NaN when not evaluated"),
+    "validation_loss": ("f8", "nat", "mean loss on validation; NaN when not evaluated"),
+    "test_accuracy": ("f8", "1", "fraction right on test; NaN when not evaluated"),
+    "test_loss": ("f8", "nat", "mean loss on test; NaN when not evaluated"),
+    "num_participants": ("i8", "1", "clients that trained this round"),
+    "num_rejected": ("i8", "1", "updates left out: not finite, or reaching 2^12"),
+    "uplink_values": ("i8", "1", "values sent by all participants"),
+    "uplink_bytes_seed": ("f8", "B", "uplink as values and mask seeds; NaN: a seed cannot say it"),
+    "uplink_bytes_bitmask": ("f8", "B", "uplink as values and one bit per entry"),
+    "uplink_bytes_coordinates": ("f8", "B", "uplink as values and one index per value"),
+    "downlink_bytes": ("f8", "B", "full model to each participant"),
+    "predicted_bytes": ("f8", "B", "expected payload through MPI: updates and model"),
+    "mpi_bytes": ("f8", "B", "payload moved through MPI: updates and model"),
+    "seconds_train": ("f8", "s", "local training, mean over ranks"),
+    "seconds_communicate": ("f8", "s", "inside collectives, mean over ranks"),
+    "seconds_wait": ("f8", "s", "waiting for other ranks, mean over ranks"),
+    "seconds_evaluate": ("f8", "s", "evaluation, mean over ranks"),
+    "seconds_write": ("f8", "s", "writing the run file before this round, at the root"),
+    "hidden_rate": ("f8", "1", "spikes per hidden neuron and bin in training; NaN for an ANN"),
+    "learning_rate": ("f8", "1", "local learning rate of the round"),
+    "params_digest": ("S64", "", "SHA-256 of the global parameters after the round"),
+}
+CLIENT_FIELDS: dict[str, tuple[str, str, str]] = {
+    "participated": ("u1", "1", "1 where the client trained in the round"),
+    "train_loss": ("f4", "nat", "mean local training loss; NaN where it did not train"),
+    "update_norm": ("f4", "1", "L2 norm of the local update; NaN where it did not train"),
+}
+# name -> (dimensions, unit, meaning); the names of the dimensions' entries are stored beside them
+EVALUATION_FIELDS: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "confusion": (("label", "prediction"), "1", "samples by label and prediction"),
+    "group_accuracy": (("group",), "1", "fraction right by group; NaN: no samples of it"),
+    "layer_rates": (("layer",), "1", "spikes per neuron and bin of each hidden layer"),
+    "input_rate": ((), "1", "events per channel and bin of the input"),
+}
+
+
+CHECKPOINT_FIELDS = {
+    "round": "rounds done",
+    "moments": "server optimiser's moments by (moment, parameter); empty for plain",
+    "residuals": "name of the file of error feedback's residuals beside this one; empty: none",
+}
+ATTEMPT_FIELDS = {
+    "started": "when the start was made, UTC",
+    "ended": "how it ended: finished, stopped, killed or failed; empty while running",
+    "num_ranks": "ranks of the start; after a loss those that are left",
+    "hosts": "hosts of the ranks",
+    "lost": "ranks of the job that had died before, by their first number and host; empty: none",
+    "seconds_lost": "from the last write of the start before to this one, if a death lies between",
+    "mpi": "MPI library",
+    "versions": "packages that shape a result, as JSON",
+    "first_round": "rounds done before",
+    "last_round": "rounds done at its last write",
+}
+
+
+@dataclass
+class Log:
+    """What grows while a run goes on: one value, or one (N,) row, per round."""
+
+    rounds: dict[str, list[Any]] = field(
+        default_factory=lambda: {name: [] for name in ROUND_FIELDS}
+    )
+    clients: dict[str, list[Array]] = field(
+        default_factory=lambda: {name: [] for name in CLIENT_FIELDS}
+    )
+
+    @property
+    def num_rounds(self) -> int:
+        """Rounds recorded."""
+        return len(self.rounds["params_digest"])
+
+    def append(self, values: Mapping[str, Any], per_client: Mapping[str, Array]) -> None:
+        """Add one round."""
+        for name, column in self.rounds.items():
+            column.append(values[name])
+        for name, rows in self.clients.items():
+            rows.append(per_client[name])
+
+    def truncated(self, num_rounds: int) -> Log:
+        """Return the first ``num_rounds`` rounds."""
+        return Log(
+            {name: column[:num_rounds] for name, column in self.rounds.items()},
+            {name: rows[:num_rounds] for name, rows in self.clients.items()},
+        )
+
+
+def uplink_bytes(log: Log) -> float:
+    """Return the bytes sent up in all rounds, each round in the way that takes fewest."""
+    ways = [log.rounds[f"uplink_bytes_{way}"] for way in ("seed", "bitmask", "coordinates")]
+    return float(np.fmin.reduce(np.array(ways, np.float64)).sum()) if log.num_rounds else 0.0
+
+
+@dataclass(frozen=True)
+class Record:
+    """Everything a run file holds.
+
+    Attributes:
+        attributes: of the root group, without format and schema_version.
+        clients: fixed (N,) columns: num_samples int64, group str.
+        evaluation: of the last evaluation: name -> array, and ``example_spikes`` -> arrays.
+        params: (P,) float32; ``layout`` holds the names and shapes of its matrices.
+        checkpoint: server optimiser state and round.
+        attempts: one entry per start.
+    """
+
+    attributes: dict[str, Any]
+    log: Log
+    clients: dict[str, Array]
+    evaluation: dict[str, Any]
+    params: Array
+    layout: tuple[tuple[str, ...], tuple[tuple[int, int], ...]]
+    checkpoint: dict[str, Any]
+    attempts: list[dict[str, Any]]
+
+
+def write_record(path: Path, record: Record, check: Callable[[], None] = lambda: None) -> None:
+    """Replace the run file at ``path`` atomically. Raises OSError, leaving the old file whole.
+
+    ``check`` is called right before and may raise.
+    """
+    image = io.BytesIO()
+    with h5py.File(image, "w") as built:
+        _fill(built, record)
+    with replacing(path, check) as file:
+        file.write(image.getbuffer())
+
+
+def read_record(path: Path) -> Record:
+    """Read a run file back. Raises InputError for a file that is missing, foreign or newer."""
+    path = path / RUN_FILE if path.is_dir() else path
+    if not path.is_file():
+        raise InputError(f"{path}: no such run file")
+    try:
+        with h5py.File(path, "r") as file:
+            if file.attrs.get("format") != FORMAT:
+                raise InputError(f"{path}: not a run file of hpcfed")
+            if file.attrs["schema_version"] > SCHEMA_VERSION:
+                raise InputError(f"{path}: written by a newer hpcfed; update hpcfed to read it")
+            return _read(file)
+    except (OSError, KeyError, RuntimeError) as error:  # RuntimeError: damaged within
+        raise InputError(f"{path}: cannot be read as a run file: {error}") from None
+
+
+def _fill(file: h5py.File, record: Record) -> None:
+    file.attrs["format"], file.attrs["schema_version"] = FORMAT, SCHEMA_VERSION
+    file.attrs.update(record.attributes)
+    num_rounds, num_clients = record.log.num_rounds, len(record.clients["num_samples"])
+    rounds = file.create_group("rounds")
+    scale = _scale(rounds, "round", num_rounds)
+    for name, (dtype, unit, meaning) in ROUND_FIELDS.items():
+        values = np.array(record.log.rounds[name], dtype)
+        _put(rounds, name, values, (unit, meaning), (scale,))
+    clients = file.create_group("clients")
+    scales = _scale(clients, "round", num_rounds), _scale(clients, "client", num_clients)
+    for name, (dtype, unit, meaning) in CLIENT_FIELDS.items():
+        rows = np.array(record.log.clients[name], dtype).reshape(num_rounds, num_clients)
+        _put(clients, name, rows, (unit, meaning), scales)
+    texts = {"num_samples": "training samples", "group": "largest group among its samples"}
+    for name, column in record.clients.items():
+        _put(clients, name, column, ("1", texts[name]), (scales[1],))
+    _fill_evaluation(file.create_group("evaluation"), record.evaluation)
+    params = file.create_dataset("model/params", data=record.params)
+    params.attrs["units"] = "1"
+    params.attrs["names"] = list(record.layout[0])
+    params.attrs["shapes"] = np.array(record.layout[1], np.int64)
+    params.attrs["description"] = "flat float32 parameters; matrices (out, in), row-major, in order"
+    checkpoint = file.create_group("checkpoint")
+    for name, value in record.checkpoint.items():
+        checkpoint[name] = value
+        checkpoint[name].attrs["units"] = "1"
+        checkpoint[name].attrs["description"] = CHECKPOINT_FIELDS[name]
+    _fill_attempts(file.create_group("attempts"), record.attempts)
+
+
+def _fill_evaluation(group: h5py.Group, evaluation: Mapping[str, Any]) -> None:
+    if not evaluation:
+        return
+    group.attrs["split"], group.attrs["round"] = evaluation["split"], evaluation["round"]
+    scales = {
+        name: _put(group, name, evaluation[name], ("", f"names along {name}"), ())
+        for name in ("label", "prediction", "group", "layer")
+    }
+    for name, scale in scales.items():
+        scale.make_scale(name)
+    for name, (dimensions, unit, meaning) in EVALUATION_FIELDS.items():
+        axes = tuple(scales[dimension] for dimension in dimensions)
+        _put(group, name, np.asarray(evaluation[name]), (unit, meaning), axes)
+    examples = group.create_group("example_spikes")
+    sample = _scale(examples, "sample", len(evaluation["example_spikes"]["label"]))
+    for name, values in evaluation["example_spikes"].items():
+        meaning = "label" if name == "label" else "spikes by (sample, bin, neuron or channel)"
+        _put(examples, name, values, ("1", meaning), (sample,))
+
+
+def _fill_attempts(group: h5py.Group, attempts: list[dict[str, Any]]) -> None:
+    scale = _scale(group, "attempt", len(attempts))
+    for name, meaning in ATTEMPT_FIELDS.items():
+        column = _column([attempt[name] for attempt in attempts])
+        unit = "s" if name.startswith("seconds_") else "1"
+        _put(group, name, column, (unit, meaning), (scale,))
+
+
+def _scale(group: h5py.Group, name: str, length: int) -> h5py.Dataset:
+    data = group.create_dataset(name, data=np.arange(length))
+    data.make_scale(name)
+    return data
+
+
+def _put(
+    group: h5py.Group,
+    name: str,
+    values: Array,
+    text: tuple[str, str],
+    scales: tuple[h5py.Dataset, ...],
+) -> h5py.Dataset:
+    options = {"compression": "gzip", "shuffle": True} if values.nbytes > 1 << 14 else {}
+    if values.dtype.kind in "OU":
+        options = {"dtype": h5py.string_dtype()}
+        values = values.astype(object)
+    data = group.create_dataset(name, data=values, **options)
+    data.attrs["units"], data.attrs["description"] = text
+    for axis, scale in enumerate(scales):
+        data.dims[axis].attach_scale(scale)
+    return data
+
+
+def _column(values: list[Any]) -> Array:
+    return np.array(values, dtype=object if isinstance(values[0], str) else None)
+
+
+def _read(file: h5py.File) -> Record:
+    def values(group: str, names: Any) -> dict[str, list[Any]]:
+        return {name: list(file[group][name][()]) for name in names}
+
+    layout = file["model/params"].attrs
+    attempts = {k: _texts(v) for k, v in file["attempts"].items() if k != "attempt"}
+    num_attempts = len(file["attempts/attempt"])
+    for name, value in (("lost", ""), ("seconds_lost", 0.0)):  # files written before there were any
+        attempts.setdefault(name, [value] * num_attempts)
+    return Record(
+        attributes={k: v for k, v in file.attrs.items() if k not in ("format", "schema_version")},
+        log=Log(values("rounds", ROUND_FIELDS), values("clients", CLIENT_FIELDS)),
+        clients={n: _texts(file["clients"][n]) for n in ("num_samples", "group")},
+        evaluation=_read_evaluation(file["evaluation"]),
+        params=file["model/params"][()],
+        layout=(
+            tuple(str(name) for name in layout["names"]),
+            tuple((int(rows), int(columns)) for rows, columns in layout["shapes"]),
+        ),
+        checkpoint={k: _texts(v) for k, v in file["checkpoint"].items()},
+        attempts=[{k: v[i] for k, v in attempts.items()} for i in range(num_attempts)],
+    )
+
+
+def _read_evaluation(group: h5py.Group) -> dict[str, Any]:
+    found: dict[str, Any] = dict(group.attrs)
+    for name, item in group.items():
+        if name == "sample":  # a scale, made anew when written
+            continue
+        found[name] = _read_evaluation(item) if isinstance(item, h5py.Group) else _texts(item)
+    return found
+
+
+def _texts(data: h5py.Dataset) -> Any:
+    if h5py.check_string_dtype(data.dtype) is None:
+        return data[()]
+    text = data.asstr()[()]
+    return text if data.shape == () else np.asarray(text, object)

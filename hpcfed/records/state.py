@@ -1,0 +1,103 @@
+"""What a sweep asks of a run file: how far the run is, and its numbers without the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple  # Any: an HDF5 attribute is of any scalar type
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcfed.errors import InputError
+from hpcfed.records.columns import check
+from hpcfed.records.runfile import CLIENT_FIELDS, ROUND_FIELDS
+
+_SECONDS = tuple(name for name in ROUND_FIELDS if name.startswith("seconds_"))
+_BROKEN = (OSError, KeyError, RuntimeError, ValueError, TypeError)
+
+
+class Holder(NamedTuple):
+    """Which start of a run wrote its file: its number, counted from 1, and the process."""
+
+    attempt: int
+    writer: str
+
+
+NOBODY = Holder(0, "")
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a run is.
+
+    Attributes:
+        status: running, stopped, finished or failed, as its file says.
+        seconds: spent on the rounds, all phases.
+        holder: which start wrote the file.
+    """
+
+    status: str
+    error: str
+    config_digest: str
+    num_rounds: int
+    seconds: float
+    holder: Holder
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A run's numbers; R rounds, N clients.
+
+    Attributes:
+        attributes: of the root group.
+        rounds: (R,) each, float64, and ``params_digest`` as (R,) S64.
+        clients: (R, N) each, and (N,) num_samples.
+    """
+
+    attributes: dict[str, Any]
+    rounds: dict[str, NDArray[Any]]
+    clients: dict[str, NDArray[Any]]
+
+
+def glance(path: Path) -> State | None:
+    """Return how far a run is; None without a run file, or with one that cannot be read."""
+    try:
+        with h5py.File(path, "r") as file:
+            check(file.attrs)
+            rounds = file["rounds"]
+            seconds = sum(float(np.nansum(rounds[name][()])) for name in _SECONDS)
+            attributes = file.attrs
+            return State(
+                str(attributes["status"]),
+                str(attributes["error"]),
+                str(attributes["config_digest"]),
+                len(rounds["params_digest"]),
+                seconds,
+                holder_of(attributes),
+            )
+    except (*_BROKEN, InputError):
+        return None
+
+
+def holder_of(attributes: Mapping[str, Any]) -> Holder:
+    """Return which start wrote the file with these attributes; files of old do not say it."""
+    return Holder(int(attributes.get("attempt", 0)), str(attributes.get("writer", "")))
+
+
+def read_columns(path: Path) -> Columns:
+    """Read a run's numbers. Raises InputError, without the path, if they cannot be read."""
+    try:
+        with h5py.File(path, "r") as file:
+            check(file.attrs)
+            rounds, clients = file["rounds"], file["clients"]
+            found = {
+                name: rounds[name][()] if dtype[0] == "S" else np.asarray(rounds[name][()], "f8")
+                for name, (dtype, _, _) in ROUND_FIELDS.items()
+            }
+            of_clients = {name: clients[name][()] for name in (*CLIENT_FIELDS, "num_samples")}
+            return Columns(dict(file.attrs), found, of_clients)
+    except _BROKEN as error:
+        raise InputError(f"cannot be read as a run file: {error}") from None

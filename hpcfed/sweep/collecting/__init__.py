@@ -1,0 +1,1 @@
+"""All run files of a sweep in one."""

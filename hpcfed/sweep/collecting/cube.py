@@ -1,0 +1,211 @@
+"""sweep.nc: the numbers of all runs as arrays over the sweep's dimensions, read back run by run.
+
+C cells (the product of the sweep's dimensions), R rounds, N clients.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any  # Any: attributes and columns are of any scalar type
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcfed.base.atomic import sync_folder
+from hpcfed.records.runfile import CLIENT_FIELDS, ROUND_FIELDS
+from hpcfed.records.state import Columns
+from hpcfed.sweep.collecting.axes import Axes, axes_of, coordinate
+from hpcfed.sweep.planning.manifest import Manifest, Run
+
+if TYPE_CHECKING:
+    import xarray
+
+FORMAT, VERSION = "hpcfed-collected", 1
+_ABOUT = {  # name -> (attribute of the run file, meaning)
+    "status": ("status", "running, stopped, finished or failed"),
+    "engine": ("engine", "engine of local training"),
+    "data_digest": ("data_digest", "SHA-256 of the data"),
+    "config_digest": ("config_digest", "SHA-256 of the keys that can change a result"),
+}
+# no fill value: NaN says it itself, and xarray would copy every array to put it in
+_QUICK = {"zlib": True, "complevel": 1, "shuffle": True, "_FillValue": None}
+_DIGEST = 64
+
+
+@dataclass
+class Earlier:
+    """What was collected before, by digest; empty if nothing, or nothing that can be read."""
+
+    stamps: dict[str, str] = field(default_factory=dict)
+    columns: dict[str, Columns] = field(default_factory=dict)
+
+    def get(self, digest: str, stamp: str) -> Columns | None:
+        """Return the numbers of a run file that has not changed since."""
+        return self.columns.get(digest) if self.stamps.get(digest) == stamp else None
+
+
+def write(
+    path: Path,
+    manifest: Manifest,
+    runs: Sequence[Run],
+    columns: Mapping[str, Columns],
+    stamps: Mapping[str, str],
+) -> None:
+    """Replace sweep.nc. Raises OSError."""
+    axes = axes_of(manifest, runs)
+    ordered = [columns[run.digest] for run in runs]
+    sibling = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.tmp")
+    try:
+        root = _root(axes, runs, ordered)
+        root.attrs = {"format": FORMAT, "format_version": VERSION, "name": manifest.name}
+        _save(root, sibling, None)
+        for part in _clients(axes, ordered):
+            _save(part, sibling, "clients")
+        _save(_files(stamps), sibling, "files")
+        with sibling.open("rb") as stream:
+            os.fsync(stream.fileno())
+        sibling.replace(path)
+    finally:
+        sibling.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def read_earlier(path: Path) -> Earlier:
+    """Read what was collected before, run by run."""
+    import xarray
+
+    try:
+        with (
+            xarray.open_dataset(path, engine="h5netcdf") as root,
+            xarray.open_dataset(path, engine="h5netcdf", group="clients") as clients,
+            xarray.open_dataset(path, engine="h5netcdf", group="files") as files,
+        ):
+            if root.attrs.get("format") != FORMAT or root.attrs.get("format_version") != VERSION:
+                return Earlier()
+            stamps = dict(zip(*(files[n].to_numpy() for n in ("digest", "stamp")), strict=True))
+            return Earlier(stamps, _split(root.load(), clients.load()))
+    except (OSError, KeyError, ValueError, RuntimeError, TypeError):
+        return Earlier()  # whatever it is, it is collected anew
+
+
+def _root(axes: Axes, runs: Sequence[Run], columns: Sequence[Columns]) -> xarray.Dataset:
+    import xarray
+
+    num_rounds = [len(c.rounds["params_digest"]) for c in columns]
+    longest, dims = max(num_rounds), (*axes.names, "round")
+    variables: dict[str, Any] = {}
+    for name, (dtype, unit, meaning) in ROUND_FIELDS.items():
+        rows = [c.rounds[name] for c in columns]
+        cells = _text_cells(axes, rows, longest) if dtype[0] == "S" else _cells(axes, rows, longest)
+        variables[name] = (dims, cells, {"units": unit, "description": meaning})
+    counts = _scatter(axes, np.array(num_rounds, np.int64), 0)
+    variables["num_rounds"] = (axes.names, counts, {"units": "1", "description": "rounds done"})
+    for name, (attribute, meaning) in _ABOUT.items():
+        texts = [str(c.attributes.get(attribute, "")) for c in columns]
+        variables[name] = (axes.names, _texts(axes, texts), {"description": meaning})
+    digests = _texts(axes, [run.digest for run in runs])
+    variables["digest"] = (axes.names, digests, {"description": "name of the run; empty: none"})
+    return xarray.Dataset(variables, {**_coordinates(axes), "round": np.arange(longest)})
+
+
+def _clients(axes: Axes, columns: Sequence[Columns]) -> Iterator[xarray.Dataset]:
+    """Yield the columns of clients, one after the other: together they would need much memory."""
+    import xarray
+
+    num_rounds = max(len(c.rounds["params_digest"]) for c in columns)
+    num_clients = max(len(c.clients["num_samples"]) for c in columns)
+    samples = _cells(axes, [c.clients["num_samples"] for c in columns], num_clients)
+    about = {"units": "1", "description": "training samples"}
+    places = {"round": np.arange(num_rounds), "client": np.arange(num_clients)}
+    yield xarray.Dataset(
+        {"num_samples": ((*axes.names, "client"), samples, about)}, {**_coordinates(axes), **places}
+    )
+    for name, (_, unit, meaning) in CLIENT_FIELDS.items():
+        cells = np.full((*axes.shape, num_rounds, num_clients), np.nan, np.float32)
+        flat = cells.reshape(-1, num_rounds, num_clients)
+        for place, column in zip(axes.flat, columns, strict=True):
+            rows = column.clients[name]
+            flat[place, : rows.shape[0], : rows.shape[1]] = rows
+        about = {"units": unit, "description": meaning}
+        yield xarray.Dataset({name: ((*axes.names, "round", "client"), cells, about)})
+
+
+def _files(stamps: Mapping[str, str]) -> xarray.Dataset:
+    """Return which run files have been read, so that they need not be read again."""
+    import xarray
+
+    columns = {"digest": list(stamps), "stamp": list(stamps.values())}
+    return xarray.Dataset({n: ("file", np.array(c, object)) for n, c in columns.items()})
+
+
+def _coordinates(axes: Axes) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for dimension in axes.dimensions:
+        for place, key in enumerate(dimension.keys):
+            values = coordinate(key, [row[place] for row in dimension.rows])
+            found[key] = (dimension.name, values)
+    return found
+
+
+def _cells(axes: Axes, rows: Sequence[NDArray[Any]], length: int) -> NDArray[np.float64]:
+    """Return (*C, length) float64, NaN where there is nothing."""
+    cells = np.full((*axes.shape, length), np.nan)
+    flat = cells.reshape(-1, length)
+    for place, row in zip(axes.flat, rows, strict=True):
+        flat[place, : len(row)] = row
+    return cells
+
+
+def _text_cells(axes: Axes, rows: Sequence[NDArray[Any]], length: int) -> NDArray[np.bytes_]:
+    cells = np.full((*axes.shape, length), b"", f"S{_DIGEST}")
+    flat = cells.reshape(-1, length)
+    for place, row in zip(axes.flat, rows, strict=True):
+        flat[place, : len(row)] = row
+    return cells
+
+
+def _scatter(axes: Axes, values: NDArray[Any], fill: Any) -> NDArray[Any]:
+    cells = np.full(axes.shape, fill, values.dtype)
+    cells.reshape(-1)[axes.flat] = values
+    return cells
+
+
+def _texts(axes: Axes, texts: Sequence[str]) -> NDArray[Any]:
+    return _scatter(axes, np.array(texts, object), "")
+
+
+def _save(dataset: xarray.Dataset, path: Path, group: str | None) -> None:
+    encoding = {
+        name: dict(_QUICK) for name, item in dataset.data_vars.items() if item.dtype.kind in "fi"
+    }
+    dataset.to_netcdf(
+        path, mode="w" if group is None else "a", group=group, engine="h5netcdf", encoding=encoding
+    )
+
+
+def _split(root: xarray.Dataset, clients: xarray.Dataset) -> dict[str, Columns]:
+    found: dict[str, Columns] = {}
+    digests = root["digest"].to_numpy().reshape(-1)
+    counts = root["num_rounds"].to_numpy().reshape(-1)
+    about = {name: root[name].to_numpy().reshape(-1) for name in _ABOUT}
+    rounds = {name: _rows(root[name]) for name in ROUND_FIELDS}
+    per_client = {name: _rows(clients[name], 2) for name in CLIENT_FIELDS}
+    samples = _rows(clients["num_samples"])
+    for place in np.flatnonzero(digests != ""):
+        digest, count = str(digests[place]), int(counts[place])
+        num_clients = int(np.isfinite(samples[place]).sum())
+        of_clients = {n: rows[place, :count, :num_clients] for n, rows in per_client.items()}
+        found[digest] = Columns(
+            {attribute: str(about[name][place]) for name, (attribute, _) in _ABOUT.items()},
+            {name: rows[place, :count] for name, rows in rounds.items()},
+            of_clients | {"num_samples": samples[place, :num_clients].astype(np.int64)},
+        )
+    return found
+
+
+def _rows(array: xarray.DataArray, kept: int = 1) -> NDArray[Any]:
+    values: NDArray[Any] = array.to_numpy()
+    return values.reshape(-1, *values.shape[-kept:])

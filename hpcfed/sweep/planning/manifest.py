@@ -1,0 +1,221 @@
+"""The manifest: every run of a sweep with its complete configuration, frozen under its name.
+
+Planning again adds the points that are new. A run that is known keeps its entry, the engine chosen
+at its first planning included; a run whose point is gone stays in the manifest, is no longer worked
+on, and keeps its files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any  # Any: values of an experiment's keys are of any TOML type
+
+from hpcfed.base.atomic import replacing
+from hpcfed.config import Experiment
+from hpcfed.config.file import build_experiment, digest
+from hpcfed.errors import InputError
+from hpcfed.records.names import run_name
+from hpcfed.records.runfile import RUN_FILE
+from hpcfed.records.sweepfolder import Paths
+from hpcfed.sweep.planning import engines
+from hpcfed.sweep.planning.grid import Cell, cells, keys_that_vary, name_of, resolved
+from hpcfed.sweep.planning.resources import Resources, Site, check_time_limit, find_site
+from hpcfed.sweep.planning.sweepfile import Point, Sweep
+from hpcfed.sweep.planning.tables import checked
+
+FORMAT = "hpcfed-sweep"
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a sweep.
+
+    Attributes:
+        digest: its name, a digest of ``config``.
+        asked: the same with the engine as it was asked for, possibly "auto".
+        current: whether the sweep file still has this point.
+        config_digest: what the run file's attribute of this name must be.
+        point: dotted keys to values, as the sweep file has them.
+        config: the complete configuration, nested.
+    """
+
+    digest: str
+    asked: str
+    current: bool
+    config_digest: str
+    point: Point
+    config: dict[str, Any]
+
+    @cached_property
+    def experiment(self) -> Experiment:
+        """The configuration, validated."""
+        return build_experiment(self.config, f"run {self.digest}")
+
+    @property
+    def num_rounds(self) -> int:
+        """Rounds of the whole run."""
+        return int(self.config["server"]["rounds"])
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All runs of a sweep.
+
+    Attributes:
+        keys: dotted keys that vary, seed last.
+        zipped: groups of keys that move together.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    zipped: tuple[tuple[str, ...], ...]
+    resources: Resources
+    site: Site
+    runs: tuple[Run, ...]
+
+    @property
+    def current(self) -> tuple[Run, ...]:
+        """The runs of the sweep file as it was planned last."""
+        return tuple(run for run in self.runs if run.current)
+
+    @property
+    def dropped(self) -> tuple[Run, ...]:
+        """The runs whose points the sweep file had once; what they left stays where it is."""
+        return tuple(run for run in self.runs if not run.current)
+
+    def experiment(self, digest: str) -> Experiment:
+        """Return a run's experiment as it is to be run: threads are the resources'."""
+        run = next((run for run in self.runs if run.digest == digest), None)
+        if run is None:
+            raise InputError(f"{self.name} has no run {digest}")
+        client = run.experiment.client.model_copy(update={"threads": self.resources.threads})
+        return run.experiment.model_copy(update={"client": client})
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A manifest, and how it came about: points that are new, known, and gone."""
+
+    manifest: Manifest
+    num_new: int
+    num_known: int
+    num_gone: int
+
+
+def plan(sweep: Sweep, paths: Paths, resolve_engine: Callable[[Experiment], str]) -> Planned:
+    """Expand and validate ``sweep`` and merge it with what is planned in the folder already.
+
+    Writes nothing. Raises InputError for an invalid point, resources that cannot be enough, or a
+    folder of something else.
+    """
+    site = find_site(sweep.resources.site, sweep.path.parent)
+    check_time_limit(sweep.resources, site, sweep.path)
+    known = {run.asked: run for run in _earlier(sweep, paths)}
+    runs = {}
+    for cell in cells(sweep):
+        earlier = known.get(cell.name)
+        run = _run(cell, resolve_engine) if earlier is None else earlier
+        runs[run.digest] = dataclasses.replace(run, current=True, point=cell.point)
+    engines.check(list(runs.values()), sweep.resources, sweep.path)
+    gone = [run for run in known.values() if run.digest not in runs]
+    kept = [dataclasses.replace(run, current=False) for run in gone]
+    num_known = len(runs.keys() & {run.digest for run in known.values()})
+    manifest = Manifest(
+        name=sweep.name,
+        keys=tuple(keys_that_vary(sweep)),
+        zipped=tuple(axis.keys for axis in sweep.axes if len(axis.keys) > 1),
+        resources=sweep.resources,
+        site=site,
+        runs=(*runs.values(), *kept),
+    )
+    return Planned(manifest, len(runs) - num_known, num_known, len(kept))
+
+
+def write_manifest(paths: Paths, manifest: Manifest, sweep_text: str) -> None:
+    """Make the folder; replace manifest and copy of the sweep file. Raises InputError."""
+    head = {
+        "format": FORMAT,
+        "schema_version": SCHEMA_VERSION,
+        "name": manifest.name,
+        "keys": manifest.keys,
+        "zipped": manifest.zipped,
+        "resources": manifest.resources.model_dump(mode="json"),
+        "site": manifest.site.model_dump(mode="json"),
+    }
+    lines = [json.dumps(_entry(run), ensure_ascii=False) for run in manifest.runs]
+    text = json.dumps(head)[:-1] + ',\n"runs": [\n' + ",\n".join(lines) + "\n]}\n"
+    try:
+        for folder in (paths.runs, paths.claims, paths.logs, paths.arrays):
+            folder.mkdir(parents=True, exist_ok=True)
+        for path, content in ((paths.sweep, sweep_text), (paths.manifest, text)):
+            replace_text(path, content)
+    except OSError as error:
+        raise InputError(
+            f"{paths.out}: the plan cannot be written: {error.strerror}; choose another folder "
+            "with --out"
+        ) from None
+
+
+def replace_text(path: Path, content: str) -> None:
+    """Replace a file whole, unless it holds this text already. Raises OSError."""
+    data = content.encode()
+    if not path.is_file() or path.read_bytes() != data:
+        with replacing(path) as stream:
+            stream.write(data)
+
+
+def read_manifest(paths: Paths) -> Manifest:
+    """Read a manifest. Raises InputError if there is none, or none that can be read."""
+    path = paths.manifest
+    if not path.is_file():
+        raise InputError(f"{paths.out}: no sweep is planned here; run hpcfed sweep plan first")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT or content["schema_version"] > SCHEMA_VERSION:
+            raise InputError(f"{path}: not a manifest that this version of hpcfed reads")
+        return Manifest(
+            name=content["name"],
+            keys=tuple(content["keys"]),
+            zipped=tuple(map(tuple, content["zipped"])),
+            resources=checked(Resources, content["resources"], str(path)),
+            site=checked(Site, content["site"], str(path)),
+            runs=tuple(
+                Run(**{**entry, "digest": run_name(entry["digest"], path)})
+                for entry in content["runs"]
+            ),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: cannot be read as a manifest: {error}") from None
+
+
+def _earlier(sweep: Sweep, paths: Paths) -> tuple[Run, ...]:
+    if paths.out.exists() and not paths.out.is_dir():
+        raise InputError(f"{paths.out}: is a file; choose another folder with --out")
+    if (paths.out / RUN_FILE).exists():
+        raise InputError(f"{paths.out}: holds a run; choose another folder with --out")
+    if not paths.manifest.exists():
+        return ()
+    earlier = read_manifest(paths)
+    if earlier.name != sweep.name:
+        raise InputError(
+            f"{paths.out}: holds the sweep {earlier.name}, this one is {sweep.name}; choose "
+            "another folder with --out"
+        )
+    return earlier.runs
+
+
+def _run(cell: Cell, resolve_engine: Callable[[Experiment], str]) -> Run:
+    experiment = resolved(cell.experiment, resolve_engine)
+    config = experiment.model_dump(mode="json", exclude_none=True)
+    return Run(name_of(experiment), cell.name, True, digest(experiment), cell.point, config)
+
+
+def _entry(run: Run) -> dict[str, Any]:
+    # dataclasses.asdict would copy the cached experiment's tables deeply for nothing
+    return {field.name: getattr(run, field.name) for field in dataclasses.fields(run)}

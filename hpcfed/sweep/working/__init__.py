@@ -1,0 +1,1 @@
+"""Who works on which run, and how a run is worked on."""

@@ -1,0 +1,136 @@
+"""A sweep, or an array task of one, worked on by this process."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hpcfed.errors import InputError
+from hpcfed.launch.requeued import MOST_IN_VAIN, in_vain_text, stops_in_vain
+from hpcfed.records.state import glance
+from hpcfed.records.sweepfolder import Paths
+from hpcfed.sweep.planning.manifest import Manifest, Run, read_manifest
+from hpcfed.sweep.slurm import arrays
+from hpcfed.sweep.slurm import commands as slurm
+from hpcfed.sweep.working import claims
+from hpcfed.sweep.working.owners import Presence, this_process
+from hpcfed.sweep.working.progress import Reporter
+from hpcfed.sweep.working.supervisor import Outcome, Supervisor, Watcher, Work, mark_failed
+
+DONE, FAILED, STOPPED = 0, 1, 75
+
+
+def run_here(
+    manifest: Manifest, paths: Paths, runs: Sequence[Run], workers: int, quiet: bool
+) -> int:
+    """Work on ``runs``, ``workers`` at once; return the exit code."""
+    states = {run.digest: glance(paths.run_file(run.digest)) for run in runs}
+    done = {digest: state.num_rounds for digest, state in states.items() if state is not None}
+    owner = this_process()
+    work = Work(manifest, paths, owner, Presence(owner, slurm.SlurmQueue()), workers, wait=True)
+    reporter = None if quiet else Reporter.of(runs, done)
+    try:
+        outcome = Supervisor(work, reporter or Watcher()).see_to(runs)
+    finally:
+        if reporter is not None:
+            reporter.close()
+    code = _code(outcome, len(runs), quiet)
+    if owner.in_slurm and outcome.stop_signal == signal.SIGUSR1 and code == STOPPED:
+        reason = _in_vain(work, runs, sum(done.values()))  # slurm/array.sbatch asks for the code
+        if reason:
+            print(f"error: {reason}", file=sys.stderr, flush=True)
+            return FAILED
+    return code
+
+
+def run_task(out: Path, array_name: str, index: int) -> int:
+    """Work on the runs of one array task; requeue it if it was asked to stop by USR1."""
+    paths = Paths(out)
+    manifest, array = read_manifest(paths), arrays.read(paths, array_name)
+    if not 0 <= index < len(array.tasks):
+        raise InputError(f"{array_name} has tasks 0 to {len(array.tasks) - 1}, found {index}")
+    known = {run.digest: run for run in manifest.current}
+    runs = [known[digest] for digest in array.tasks[index] if digest in known]
+    owner = this_process()
+    work = Work(
+        manifest, paths, owner, Presence(owner, slurm.SlurmQueue()),
+        manifest.resources.concurrent_runs,
+    )  # fmt: skip
+    print(f"-- {owner}, start {owner.restart + 1} on {owner.host}: {len(runs)} runs", flush=True)
+    before = _num_rounds(paths, runs)
+    outcome = Supervisor(work, Lines()).see_to(runs)
+    code = _code(outcome, len(runs), quiet=False)
+    if outcome.stop_signal != signal.SIGUSR1 or code != STOPPED:
+        return code
+    if reason := _in_vain(work, runs, before):
+        _give_up(work, runs, reason)
+        print(f"error: {reason}", file=sys.stderr, flush=True)
+        return FAILED
+    print("asked to stop before the end of the job; back into the queue", flush=True)
+    try:
+        slurm.requeue(owner.job, owner.task)
+    except slurm.SlurmError as error:
+        print(f"cannot be requeued ({error}); hpcfed sweep retry goes on", flush=True)
+    return code
+
+
+def _num_rounds(paths: Paths, runs: Sequence[Run]) -> int:
+    states = [glance(paths.run_file(run.digest)) for run in runs]
+    return sum(state.num_rounds for state in states if state is not None)
+
+
+def _in_vain(work: Work, runs: Sequence[Run], before: int) -> str:
+    """Note a stop of a task; return why it is not to be queued again, nothing if it may be."""
+    owner, site = work.owner, work.manifest.site
+    progressed = _num_rounds(work.paths, runs) > before
+    try:
+        count = stops_in_vain(work.paths.stops(owner.job, owner.task), progressed)
+    except OSError as error:
+        print(f"it cannot be noted that this task was stopped: {error}", flush=True)
+        return ""
+    if count < MOST_IN_VAIN:
+        return ""
+    limit = work.manifest.resources.time_min
+    return (
+        f"{in_vain_text(count)} (time_min = {limit}, and it is asked {site.warn_s} s before), then "
+        "hpcfed sweep retry"
+    )
+
+
+def _give_up(work: Work, runs: Sequence[Run], reason: str) -> None:
+    """Mark what is left of a task's runs and what nobody else works on."""
+    for run in runs:
+        state = glance(work.paths.run_file(run.digest))
+        done = state is not None and state.status == "finished"
+        if not done and claims.holder_of(work.paths.claim(run.digest)) is None:
+            mark_failed(work.paths, run.digest, reason, MOST_IN_VAIN, work.owner)
+
+
+class Lines(Watcher):
+    """A line for each run that ends, for the log of an array task."""
+
+    def on_end(self, run: Run, status: str, error: str) -> None:
+        """A run has ended."""
+        print(f"{run.digest}: {status}{error and ': '}{error}", flush=True)
+
+
+def _code(outcome: Outcome, num_runs: int, quiet: bool) -> int:
+    counts = {s: outcome.count(s) for s in ("finished", "failed", "stopped", "held")}
+    rest = num_runs - sum(counts.values())
+    words = [f"{number} {status}" for status, number in counts.items() if number]
+    words += [f"{rest} not begun"] if rest else []
+    if not quiet:
+        print(", ".join(words) or "nothing to do", flush=True)
+    for holder in sorted({str(owner) for owner in outcome.holders.values()}):
+        print(f"some runs are worked on by {holder}", flush=True)
+    if outcome.error:
+        print(f"error: {outcome.error}; what was there is whole: see to it, then retry",
+              file=sys.stderr, flush=True)  # fmt: skip
+        return FAILED
+    if outcome.stop_signal is not None and (counts["stopped"] or rest):
+        return STOPPED
+    if counts["failed"]:
+        return FAILED
+    return STOPPED if counts["stopped"] or rest else DONE  # what others hold is in good hands

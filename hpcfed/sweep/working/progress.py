@@ -1,0 +1,90 @@
+"""How far a local sweep is: a bar on a terminal, a line for each run that ends elsewhere."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from hpcfed.base.terminal import console, terminal_size
+from hpcfed.sweep.planning.grid import describe
+from hpcfed.sweep.planning.manifest import Run
+from hpcfed.sweep.working.supervisor import Watcher
+
+
+class Reporter(Watcher):
+    """Counts rounds and ends; called from several threads."""
+
+    @classmethod
+    def of(cls, runs: Sequence[Run], done: dict[str, int]) -> Reporter:
+        """Return what shows ``runs``, of which ``done`` says the rounds so far."""
+        return cls(runs, done, bar=terminal_size() is not None)
+
+    def __init__(self, runs: Sequence[Run], done: dict[str, int], bar: bool) -> None:
+        self._total = sum(run.num_rounds for run in runs)
+        self._num_runs, self._ended, self._failed = len(runs), 0, 0
+        self._rounds = dict(done)
+        self._first, self._begin = sum(done.values()), time.monotonic()
+        self._lock = threading.Lock()
+        self._progress: Progress | None = None
+        if bar:
+            columns = BarColumn(bar_width=24), TextColumn("{task.description}")
+            self._progress = Progress(*columns, console=console(), auto_refresh=False)
+            self._progress.start()
+            self._progress.add_task(self._text(), total=max(self._total, 1))
+
+    def on_round(self, run: Run, num_rounds: int) -> None:
+        """A run has so many rounds now."""
+        with self._lock:
+            self._rounds[run.digest] = num_rounds
+            self._draw()
+
+    def on_end(self, run: Run, status: str, error: str) -> None:
+        """A run has ended."""
+        with self._lock:
+            if status == "finished":
+                self._rounds[run.digest] = run.num_rounds
+            if status == "failed":
+                self._failed += 1
+                self._total -= run.num_rounds - self._rounds.get(run.digest, 0)
+            self._ended += status in {"finished", "failed"}
+            if status == "failed" or self._progress is None:
+                self._line(f"{describe(run.point)}: {status}{error and ': '}{error}")
+            self._draw()
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self._progress is not None:
+            self._progress.stop()
+
+    def _line(self, text: str) -> None:
+        if self._progress is not None:
+            self._progress.console.print(escape(text))
+        else:
+            print(f"{self._text()} | {text}", flush=True)
+
+    def _draw(self) -> None:
+        if self._progress is not None:
+            done = sum(self._rounds.values())
+            self._progress.update(
+                TaskID(0), completed=done, total=max(self._total, 1), description=self._text(),
+                refresh=True,
+            )  # fmt: skip
+
+    def _text(self) -> str:
+        failed = f", {self._failed} failed" if self._failed else ""
+        done = sum(self._rounds.values())
+        since = done - self._first
+        left = (time.monotonic() - self._begin) / since * (self._total - done) if since else None
+        rest = f", {clock(left)} left" if left is not None else ""
+        return f"{self._ended}/{self._num_runs} runs{failed}{rest}"
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as [hours:]minutes:seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,62 @@
+"""Who takes part, and on which rank, by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hpcfed.base.seeds import Purpose, Stream, threshold
+from hpcfed.clients.participation import assign, drop_probabilities, participants
+from hpcfed.errors import InputError
+
+
+def test_one_probability_is_everybodys() -> None:
+    assert drop_probabilities(0.25, 3).tolist() == [0.25] * 3
+    assert drop_probabilities((0.0, 0.5), 2).tolist() == [0.0, 0.5]
+    with pytest.raises(InputError, match="2 values, but there are 3"):
+        drop_probabilities((0.0, 0.5), 3)
+
+
+@pytest.mark.parametrize("round_index", [0, 1, 99])
+def test_q_zero_takes_all_and_q_one_takes_none(round_index: int) -> None:
+    assert participants(np.zeros(20), 1, round_index).tolist() == list(range(20))
+    assert participants(np.ones(20), 1, round_index).tolist() == []
+
+
+def test_a_client_is_dropped_if_its_word_is_below_its_own_threshold() -> None:
+    q = np.array([0.1, 0.9, 0.5, 1.0, 0.0] * 8)
+    words = Stream(2, Purpose.PARTICIPATION, 3).words(40)
+    expected = [k for k in range(40) if int(words[k]) >= threshold(q[k])]
+    assert participants(q, 2, 3).tolist() == expected
+
+
+def test_rounds_and_seeds_draw_different_cohorts() -> None:
+    q = np.full(64, 0.5)
+    cohorts = {tuple(participants(q, seed, r).tolist()) for seed in (0, 1) for r in (0, 1)}
+    assert len(cohorts) == 4
+
+
+def test_another_number_of_clients_leaves_the_lower_ones_as_they_are() -> None:
+    some, more = participants(np.full(10, 0.5), 0, 0), participants(np.full(20, 0.5), 0, 0)
+    assert some.tolist() == [k for k in more.tolist() if k < 10]
+
+
+def test_the_longest_work_goes_first_to_the_least_loaded_rank() -> None:
+    # 7 -> rank 0; 5 -> 1; 4 -> 1 has 5 < 7: rank 1; 3 -> 0; 1: 10 against 9 -> 1
+    assert assign(np.array([5, 7, 1, 3, 4]), 2).tolist() == [1, 0, 1, 0, 1]
+
+
+def test_equal_work_goes_round_the_ranks_in_order() -> None:
+    assert assign(np.array([2, 2, 2, 2, 2]), 3).tolist() == [0, 1, 2, 0, 1]
+
+
+def test_more_ranks_than_items_leave_ranks_empty() -> None:
+    assert sorted(assign(np.array([1, 2]), 5).tolist()) == [0, 1]
+    assert assign(np.zeros(0, np.int64), 3).tolist() == []
+
+
+def test_no_rank_has_a_third_more_than_the_ideal() -> None:
+    # Graham 1969: at most 4/3 of the optimum, which is at least the mean and the longest item
+    work = Stream(0, Purpose.PARTITION).words(50).astype(np.int64) % 100 + 1
+    loads = np.bincount(assign(work, 4), weights=work, minlength=4)
+    assert loads.max() <= 4 / 3 * max(work.sum() / 4 + work.max() / 4, work.max())

@@ -1,0 +1,225 @@
+"""From text and --set to an experiment, and back; which keys a digest covers."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from hpcfed.config.file import (
+    build_experiment,
+    changed_keys,
+    digest,
+    key_paths,
+    parse_experiment,
+    read_experiment,
+    to_toml,
+)
+from hpcfed.errors import InputError
+from hpcfed.sweep.planning.grid import cells
+from hpcfed.sweep.planning.sweepfile import read_sweep
+from tests.places import REPOSITORY
+
+# another valid value for every key; "with" holds what it needs beside it
+OTHER = {
+    "name": '"other"',
+    "seed": "18446744073709551615",
+    "data.dataset": '"shd"',
+    "data.test": '"test.h5"',
+    "data.root": '"elsewhere"',
+    "data.classes": "[3, 1]",
+    "data.duration": "0.9",
+    "data.num_bins": "110",
+    "data.counts": "true",
+    "data.validation_fraction": "0.25",
+    "data.split_seed": "1",
+    "data.time_jitter": "0.01",
+    "data.channel_jitter": "2",
+    "data.drop": "0.1",
+    "partition.kind": '"iid"',
+    "partition.num_clients": "5",
+    "partition.alpha": "0.7",
+    "partition.classes_per_client": "3",
+    "model.kind": '"ann"',
+    "model.hidden": "[64, 32]",
+    "model.recurrent": "true",
+    "model.neuron": '"alif"',
+    "model.tau_mem": "0.03",
+    "model.tau_syn": "0.02",
+    "model.tau_adapt": "0.3",
+    "model.threshold": "0.5",
+    "model.beta": "0.3",
+    "model.surrogate": '"tanh"',
+    "model.surrogate_slope": "20.0",
+    "model.reset_gradient": '"full"',
+    "model.readout": '"max"',
+    "model.init": '"normal"',
+    "model.init_scale": "2.0",
+    "model.warm_start": '"other/run.h5"',
+    "client.engine": '"norse"',
+    "client.epochs": "3",
+    "client.steps": "4",
+    "client.batch_size": "16",
+    "client.optimizer": '"sgd"',
+    "client.learning_rate": "0.01",
+    "client.schedule": '"cosine"',
+    "client.schedule_rounds": "10",
+    "client.schedule_factor": "0.5",
+    "client.momentum": "0.9",
+    "client.weight_decay": "0.1",
+    "client.proximal": "0.1",
+    "client.clip_norm": "1.0",
+    "client.rate_lower": "0.01",
+    "client.rate_upper": "0.5",
+    "client.rate_strength": "2.0",
+    "client.threads": "2",
+    "participation.drop_probability": "[0.1, 0.2]",
+    "uplink.mask": '"top-k"',
+    "uplink.mask_probability": "0.25",
+    "uplink.dtype": '"int8"',
+    "uplink.error_feedback": "true",
+    "uplink.transport": '"gather"',
+    "server.rounds": "7",
+    "server.average": '"all"',
+    "server.rescale": "true",
+    "server.client_weights": '"uniform"',
+    "server.optimizer": '"momentum"',
+    "server.learning_rate": "0.5",
+    "server.momentum": "0.8",
+    "server.on_rejected": '"stop"',
+    "run.eval_every": "5",
+    "run.checkpoint_seconds": "0.0",
+    "run.on_rank_failure": '"stop"',
+    "run.max_restarts": "1",
+    "run.watchdog_min": "1.0",
+}
+NEEDS = {
+    "partition.kind": ["partition.num_clients=4"],
+    "client.momentum": ["client.optimizer=sgd"],
+    "uplink.mask_probability": ["uplink.mask=bernoulli"],
+}
+FREE = {"data.root", "name", "uplink.transport", "client.threads", "server.rounds"}
+
+
+def test_the_table_above_covers_every_key() -> None:
+    assert set(OTHER) == set(key_paths())
+
+
+@pytest.mark.parametrize("key", OTHER)
+def test_the_digest_covers_exactly_the_keys_that_can_change_a_result(key: str) -> None:
+    base = NEEDS.get(key, [])
+    old, new = parse_experiment("", base), parse_experiment("", [*base, f"{key}={OTHER[key]}"])
+    free = key in FREE or key.startswith("run.")
+    assert (digest(old) == digest(new)) == free
+    assert (key in changed_keys(old, new)) != free
+    others = {"client.epochs", "client.steps"} if key == "client.steps" else {key}
+    assert set(changed_keys(old, new)) <= others
+
+
+@pytest.mark.parametrize("key", OTHER)
+def test_an_experiment_survives_its_own_toml(key: str) -> None:
+    experiment = parse_experiment("", [*NEEDS.get(key, []), f"{key}={OTHER[key]}"])
+    again = parse_experiment(to_toml(experiment))
+    assert again == experiment
+    assert digest(again) == digest(experiment)
+
+
+def test_a_whole_number_and_its_float_are_the_same_experiment() -> None:
+    whole = parse_experiment("", ["data.duration=1", "participation.drop_probability=0"])
+    real = parse_experiment("", ["data.duration=1.0", "participation.drop_probability=0.0"])
+    assert digest(whole) == digest(real)
+    assert to_toml(whole) == to_toml(real)
+
+
+def test_the_written_toml_spells_out_every_default() -> None:
+    experiment = parse_experiment("")
+    again = parse_experiment(to_toml(experiment).replace("batch_size = 32", "batch_size = 8"))
+    assert again.client.batch_size == 8
+    assert "tau_mem = 0.02" in to_toml(experiment)
+
+
+def test_set_takes_any_toml_value_and_else_a_string() -> None:
+    experiment = parse_experiment(
+        "", ["model.hidden=[3, 4]", "server.rescale=true", "name=a b", 'data.dataset="shd"']
+    )
+    assert experiment.model.hidden == (3, 4)
+    assert experiment.server.rescale is True
+    assert (experiment.name, experiment.data.dataset) == ("a b", "shd")
+
+
+def test_the_last_set_of_a_key_wins_over_earlier_ones_and_the_file() -> None:
+    text = "[server]\nrounds = 5"
+    assert parse_experiment(text, ["server.rounds=6", "server.rounds=7"]).server.rounds == 7
+
+
+def test_a_value_may_hold_an_equals_sign() -> None:
+    assert parse_experiment("", ["data.dataset=a=b.h5"]).data.dataset == "a=b.h5"
+
+
+@pytest.mark.parametrize("item", ["server.rounds", "=3", "", " = 3"])
+def test_a_set_without_key_or_value_says_what_is_expected(item: str) -> None:
+    with pytest.raises(InputError, match="KEY=VALUE"):
+        parse_experiment("", [item])
+
+
+def test_a_set_below_a_value_is_an_error() -> None:
+    with pytest.raises(InputError, match=r"seed is a value"):
+        parse_experiment("seed = 3", ["seed.low=1"])
+    with pytest.raises(InputError, match="client"):
+        parse_experiment("client = 3", ["client.steps=2"])
+
+
+def test_setting_steps_clears_epochs_and_the_reverse() -> None:
+    steps = parse_experiment("[client]\nepochs = 5", ["client.steps=2"]).client
+    assert (steps.epochs, steps.steps) == (None, 2)
+    epochs = parse_experiment("[client]\nsteps = 5", ["client.epochs=2"]).client
+    assert (epochs.epochs, epochs.steps) == (2, None)
+    both = parse_experiment("", ["client.epochs=2", "client.steps=3"]).client
+    assert (both.epochs, both.steps) == (None, 3)
+
+
+def test_steps_and_epochs_in_one_file_are_an_error() -> None:
+    with pytest.raises(InputError, match="exclude each other"):
+        parse_experiment("[client]\nsteps = 5\nepochs = 2")
+
+
+def test_one_epoch_by_default_and_by_name_are_the_same_experiment() -> None:
+    assert digest(parse_experiment("")) == digest(parse_experiment("", ["client.epochs=1"]))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"rounds = = 3", "not valid TOML"),
+        (b"[server]\nrounds = 3\nrounds = 4", "not valid TOML"),
+        (b"\xff\xfe\x00", "cannot be read"),
+    ],
+)
+def test_a_file_that_is_not_toml_is_named(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "job.toml"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=words) as caught:
+        read_experiment(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.toml", tmp_path):
+        with pytest.raises(InputError) as caught:
+            read_experiment(path)
+        assert str(caught.value).startswith(str(path))
+
+
+def test_a_nested_dict_is_checked_like_a_file() -> None:
+    assert build_experiment({"server": {"rounds": 3}}, "cell 4").server.rounds == 3
+    with pytest.raises(InputError, match=r"^cell 4: server\.rounds"):
+        build_experiment({"server": {"rounds": "3"}}, "cell 4")
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "jobs").glob("*.toml")), ids=lambda p: p.stem)
+def test_every_job_of_the_repository_is_valid(path: Path) -> None:
+    if "base" in tomllib.loads(path.read_text()):  # a sweep
+        assert len(cells(read_sweep(path))) == 72
+    else:
+        assert read_experiment(path).name == path.stem
