@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hpcfed.base.seeds import Purpose, Stream
+from hpcfed.base.purposes import Purpose
+from hpcfed.base.seeds import Stream
+from hpcfed.clients.population import Client
 from hpcfed.config import Experiment
 from hpcfed.learning.batches import batches
 from hpcfed.learning.engines import make_trainer
-from hpcfed.learning.trainer import Client
 from hpcfed.networks.layout import Layout, initial_params
 from hpcfed.networks.layout import layout as layout_of
 from hpcfed.samples.events import EventSet

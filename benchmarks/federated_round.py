@@ -31,10 +31,11 @@ from pathlib import Path
 
 import numpy as np
 
+from hpcfed.clients.population import Client
 from hpcfed.config import Experiment
 from hpcfed.datasets.shd_writer import SpikeRow, write_shd
 from hpcfed.launch import run_ranks
-from hpcfed.learning.trainer import Client, LocalUpdate
+from hpcfed.learning.trainer import LocalUpdate
 from hpcfed.networks.layout import Layout, layout
 from hpcfed.records.runfile import read_record
 from hpcfed.samples.events import EventSet

@@ -26,7 +26,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed.base.seeds import Purpose, Stream
+from hpcfed.base.purposes import Purpose
+from hpcfed.base.seeds import Stream
 from hpcfed.datasets.ear.inner_ear import InnerEar, listen
 from hpcfed.datasets.shd_writer import SpikeRow, write_shd
 

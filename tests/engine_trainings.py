@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from tiny_events import patterns
 
+from hpcfed.clients.population import Client
 from hpcfed.config import Experiment
 from hpcfed.learning.engines import make_trainer
-from hpcfed.learning.trainer import Client, LocalUpdate, Trainer
+from hpcfed.learning.trainer import LocalUpdate, Trainer
 from hpcfed.networks.layout import initial_params
 from hpcfed.samples.events import EventSet
 

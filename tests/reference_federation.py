@@ -1,7 +1,7 @@
 """Federated averaging, plainly: Python integers and fractions, one client after the other.
 
-Nothing here comes from hpcfed.federation; the random words are those of hpcfed.base.seeds. With a plain
-server and no rescaling the fast federation must give the same bits.
+Nothing here comes from hpcfed.federation; the random words are those of hpcfed.base.seeds. With a
+plain server and no rescaling the fast federation must give the same bits.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed.base.seeds import Purpose, Stream
+from hpcfed.base.purposes import Purpose
+from hpcfed.base.seeds import Stream
 from hpcfed.config import Experiment
 
 F32 = NDArray[np.float32]

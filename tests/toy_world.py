@@ -18,11 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.base.parallel import in_order
-from hpcfed.base.seeds import Purpose, Stream
+from hpcfed.base.purposes import Purpose
+from hpcfed.base.seeds import Stream
+from hpcfed.clients.population import Client
 from hpcfed.config import DataConfig, Experiment
 from hpcfed.errors import InputError
 from hpcfed.launch import started_as
-from hpcfed.learning.trainer import BatchResult, Client, LocalUpdate
+from hpcfed.learning.trainer import BatchResult, LocalUpdate
 from hpcfed.networks.layout import Layout, layout
 from hpcfed.samples.events import Binning, EventSet, bin_samples
 

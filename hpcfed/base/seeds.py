@@ -8,10 +8,11 @@ words. Nothing has a state, so any part of a stream can be drawn by any rank in 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hpcfed.base.purposes import Purpose
 
 U32 = NDArray[np.uint32]
 I64 = NDArray[np.int64]
@@ -22,19 +23,6 @@ _NUM_ROUNDS = 10
 _MASK32 = np.uint64(0xFFFFFFFF)
 _CHUNK_BLOCKS = 1 << 13  # keeps the work arrays of one chunk inside the L2 cache
 NO_CLIENT = 0xFFFFFFFF
-
-
-class Purpose(IntEnum):
-    """What a stream of words is for; the numbers are part of every result and never change."""
-
-    INITIAL_WEIGHTS = 1
-    VALIDATION_SPLIT = 2
-    PARTITION = 3
-    PARTICIPATION = 4
-    MASK = 5
-    BATCH_ORDER = 6
-    AUGMENTATION = 7
-    INNER_EAR = 8
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ Bernoulli: client k is dropped with probability q_k, decided by one raw word.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed.base.seeds import Purpose, Stream, threshold
+from hpcfed.base.purposes import Purpose
+from hpcfed.base.seeds import Stream, threshold
 from hpcfed.errors import InputError
 
 I64 = NDArray[np.int64]
@@ -37,18 +37,3 @@ def participants(drop_probability: F64, seed: int, round_index: int) -> I64:
     words = Stream(seed, Purpose.PARTICIPATION, round_index).words(len(drop_probability))
     limits = np.array([threshold(q) for q in drop_probability], np.uint64)
     return np.flatnonzero(words >= limits)
-
-
-def assign(work: I64, num_ranks: int) -> I64:
-    """Return the rank of each of n items, (n,) int64, balanced by ``work`` (n,).
-
-    Longest processing time first (Graham 1969): the largest item goes to the least loaded rank;
-    ties go to the lower item and the lower rank.
-    """
-    ranks = np.empty(len(work), np.int64)
-    loads = [(0, rank) for rank in range(num_ranks)]
-    for item in np.argsort(-work, kind="stable"):
-        load, rank = heapq.heappop(loads)
-        ranks[item] = rank
-        heapq.heappush(loads, (load + int(work[item]), rank))
-    return ranks

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.base.dotted import resolve
-from hpcfed.base.seeds import Purpose, Stream
+from hpcfed.base.purposes import Purpose
+from hpcfed.base.seeds import Stream
 from hpcfed.config import PartitionConfig
 from hpcfed.errors import InputError
 

@@ -3,8 +3,8 @@
 A file is named by the digest of its source and the binning, so its content is a function of its
 name: builders may race, the last rename wins, and nothing changes. A file holds a prefix (magic
 bytes, size of the header, size of the file), a JSON header (names, and where each array lies), and
-the arrays of an :class:`~hpcfed.samples.events.EventSet` as they lie in memory. A file that is not as long
-as its prefix says, or of another version, is built again.
+the arrays of an :class:`~hpcfed.samples.events.EventSet` as they lie in memory. A file that is not
+as long as its prefix says, or of another version, is built again.
 
 The folder is ``HPCFED_CACHE``, else ``SLURM_TMPDIR``, else one of our own in the system's
 temporary folder. Without a folder that can be written, events stay in memory, with a warning.

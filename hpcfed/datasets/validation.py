@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed.base.seeds import Purpose, Stream
+from hpcfed.base.purposes import Purpose
+from hpcfed.base.seeds import Stream
 
 I64 = NDArray[np.int64]
 

@@ -13,14 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed import datasets
-from hpcfed.clients.participation import assign, drop_probabilities, participants
+from hpcfed.clients.participation import drop_probabilities, participants
 from hpcfed.clients.partition import partition
+from hpcfed.clients.population import Client
 from hpcfed.config import DataConfig, Experiment
 from hpcfed.errors import InputError
 from hpcfed.federation.uplink.averaging import averaging
-from hpcfed.federation.uplink.messages import Cohort, Uplink
+from hpcfed.federation.uplink.cohort import Cohort, assign
+from hpcfed.federation.uplink.messages import Uplink
 from hpcfed.learning.engines import device_of_rank, make_trainer
-from hpcfed.learning.trainer import Client, Trainer
+from hpcfed.learning.trainer import Trainer
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]

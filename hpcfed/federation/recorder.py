@@ -23,8 +23,8 @@ from hpcfed.federation.mpi.transport import Transport
 from hpcfed.federation.plan import Plan, taken_over
 from hpcfed.federation.rounds import Outcome
 from hpcfed.federation.server import ServerState
-from hpcfed.federation.uplink.masking import uplink_cost
-from hpcfed.federation.uplink.messages import STATISTICS, predicted_bytes
+from hpcfed.federation.uplink.aggregation import STATISTICS, predicted_bytes
+from hpcfed.federation.uplink.cost import uplink_cost
 from hpcfed.learning.schedule import learning_rate
 from hpcfed.records.runfile import RUN_FILE, Record, uplink_bytes, write_record
 from hpcfed.records.state import glance

@@ -16,14 +16,9 @@ from hpcfed.federation.memory import Residuals
 from hpcfed.federation.meter import Meter
 from hpcfed.federation.mpi.transport import Transport
 from hpcfed.federation.server import ServerState
+from hpcfed.federation.uplink.aggregation import STATISTICS, Sender, aggregate, chosen_transport
+from hpcfed.federation.uplink.cohort import Cohort
 from hpcfed.federation.uplink.exact import Totals
-from hpcfed.federation.uplink.messages import (
-    STATISTICS,
-    Cohort,
-    Sender,
-    aggregate,
-    chosen_transport,
-)
 
 
 @dataclass(frozen=True)

@@ -14,20 +14,13 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from hpcfed.base.seeds import Stream
+from hpcfed.clients.population import Client
 from hpcfed.networks.layout import Layout
 from hpcfed.samples.events import EventSet
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Client:
-    """A client: its number among all N and the ids of its training samples, (n,) int64."""
-
-    index: int
-    samples: I64
 
 
 class DeviceVector(Protocol):

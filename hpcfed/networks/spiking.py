@@ -22,7 +22,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -31,11 +31,11 @@ from torch import Tensor
 
 from hpcfed.config import ModelConfig
 from hpcfed.networks.layout import Layout
+from hpcfed.networks.surrogates import surrogate
 
 with warnings.catch_warnings():  # importing norse compiles with torch.jit, which torch deprecates
     warnings.simplefilter("ignore", DeprecationWarning)
     from norse.torch.functional.leaky_integrator import LIParameters, LIState, li_feed_forward_step
-    from norse.torch.functional.threshold import heavi_circ_fn, heavi_erfc_fn, heavi_tanh_fn
 
 
 @dataclass(frozen=True)
@@ -131,57 +131,3 @@ def project(signal: Tensor, weight: Tensor) -> Tensor:
     """Return ``signal`` (T, B, C) times ``weight`` (H, C) transposed: (T, B, H), one product."""
     num_bins, batch, channels = signal.shape
     return (signal.reshape(num_bins * batch, channels) @ weight.t()).view(num_bins, batch, -1)
-
-
-def surrogate(name: str, slope: float) -> Callable[[Tensor], Tensor]:
-    """Return the step function [x > 0] of a distance x, with the derivative of that name.
-
-    With s the slope:
-
-    - ``superspike``  1 / (1 + s |x|)^2  (Zenke and Ganguli 2018, doi:10.1162/neco_a_01086)
-    - ``triangle``    max(0, 1 - s |x|)  (Esser et al. 2016, doi:10.1073/pnas.1604850113; norse's
-      is s max(0, 1 - |x|): its parameter is a height, not a slope)
-    - ``tanh``        1 - tanh(s x)^2
-    - ``circ``        (1 + (s x)^2)^(-3/2): norse's with a width of 1/s
-    - ``heavi_erfc``  (2 / sqrt(pi)) exp(-(s x)^2): its peak is 1.128, the others' 1
-    """
-    functions: dict[str, Callable[[Tensor], Tensor]] = {
-        "superspike": lambda x: _spike(_SuperSpike, x, slope),
-        "triangle": lambda x: _spike(_Triangle, x, slope),
-        "tanh": lambda x: heavi_tanh_fn(x, slope),
-        "circ": lambda x: heavi_circ_fn(x, 1 / slope),
-        "heavi_erfc": lambda x: heavi_erfc_fn(x, slope),
-    }
-    return functions[name]
-
-
-def _spike(kind: type[torch.autograd.Function], distance: Tensor, slope: float) -> Tensor:
-    spikes: Tensor = kind.apply(distance, slope)  # type: ignore[no-untyped-call]
-    return spikes
-
-
-# torch gives the contexts no type that knows our attributes: Any.
-class _SuperSpike(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, distance: Tensor, slope: float) -> Tensor:
-        ctx.save_for_backward(distance)
-        ctx.slope = slope
-        return (distance > 0).to(distance.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (distance,) = ctx.saved_tensors
-        return gradients[0] / (1 + ctx.slope * distance.abs()).square(), None
-
-
-class _Triangle(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, distance: Tensor, slope: float) -> Tensor:
-        ctx.save_for_backward(distance)
-        ctx.slope = slope
-        return (distance > 0).to(distance.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (distance,) = ctx.saved_tensors
-        return gradients[0] * torch.relu(1 - ctx.slope * distance.abs()), None

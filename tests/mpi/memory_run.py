@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 
 import hpcfed.federation.job
+from hpcfed.clients.population import Client
 from hpcfed.config import Experiment
 from hpcfed.config.file import read_experiment
 from hpcfed.federation.run import Request, run
-from hpcfed.learning.trainer import Client, LocalUpdate
+from hpcfed.learning.trainer import LocalUpdate
 from hpcfed.networks.layout import layout
 from hpcfed.samples.events import EventSet
 from tests import toy_world

@@ -13,18 +13,12 @@ from numpy.typing import NDArray
 
 from hpcfed.clients.participation import participants
 from hpcfed.config.file import parse_experiment
+from hpcfed.federation.uplink.aggregation import STATISTICS, Sender, aggregate
+from hpcfed.federation.uplink.cohort import Cohort
 from hpcfed.federation.uplink.exact import LIMIT, admissible, grid
-from hpcfed.federation.uplink.masking import (
-    decode,
-    encode,
-    mask_stream,
-    num_kept,
-    pack_entries,
-    random_entries,
-    top_entries,
-    unpack_entries,
-)
-from hpcfed.federation.uplink.messages import STATISTICS, Cohort, Sender, aggregate
+from hpcfed.federation.uplink.masking import mask_stream, num_kept, random_entries
+from hpcfed.federation.uplink.top import pack_entries, top_entries, unpack_entries
+from hpcfed.federation.uplink.wire import decode, encode
 from hpcfed.learning.trainer import LocalUpdate
 from tests.federation_worlds import LoneTransport, uplink
 from tests.reference_federation import Reference

@@ -25,9 +25,10 @@ from gpu_place import DEVICE
 from hypothesis import HealthCheck, given, settings
 from numpy.testing import assert_allclose, assert_array_equal
 
+from hpcfed.clients.population import Client
 from hpcfed.config import Experiment
 from hpcfed.learning.gpu.training import GpuTrainer
-from hpcfed.learning.trainer import Client, LocalUpdate
+from hpcfed.learning.trainer import LocalUpdate
 
 TIE = 1e-5
 one_epoch = partial(experiment, epochs=1)

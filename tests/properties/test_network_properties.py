@@ -7,7 +7,8 @@ from engine_comparison import assert_engine_agrees
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpcfed.base.seeds import Purpose, Stream
+from hpcfed.base.purposes import Purpose
+from hpcfed.base.seeds import Stream
 from hpcfed.config import ClientConfig, Experiment
 from hpcfed.learning.batches import batches
 

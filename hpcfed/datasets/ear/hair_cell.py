@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from hpcfed.base.compiled import compiled
 from hpcfed.base.philox import block
-from hpcfed.base.seeds import Purpose
+from hpcfed.base.purposes import Purpose
 from hpcfed.datasets.ear.basilar_membrane import VELOCITY_RATE
 
 DT = 1.0 / VELOCITY_RATE

@@ -1,7 +1,7 @@
 """How the exact sums of one round become a mean: who counts, with which weight, divided by what.
 
-P parameters, N clients. Averages follow the table of Chaki, Weinberg, Ozcelikkale (arXiv 2303.00928)
-and its variants.
+P parameters, N clients. Averages follow the table of Chaki, Weinberg, Ozcelikkale
+(arXiv 2303.00928) and its variants.
 """
 
 from __future__ import annotations

@@ -59,3 +59,19 @@ def taken_there(update: DeviceVector, entries: Entries) -> DeviceVector:
     if isinstance(entries, Drawn):
         return update.drawn(entries.stream, entries.limit)
     return update if isinstance(entries, slice) else update.listed(entries)
+
+
+def norm(update: F32 | DeviceVector) -> float:
+    """Return the Euclidean norm of ``update`` (P,), added in float64 where it lies."""
+    if not isinstance(update, np.ndarray):
+        return update.norm()
+    from hpcfed.federation.uplink import fused
+
+    return fused.norm(update)
+
+
+def on_host(update: F32 | DeviceVector, entries: Entries) -> F32:
+    """Return the ``entries`` of ``update`` (P,): (s,) float32, taken where it lies."""
+    if isinstance(update, np.ndarray):
+        return taken(update, entries)
+    return np.asarray(taken_there(update, entries))

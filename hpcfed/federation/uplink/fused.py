@@ -2,8 +2,8 @@
 
 A Bernoulli mask lets the entries through whose word of a stream reaches a limit. Words are drawn in
 chunks that stay in the L1 cache, beside the places that they let through. P parameters, s sent
-entries; sums and arrived weight are (P,) int64 as in hpcfed.federation.uplink.exact, ``arrived`` of length
-0 where nobody asks.
+entries; sums and arrived weight are (P,) int64 as in uplink.exact, ``arrived`` of length 0 where
+nobody asks.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _CHUNK = 2048  # words: 8 KiB, and as much for places
 
 
 class Mask(NamedTuple):
-    """What a Bernoulli mask follows from: a stream's address (hpcfed.base.philox), and the limit."""
+    """What a Bernoulli mask follows from: a stream's address (base.philox), and the limit."""
 
     address: U32
     limit: np.uint64

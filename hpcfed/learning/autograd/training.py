@@ -25,13 +25,15 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from hpcfed.base.parallel import in_order
-from hpcfed.base.seeds import Purpose, Stream
+from hpcfed.base.purposes import Purpose
+from hpcfed.base.seeds import Stream
+from hpcfed.clients.population import Client
 from hpcfed.config import ClientConfig, Experiment
 from hpcfed.learning.augment import augment, draw_steps, is_augmented
 from hpcfed.learning.autograd.optimisers import clipped, fresh_state, step
 from hpcfed.learning.batches import batches
 from hpcfed.learning.schedule import learning_rate
-from hpcfed.learning.trainer import BatchResult, Client, LocalUpdate
+from hpcfed.learning.trainer import BatchResult, LocalUpdate
 from hpcfed.networks.layout import Layout
 from hpcfed.networks.network import Network
 from hpcfed.samples.events import EventSet

@@ -6,17 +6,16 @@ Nothing depends on what other threads do, and every sum has a fixed order.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.base.compiled import compiled, inlined, inner
+from hpcfed.learning.constants import MAXIMUM, Optimiser, Reals
 from hpcfed.learning.event.lanes import LANES
 from hpcfed.learning.event.layers import layer_backward, layer_forward
 from hpcfed.learning.event.optimiser import adjust, optimise
-from hpcfed.learning.event.plan import MAXIMUM, Neuron, Optimiser, Penalty, Plan, Readout, Reals
 from hpcfed.learning.event.readout import cross_entropy, readout_backward, readout_forward
+from hpcfed.learning.event.tables import Found, Inputs, Network, Plan
 from hpcfed.learning.event.vectors import turn_block
 from hpcfed.learning.event.work import Work
 
@@ -24,54 +23,6 @@ I64 = NDArray[np.int64]
 
 # no kernel makes an array: without numba's reference counts they are compiled in less time
 kernel = compiled(_nrt=False)
-
-
-class Network(NamedTuple):
-    """All that is constant about a network."""
-
-    plan: Plan
-    neuron: Neuron
-    readout: Readout
-    penalty: Penalty
-
-
-class Inputs(NamedTuple):
-    """The samples of a call in their order, and what augmentation does to each.
-
-    Attributes:
-        channels, counts, bin_offsets, sample_offsets: an EventSet's; no counts if bins are binary.
-        samples: (n,) ids.
-        labels: (n,) classes.
-        time_shifts, channel_shifts: (n,) whole bins and channels; empty without augmentation.
-        kept: a flag for each event of the n samples, in their order; empty if all are kept.
-        kept_offsets: (n,) where each sample's flags begin.
-    """
-
-    channels: NDArray[np.unsignedinteger]
-    counts: NDArray[np.uint16]
-    bin_offsets: NDArray[np.uint32]
-    sample_offsets: I64
-    samples: I64
-    labels: I64
-    time_shifts: I64
-    channel_shifts: I64
-    kept: NDArray[np.bool_]
-    kept_offsets: I64
-
-
-class Found(NamedTuple):
-    """What an evaluation finds in n samples.
-
-    Attributes:
-        losses, predictions: (n,) cross-entropy and predicted class.
-        spikes: (L,) of each hidden layer.
-        raster: (n, T, neurons of all hidden layers) of False, to be marked, or (0, 0, 0).
-    """
-
-    losses: NDArray[np.float64]
-    predictions: I64
-    spikes: I64
-    raster: NDArray[np.bool_]
 
 
 @kernel

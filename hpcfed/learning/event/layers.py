@@ -13,10 +13,11 @@ from __future__ import annotations
 import numpy as np
 
 from hpcfed.base.compiled import inlined, inner
+from hpcfed.learning.constants import MAXIMUM, SURROGATES, Neuron, Readout, Reals
 from hpcfed.learning.event.neurons import return_bins, run_bins
-from hpcfed.learning.event.plan import MAXIMUM, SURROGATES, Neuron, Plan, Readout, Reals
 from hpcfed.learning.event.readout import current_gradient
 from hpcfed.learning.event.registers import Bins
+from hpcfed.learning.event.tables import Plan
 from hpcfed.learning.event.vectors import add_rows, append_positive, multiply_rows, scatter_row
 from hpcfed.learning.event.work import Work, fill
 

@@ -26,6 +26,7 @@ from itertools import product
 
 from numba import types
 
+from hpcfed.learning.constants import SURROGATES
 from hpcfed.learning.event.lanes import (
     INT,
     LANES,
@@ -39,7 +40,6 @@ from hpcfed.learning.event.lanes import (
     widen,
     zeros_like,
 )
-from hpcfed.learning.event.plan import SURROGATES
 from hpcfed.learning.event.registers import Call, Constants, Register, joined, split, write
 from hpcfed.learning.event.vectors import intrinsic
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from hpcfed.base.compiled import inner
-from hpcfed.learning.event.plan import Optimiser, Reals
+from hpcfed.learning.constants import Optimiser, Reals
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8  # Kingma and Ba 2015, arXiv 1412.6980
 

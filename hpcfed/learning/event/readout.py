@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.base.compiled import inner
-from hpcfed.learning.event.plan import MAXIMUM, Plan, Readout, Reals
+from hpcfed.learning.constants import MAXIMUM, Readout, Reals
+from hpcfed.learning.event.tables import Plan
 from hpcfed.learning.event.vectors import add_rows, multiply_rows, scatter_row
 from hpcfed.learning.event.work import Work, fill
 

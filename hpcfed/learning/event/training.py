@@ -2,7 +2,7 @@
 
 P parameters, B batch, L hidden layers, T time bins, H hidden neurons. One native call trains one
 client for all its steps; all that Python prepares is the order of the samples and what augmentation
-does to each. The step is the one of ``reference_training``.
+does to each. The step is the one of ``autograd.training``.
 """
 
 from __future__ import annotations
@@ -18,23 +18,19 @@ from numpy.typing import NDArray
 from hpcfed.base.compiled import prepare
 from hpcfed.base.parallel import in_order
 from hpcfed.base.philox import CompiledStream
-from hpcfed.base.seeds import Purpose
+from hpcfed.base.purposes import Purpose
+from hpcfed.clients.population import Client
 from hpcfed.config import Experiment
+from hpcfed.learning import constants
 from hpcfed.learning.augment import Changes, draw_steps, is_augmented
 from hpcfed.learning.batches import batches
+from hpcfed.learning.constants import Optimiser, RealType
 from hpcfed.learning.event import plan as event_plan
-from hpcfed.learning.event.kernels import (
-    Found,
-    Inputs,
-    Network,
-    evaluate_batch,
-    flatten,
-    train_client,
-)
-from hpcfed.learning.event.plan import Optimiser, RealType
+from hpcfed.learning.event.kernels import evaluate_batch, flatten, train_client
+from hpcfed.learning.event.tables import Found, Inputs, Network
 from hpcfed.learning.event.work import Work, make_work
 from hpcfed.learning.schedule import learning_rate
-from hpcfed.learning.trainer import BatchResult, Client, LocalUpdate
+from hpcfed.learning.trainer import BatchResult, LocalUpdate
 from hpcfed.networks.layout import Layout, layout
 from hpcfed.samples.events import EventSet
 
@@ -60,9 +56,9 @@ class EventTrainer:
         self._layout = layout(experiment.model, num_channels, num_classes)
         self._network = Network(
             event_plan.plan(experiment, num_channels, num_classes),
-            event_plan.neuron(experiment, dtype),
-            event_plan.readout(experiment, dtype),
-            event_plan.penalty(experiment),
+            constants.neuron(experiment, dtype),
+            constants.readout(experiment, dtype),
+            constants.penalty(experiment),
         )
 
     @property
@@ -152,7 +148,7 @@ class EventTrainer:
         changes = draw_steps(steps, events, experiment.data, noise) if augmented else []
         inputs = _inputs(events, samples, changes)
         rate = learning_rate(experiment.client, round_index)
-        optimiser = event_plan.optimiser(experiment, rate, self._dtype)
+        optimiser = constants.optimiser(experiment, rate, self._dtype)
         bounds = np.cumsum([0, *map(len, steps)])
         delta = np.empty(self._layout.size, self._dtype)
         with self._work(inputs) as work:

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.base.compiled import inner
+from hpcfed.learning.constants import Real, Reals, RealType
 from hpcfed.learning.event.neurons import AHEAD
-from hpcfed.learning.event.plan import Plan, Real, Reals, RealType, aligned
+from hpcfed.learning.event.tables import Plan, aligned
 
 I64 = NDArray[np.int64]
 

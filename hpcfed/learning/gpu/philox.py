@@ -1,8 +1,8 @@
 """The words of hpcfed.base.seeds on the GPU, and what masks let through: Triton kernels.
 
 Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011, doi:10.1145/2063384.2063405), the words of
-``hpcfed.base.philox`` bit for bit. A stream is given by its address (client, round, purpose, low and
-high word of the seed), (5,) int64 that hold 32 bits each. P entries of an update.
+``base.philox`` bit for bit. A stream is given by its address (client, round, purpose, low and high
+word of the seed), (5,) int64 that hold 32 bits each. P entries of an update.
 """
 
 from __future__ import annotations

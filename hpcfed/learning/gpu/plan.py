@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpcfed.config import Experiment
-from hpcfed.learning.event import plan as event_plan
-from hpcfed.learning.event.plan import Neuron, Penalty, Readout
+from hpcfed.learning import constants
+from hpcfed.learning.constants import Neuron, Penalty, Readout
 from hpcfed.networks.layout import Layout
 
 MOST_NEURONS = 256
@@ -82,9 +82,9 @@ def plan(experiment: Experiment, layout: Layout, num_channels: int) -> Plan:
         layers=tuple(layers),
         output=Layer(classes, width(classes), inputs, place, None),
         readout=experiment.model.readout,
-        neuron=event_plan.neuron(experiment, np.float32),
-        leak=event_plan.readout(experiment, np.float32),
-        penalty=event_plan.penalty(experiment),
+        neuron=constants.neuron(experiment, np.float32),
+        leak=constants.readout(experiment, np.float32),
+        penalty=constants.penalty(experiment),
     )
 
 

@@ -13,7 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hpcfed.base.seeds import Purpose, Stream, threshold
+from hpcfed.base.purposes import Purpose
+from hpcfed.base.seeds import Stream, threshold
+from hpcfed.clients.population import Client
 from hpcfed.config import Experiment
 from hpcfed.learning.augment import draw, is_augmented, num_words
 from hpcfed.learning.batches import batches
@@ -21,7 +23,6 @@ from hpcfed.learning.gpu.optimiser import BETA1, BETA2
 from hpcfed.learning.gpu.plan import BLOCK
 from hpcfed.learning.gpu.work import Work
 from hpcfed.learning.schedule import learning_rate
-from hpcfed.learning.trainer import Client
 from hpcfed.samples.events import EventSet
 
 I32 = NDArray[np.int32]

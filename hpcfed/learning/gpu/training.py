@@ -5,7 +5,7 @@ host prepares the order of the samples and what augmentation does to each; then 
 trains the whole group, as one CUDA graph. Clients with fewer samples or steps leave slots empty,
 which change nothing. A client's bits do not depend on its group: every program works for one
 client, in tiles of fixed size, and all sums have one order. The step is the one of
-``reference_training``.
+``autograd.training``.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hpcfed.clients.population import Client
 from hpcfed.config import Experiment
 from hpcfed.errors import StoppedRunError
 from hpcfed.learning.gpu.device import usable_bytes, using
@@ -31,7 +32,7 @@ from hpcfed.learning.gpu.schedule import Orders, fill, orders, whole_blocks
 from hpcfed.learning.gpu.steps import Job, batch_launches, step_launches
 from hpcfed.learning.gpu.update import GpuUpdate
 from hpcfed.learning.gpu.work import Size, Work, make_work
-from hpcfed.learning.trainer import BatchResult, Client, LocalUpdate
+from hpcfed.learning.trainer import BatchResult, LocalUpdate
 from hpcfed.networks.layout import Layout, layout
 from hpcfed.samples.events import EventSet
 

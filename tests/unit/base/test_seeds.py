@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hpcfed.base.seeds import NO_CLIENT, Purpose, Stream, philox4x32, threshold
+from hpcfed.base.purposes import Purpose
+from hpcfed.base.seeds import NO_CLIENT, Stream, philox4x32, threshold
 
 # kat_vectors of Random123 1.14 (Salmon et al. 2011): counter, key, answer of philox4x32-10
 KNOWN_ANSWERS = [

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hpcfed.base.seeds import Purpose, Stream, threshold
-from hpcfed.clients.participation import assign, drop_probabilities, participants
+from hpcfed.base.purposes import Purpose
+from hpcfed.base.seeds import Stream, threshold
+from hpcfed.clients.participation import drop_probabilities, participants
 from hpcfed.errors import InputError
+from hpcfed.federation.uplink.cohort import assign
 
 
 def test_one_probability_is_everybodys() -> None:

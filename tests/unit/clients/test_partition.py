@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hpcfed.base.seeds import Purpose, Stream
+from hpcfed.base.purposes import Purpose
+from hpcfed.base.seeds import Stream
 from hpcfed.clients.partition import dirichlet, partition
 from hpcfed.config import PartitionConfig
 from hpcfed.errors import InputError

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hpcfed.base.seeds import Purpose, Stream
+from hpcfed.base.purposes import Purpose
+from hpcfed.base.seeds import Stream
 from hpcfed.datasets.ear import basilar_membrane, hair_cell, inner_ear
 from hpcfed.datasets.ear.basilar_membrane import VELOCITY_RATE, membrane, response, velocity
 from hpcfed.datasets.ear.hair_cell import DT, hear, rest_state

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from hpcfed.base import philox
-from hpcfed.base.seeds import Purpose, Stream
+from hpcfed.base.purposes import Purpose
+from hpcfed.base.seeds import Stream
 from hpcfed.federation.uplink import fused
 from hpcfed.federation.uplink.entries import Drawn, taken
 from hpcfed.federation.uplink.exact import Totals, grid

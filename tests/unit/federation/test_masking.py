@@ -5,20 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hpcfed.base.seeds import Purpose, Stream, threshold
+from hpcfed.base.purposes import Purpose
+from hpcfed.base.seeds import Stream, threshold
 from hpcfed.config import UplinkConfig
-from hpcfed.federation.uplink.masking import (
-    bitmask_bytes,
-    decode,
-    encode,
-    mask_stream,
-    num_kept,
-    pack_entries,
-    random_entries,
-    top_entries,
-    unpack_entries,
-    uplink_cost,
-)
+from hpcfed.federation.uplink.cost import uplink_cost
+from hpcfed.federation.uplink.masking import mask_stream, num_kept, random_entries
+from hpcfed.federation.uplink.top import bitmask_bytes, pack_entries, top_entries, unpack_entries
+from hpcfed.federation.uplink.wire import decode, encode
 
 
 def config(mask: str, p: float, dtype: str = "float32") -> UplinkConfig:

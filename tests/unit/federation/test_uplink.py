@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hpcfed.federation.uplink import messages as uplink_module
-from hpcfed.federation.uplink.masking import decode, encode
-from hpcfed.federation.uplink.messages import (
+from hpcfed.federation.uplink import aggregation
+from hpcfed.federation.uplink.aggregation import (
     STATISTICS,
-    Cohort,
     Sender,
     aggregate,
     chosen_transport,
     predicted_bytes,
     waves,
 )
+from hpcfed.federation.uplink.cohort import Cohort
+from hpcfed.federation.uplink.wire import decode, encode
 from hpcfed.learning.trainer import LocalUpdate
 from tests.federation_worlds import LoneTransport, uplink
 
@@ -99,7 +99,7 @@ def test_both_transports_give_the_same_sums(mask: str, dtype: str, average: str)
 def test_waves_of_one_message_give_the_same_sums(monkeypatch: pytest.MonkeyPatch) -> None:
     world = uplink(50, (2, 3, 4), *settings("bernoulli", "int8"))
     whole = aggregate(LoneTransport(), sender(world, updates(50, 3)), "gather")
-    monkeypatch.setattr(uplink_module, "WAVE_BYTES", 1)
+    monkeypatch.setattr(aggregation, "WAVE_BYTES", 1)
     cut = aggregate(LoneTransport(), sender(world, updates(50, 3)), "gather")
     assert cut.sums.tolist() == whole.sums.tolist()
 
@@ -172,8 +172,8 @@ def test_a_cohort_knows_which_clients_a_rank_trains() -> None:
 
 
 def test_waves_take_ranks_in_turn_and_clients_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uplink_module, "WAVE_BYTES", 300)
-    monkeypatch.setattr(uplink_module, "MOST_WAVE_BYTES", 600)
+    monkeypatch.setattr(aggregation, "WAVE_BYTES", 300)
+    monkeypatch.setattr(aggregation, "MOST_WAVE_BYTES", 600)
     members = Cohort(0, np.array([0, 1, 2, 5, 8]), np.array([1, 1, 0, 1, 0]))
     pairs = [[(2, 0), (0, 1), (8, 0)], [(1, 1), (5, 1)]]
     assert waves(members, 2, 100) == pairs
@@ -184,7 +184,7 @@ def test_waves_take_ranks_in_turn_and_clients_in_order(monkeypatch: pytest.Monke
 def test_a_wave_of_large_messages_still_holds_one_of_each_rank(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(uplink_module, "WAVE_BYTES", 300)
+    monkeypatch.setattr(aggregation, "WAVE_BYTES", 300)
     members = Cohort(0, np.arange(8), np.arange(8) % 4)
     assert [[rank for _, rank in wave] for wave in waves(members, 4, 290)] == [[0, 1, 2, 3]] * 2
 

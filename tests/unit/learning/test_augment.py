@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hpcfed.base.seeds import Purpose, Stream
+from hpcfed.base.purposes import Purpose
+from hpcfed.base.seeds import Stream
 from hpcfed.config import DataConfig
 from hpcfed.learning import augment as augmentation
 from hpcfed.learning.augment import BatchEvents, draw, is_augmented, num_words

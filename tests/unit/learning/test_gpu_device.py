@@ -17,6 +17,7 @@ from gpu_place import DEVICE
 from tiny_events import patterns
 from triton.runtime.errors import OutOfResources
 
+from hpcfed.clients.population import Client
 from hpcfed.config import Experiment
 from hpcfed.errors import InputError, StoppedRunError
 from hpcfed.learning.engines import device_of_rank, make_trainer, resolve_engine
@@ -26,7 +27,6 @@ from hpcfed.learning.gpu.graph import Graphs
 from hpcfed.learning.gpu.launch import Launch
 from hpcfed.learning.gpu.training import GpuTrainer
 from hpcfed.learning.model import TrainedModel
-from hpcfed.learning.trainer import Client
 from hpcfed.networks.layout import initial_params
 
 

@@ -14,10 +14,13 @@ from tiny_events import patterns
 from hpcfed.base.seeds import threshold
 from hpcfed.config import Experiment, UplinkConfig
 from hpcfed.errors import InputError
+from hpcfed.federation.uplink.aggregation import Sender, _payload
 from hpcfed.federation.uplink.averaging import averaging
-from hpcfed.federation.uplink.entries import Drawn, Entries, taken, taken_there
-from hpcfed.federation.uplink.masking import mask_stream, top_entries
-from hpcfed.federation.uplink.messages import Cohort, Sender, Uplink, _payload, norm
+from hpcfed.federation.uplink.cohort import Cohort
+from hpcfed.federation.uplink.entries import Drawn, Entries, norm, taken, taken_there
+from hpcfed.federation.uplink.masking import mask_stream
+from hpcfed.federation.uplink.messages import Uplink
+from hpcfed.federation.uplink.top import top_entries
 from hpcfed.learning.gpu.events import pack
 from hpcfed.learning.gpu.update import GpuUpdate
 from hpcfed.learning.trainer import LocalUpdate

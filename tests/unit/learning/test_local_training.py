@@ -18,7 +18,9 @@ from numpy.testing import assert_allclose
 from tiny_events import from_dense, patterns
 
 from hpcfed.base.parallel import in_order
-from hpcfed.base.seeds import Purpose, Stream
+from hpcfed.base.purposes import Purpose
+from hpcfed.base.seeds import Stream
+from hpcfed.clients.population import Client
 from hpcfed.config import ClientConfig, Experiment
 from hpcfed.errors import InputError
 from hpcfed.learning import augment as augmentation
@@ -26,7 +28,7 @@ from hpcfed.learning.autograd import optimisers
 from hpcfed.learning.batches import batches
 from hpcfed.learning.engines import make_trainer, resolve_engine
 from hpcfed.learning.model import TrainedModel
-from hpcfed.learning.trainer import Client, LocalUpdate, Trainer
+from hpcfed.learning.trainer import LocalUpdate, Trainer
 from hpcfed.networks.layout import Layout, initial_params
 from hpcfed.samples.events import EventSet
 from tests.places import GOLDEN
@@ -430,7 +432,8 @@ def test_auto_is_the_event_engine_for_what_it_has_and_norse_for_the_rest() -> No
 
 
 def test_torch_is_not_imported_before_a_trainer_is_made() -> None:
-    code = "import sys, hpcfed.learning.engines, hpcfed.learning.model; sys.exit('torch' in sys.modules)"
+    modules = "hpcfed.learning.engines, hpcfed.learning.model"
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -443,7 +446,7 @@ from tiny_events import patterns
 import numpy as np
 from hpcfed.config import Experiment
 from hpcfed.learning.engines import device_of_rank, make_trainer
-from hpcfed.learning.trainer import Client
+from hpcfed.clients.population import Client
 events = patterns(8)
 settings = Experiment.model_validate(
     {"model": {"hidden": [4], "tau_syn": 0.02}, "data": {"duration": 0.15, "num_bins": 15}}

@@ -14,7 +14,7 @@ from hpcfed.config import Experiment
 from hpcfed.errors import InputError
 from hpcfed.networks.layout import Layout
 from hpcfed.networks.network import Network, build_network
-from hpcfed.networks.spiking import surrogate
+from hpcfed.networks.surrogates import surrogate
 
 
 def experiment(num_bins: int = 12, **model: object) -> Experiment:

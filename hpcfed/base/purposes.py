@@ -1,0 +1,18 @@
+"""What random words are drawn for."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Purpose(IntEnum):
+    """What a stream of words is for; the numbers are part of every result and never change."""
+
+    INITIAL_WEIGHTS = 1
+    VALIDATION_SPLIT = 2
+    PARTITION = 3
+    PARTICIPATION = 4
+    MASK = 5
+    BATCH_ORDER = 6
+    AUGMENTATION = 7
+    INNER_EAR = 8

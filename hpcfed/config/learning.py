@@ -1,0 +1,68 @@
+"""The table of local training."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from hpcfed.config.section import Count, NonNegative, Positive, Probability, Section
+
+
+class ClientConfig(Section):
+    """Local training."""
+
+    engine: Literal["auto", "norse", "event", "gpu"] = Field(
+        "auto",
+        description='`"event"`: numba on a CPU, cost follows the spikes; `"norse"`: torch, every '
+        'network, on a GPU if there is one; `"gpu"`: Triton, all clients of a rank at once on a '
+        'GPU; `"auto"`: event where it has what the network needs',
+    )
+    epochs: Count | None = Field(
+        None, description="passes over the client's samples a round; 1 unless `steps` is given"
+    )
+    steps: Count | None = Field(None, description="gradient steps a round, instead of `epochs`")
+    batch_size: Count = Field(32, description="samples of one gradient step")
+    optimizer: Literal["sgd", "adam"] = Field("adam", description="starts fresh each round")
+    learning_rate: Positive = Field(0.001, description="step size in round 0")
+    schedule: Literal["constant", "linear", "cosine", "exponential"] = Field(
+        "constant",
+        description="learning rate over rounds, from 1 to `schedule_factor` times `learning_rate`",
+    )
+    schedule_rounds: Count = Field(
+        100, description="rounds until the schedule ends; it stays there"
+    )
+    schedule_factor: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.1, description="factor of the learning rate at the schedule's end"
+    )
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="of SGD")
+    weight_decay: NonNegative = Field(0.0, description="added to the gradient times the weight")
+    proximal: NonNegative = Field(
+        0.0, description="FedProx mu: pull towards the received parameters"
+    )
+    clip_norm: NonNegative = Field(0.0, description="largest gradient norm; 0: no clipping")
+    rate_lower: Probability = Field(
+        0.0, description="penalise neurons that spike in less than this part of the bins"
+    )
+    rate_upper: Probability = Field(
+        1.0, description="penalise neurons that spike in more than this part of the bins"
+    )
+    rate_strength: NonNegative = Field(1.0, description="weight of both rate penalties")
+    threads: Count = Field(1, description="clients trained at once on each rank")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_length(cls, values: object) -> object:
+        if isinstance(values, dict) and values.get("steps") is None:
+            return {"epochs": 1} | values
+        return values
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError("epochs and steps exclude each other; give one of them")
+        if self.rate_lower > self.rate_upper:
+            raise ValueError("rate_lower is above rate_upper")
+        if self.momentum and self.optimizer == "adam":
+            raise ValueError('momentum belongs to optimizer = "sgd"')
+        return self
