@@ -225,7 +225,7 @@ def difference(world: World, ours: Result, reference: Result) -> tuple[float, fl
         return float("nan"), float("nan")
     parameters, updates = [], []
     for mine, theirs in zip(ours[0], reference[0], strict=True):
-        for _, part, _ in world.layout.parts():
+        for _, part, _ in world.layout.slices():
             parameters.append(np.abs(mine[part] - theirs[part]).max() / np.abs(theirs[part]).max())
         updates.append(np.linalg.norm(mine - theirs) / np.linalg.norm(theirs - world.params))
     return max(parameters), max(updates)

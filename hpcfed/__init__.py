@@ -35,4 +35,6 @@ def load(run_file: Path) -> TrainedModel:
 
     record = read_record(Path(run_file))
     experiment = parse_experiment(record.attributes["config_toml"], source=str(run_file))
-    return TrainedModel(experiment, Layout(*record.layout), record.params)
+    return TrainedModel(
+        experiment, Layout.of(dict(zip(*record.layout, strict=True))), record.params
+    )

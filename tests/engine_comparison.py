@@ -22,7 +22,7 @@ def assert_engine_agrees(
     labels = rng.integers(0, num_classes, batch)
     weights = {
         name: rng.uniform(-2, 2.4, shape) / np.sqrt(shape[1])
-        for name, _, shape in network.layout.parts()
+        for name, _, shape in network.layout.slices()
     }
     leaves = {name: torch.tensor(value, requires_grad=True) for name, value in weights.items()}
     logits, spikes = network.forward(leaves, torch.tensor(events))

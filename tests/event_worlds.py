@@ -125,7 +125,7 @@ def spiking_params(
     """Return random weights, each layer's scaled until 2 to 18 % spike, and the rates reached."""
     network = build_network(experiment, events.num_channels, len(events.class_names))
     dense = torch.tensor(events.dense(samples), dtype=torch.float64)
-    parts = {name: part for name, part, _ in layout.parts()}
+    parts = {name: part for name, part, _ in layout.slices()}
     params = np.concatenate([rng.normal(0.1, 1, r * c) / np.sqrt(c) for r, c in layout.shapes])
     rates = []
     for index in range(len(experiment.model.hidden)):
@@ -187,7 +187,7 @@ def largest_difference(world: World, ours: NDArray[np.floating], expected: Expec
     gradient, worst = expected.gradient, 0.0
     vanishes = world.experiment.model.surrogate != "superspike"
     least = 1e-3 * float(np.abs(gradient).max()) if vanishes else 0.0
-    for _, part, _ in world.layout.parts():
+    for _, part, _ in world.layout.slices():
         error = float(np.abs(ours[part].astype(np.float64) - gradient[part]).max())
         if error:
             scale = max(least, float(np.abs(gradient[part]).max()))

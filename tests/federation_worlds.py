@@ -12,6 +12,7 @@ from hpcfed.clients.participation import drop_probabilities
 from hpcfed.config.file import parse_experiment
 from hpcfed.federation.uplink.averaging import averaging
 from hpcfed.federation.uplink.messages import Uplink
+from hpcfed.networks.layout import Layout
 
 Result = TypeVar("Result")
 
@@ -23,8 +24,9 @@ def uplink(
     experiment = parse_experiment("", overrides)
     samples = np.array(num_samples, np.int64)
     q = drop_probabilities(drop, len(samples))
-    weighting = averaging(experiment, samples, q, size)
-    return Uplink(experiment.uplink, weighting, experiment.seed, size)
+    parts = Layout.of({"all": (size,)})
+    weighting = averaging(experiment, samples, q, parts)
+    return Uplink(experiment.uplink, weighting, experiment.seed, parts)
 
 
 class LoneTransport:

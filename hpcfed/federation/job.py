@@ -104,8 +104,8 @@ def build_job(
             "shrink model.hidden"
         )
     num_samples = np.array([len(client.samples) for client in clients], np.int64)
-    weighting = averaging(experiment, num_samples, drop, size)
+    weighting = averaging(experiment, num_samples, drop, trainer.layout)
     owners = assign(num_samples, num_ranks) if experiment.uplink.error_feedback else None
-    uplink = Uplink(experiment.uplink, weighting, experiment.seed, size)
+    uplink = Uplink(experiment.uplink, weighting, experiment.seed, trainer.layout)
     uplink.rehearse()
     return Job(experiment, data, clients, trainer, uplink, drop, owners, device)

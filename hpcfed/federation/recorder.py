@@ -162,7 +162,7 @@ class RunRecorder:
         weights = job.num_samples[cohort.clients]
         accepted = ~outcome.rejected
         num_values, num_messages = int(columns["values"].sum()), len(cohort.clients)
-        cost = uplink_cost(job.experiment.uplink, job.uplink.size, num_values, num_messages)
+        cost = uplink_cost(job.uplink, num_values, num_messages)
         predicted = predicted_bytes(job.uplink, cohort, self._transport.size)[outcome.transport]
         model_bytes = job.uplink.size * 4
         values: dict[str, Any] = {

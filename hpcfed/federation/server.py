@@ -30,7 +30,8 @@ class ServerState:
     Attributes:
         round: rounds done.
         params: (P,) float32 global parameters.
-        moments: (M, P) float64 of the server optimiser: M = 0 plain, 1 momentum, 2 Adam.
+        moments: (M, Q) float64 of the server optimiser: M = 0 plain, 1 momentum, 2 Adam. It acts on
+            the Q parameters that are trained; what follows are statistics, which take the mean.
     """
 
     round: int
@@ -38,14 +39,15 @@ class ServerState:
     moments: F64
 
 
-def first_state(params: F32, config: ServerConfig) -> ServerState:
+def first_state(params: F32, config: ServerConfig, num_trained: int) -> ServerState:
     """Return the state before round 0."""
     num_moments = {"plain": 0, "momentum": 1, "adam": 2}[config.optimizer]
-    return ServerState(0, params, np.zeros((num_moments, params.size)))
+    return ServerState(0, params, np.zeros((num_moments, num_trained)))
 
 
 def step(state: ServerState, mean: F64, config: ServerConfig) -> ServerState:
     """Apply one aggregated update ``mean`` (P,) float64 with the server optimiser."""
+    mean, statistics = np.split(mean, [state.moments.shape[1]])
     if config.optimizer == "plain":
         moments, direction = state.moments, mean
     elif config.optimizer == "momentum":
@@ -56,5 +58,6 @@ def step(state: ServerState, mean: F64, config: ServerConfig) -> ServerState:
         second = _ADAM_BETAS[1] * state.moments[1] + (1 - _ADAM_BETAS[1]) * mean**2
         moments = np.stack([first, second])
         direction = first / (np.sqrt(second) + _ADAM_TAU)
-    params = (state.params + config.learning_rate * direction).astype(np.float32)
+    change = np.concatenate([config.learning_rate * direction, statistics])
+    params = (state.params + change).astype(np.float32)
     return replace(state, params=params, moments=moments)

@@ -50,7 +50,10 @@ def begin(job: Job, plan: Plan, transport: Transport, past: Past) -> Start:
     if plan.resumed:
         start, since = _continued(job, folder, past)
     else:
-        start = Start(_empty_record(job), first_state(_first_params(job), job.experiment.server))
+        start = Start(
+            _empty_record(job),
+            first_state(_first_params(job), job.experiment.server, job.trainer.layout.num_trained),
+        )
         since = past.began
         _make(folder)
         if (folder / records.RUN_FILE).exists():

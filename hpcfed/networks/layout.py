@@ -1,14 +1,21 @@
-"""Where each weight matrix lies in the flat parameter vector, and its initial values.
+"""Where each array of parameters lies in the flat vector, what may become of it, and its start.
 
-C channels, H hidden neurons, K classes, P parameters. Matrices are (out, in), row-major, in the
-order: for each hidden layer its input weights and, if recurrent, its recurrent weights; then the
-readout. There are no biases: the equations have none.
+C channels, H hidden neurons, K classes, P parameters. Arrays lie one after the other, row-major.
+The multilayer and recurrent networks have matrices (out, in), in the order: for each hidden layer
+its input weights and, if recurrent, its recurrent weights; then the readout. There are no biases:
+the equations have none.
+
+Three kinds of parts follow each other, so that each acts on a head of the vector: what a mask may
+thin out; what is trained but always sent whole; and statistics, which are averaged and never
+trained.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,52 +23,134 @@ from numpy.typing import NDArray
 from hpcfed.base.purposes import Purpose
 from hpcfed.base.seeds import Stream
 from hpcfed.config import ModelConfig
+from hpcfed.errors import InputError
 
 F32 = NDArray[np.float32]
+
+Slices = Iterator[tuple[str, slice, tuple[int, ...]]]
+_FIXED = {"zeros": 0.0, "ones": 1.0}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One array of parameters.
+
+    Attributes:
+        shape: of any rank; axis 0 counts outputs, and the others make the fan-in.
+        init: "model" draws by ``model.init``; "zeros" and "ones" are what they say.
+        trained: False for a statistic: averaged plainly, never a gradient, decay or proximal pull.
+        masked: False for a part that is sent whole, whatever ``uplink.mask`` says.
+        groups: slices of axis 0 that may be exchanged one by one.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    init: str = "model"
+    trained: bool = True
+    masked: bool = True
+    groups: int = 1
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        return prod(self.shape)
+
+    @property
+    def fan_in(self) -> int:
+        """Inputs of each output."""
+        return prod(self.shape[1:])
+
+    def _fault(self) -> str | None:
+        if not self.shape or min(self.shape) < 1:
+            return f"has the shape {self.shape}; expected at least one axis, none of them empty"
+        if self.init != "model" and self.init not in _FIXED:
+            return f'has init = "{self.init}"; expected "model", "zeros" or "ones"'
+        if self.masked and not self.trained:
+            return "is a statistic (trained=False), and a mask would thin it out; set masked=False"
+        if self.groups < 1 or self.shape[0] % self.groups:
+            return f"has {self.shape[0]} outputs in {self.groups} groups; expected equal groups"
+        return None
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Names and shapes of the matrices in a flat vector of ``size`` float32 parameters."""
+    """The parts of a flat vector of ``size`` float32 parameters, in their order.
 
-    names: tuple[str, ...]
-    shapes: tuple[tuple[int, int], ...]
+    Raises InputError for parts whose names repeat, that cannot be, or that are out of order:
+    masked ones first, then whole ones, then statistics.
+    """
+
+    parts: tuple[Part, ...]
+
+    @classmethod
+    def of(cls, shapes: Mapping[str, tuple[int, ...]]) -> Layout:
+        """Return the layout of trained arrays that masks may thin out, by name."""
+        return cls(tuple(Part(name, tuple(shape)) for name, shape in shapes.items()))
+
+    def __post_init__(self) -> None:
+        if len(set(self.names)) < len(self.parts):
+            raise InputError(f"a layout names parts twice: {', '.join(self.names)}")
+        for part in self.parts:
+            if (fault := part._fault()) is not None:
+                raise InputError(f"the part {part.name} of a layout {fault}")
+        kinds = [(not part.masked, not part.trained) for part in self.parts]
+        if kinds != sorted(kinds):
+            raise InputError(
+                f"the parts of a layout are out of order ({', '.join(self.names)}); expected those "
+                "that masks may thin out, then trained ones that are sent whole, then statistics"
+            )
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the parts."""
+        return tuple(part.name for part in self.parts)
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes of the parts."""
+        return tuple(part.shape for part in self.parts)
+
+    @cached_property
     def size(self) -> int:
         """P, the number of parameters."""
-        return sum(rows * columns for rows, columns in self.shapes)
+        return sum(part.size for part in self.parts)
+
+    @cached_property
+    def num_masked(self) -> int:
+        """Length of the head that a mask acts on."""
+        return sum(part.size for part in self.parts if part.masked)
+
+    @cached_property
+    def num_trained(self) -> int:
+        """Length of the head that is trained; statistics follow."""
+        return sum(part.size for part in self.parts if part.trained)
 
     def split(self, params: NDArray[np.floating]) -> dict[str, NDArray[np.floating]]:
-        """Return views of ``params`` (P,) by matrix name."""
-        return {name: params[part].reshape(shape) for name, part, shape in self.parts()}
+        """Return views of ``params`` (P,) by name."""
+        return {name: params[place].reshape(shape) for name, place, shape in self.slices()}
 
-    def parts(self) -> Iterator[tuple[str, slice, tuple[int, int]]]:
-        """Yield each matrix as its name, its place in the flat vector and its shape."""
+    def slices(self) -> Slices:
+        """Yield each part as its name, its place in the flat vector and its shape."""
         start = 0
-        for name, shape in zip(self.names, self.shapes, strict=True):
-            stop = start + shape[0] * shape[1]
-            yield name, slice(start, stop), shape
-            start = stop
+        for part in self.parts:
+            yield part.name, slice(start, start + part.size), part.shape
+            start += part.size
 
 
 def layout(model: ModelConfig, num_channels: int, num_classes: int) -> Layout:
     """Return the layout of ``model`` between C input channels and K classes."""
-    names: list[str] = []
-    shapes: list[tuple[int, int]] = []
+    shapes: dict[str, tuple[int, ...]] = {}
     fan_in = num_channels
     for index, width in enumerate(model.hidden):
-        names.append(f"hidden{index}.input")
-        shapes.append((width, fan_in))
+        shapes[f"hidden{index}.input"] = (width, fan_in)
         if model.recurrent:
-            names.append(f"hidden{index}.recurrent")
-            shapes.append((width, width))
+            shapes[f"hidden{index}.recurrent"] = (width, width)
         fan_in = width
-    return Layout((*names, "readout"), (*shapes, (num_classes, fan_in)))
+    return Layout.of(shapes | {"readout": (num_classes, fan_in)})
 
 
 def initial_params(model: ModelConfig, parameters: Layout, seed: int) -> F32:
-    """Draw (P,) float32 initial weights from the seed's raw words.
+    """Return (P,) float32 initial parameters; a parameter's raw words follow from its place.
 
     ``uniform``: within +-init_scale / sqrt(fan_in); ``normal``: standard deviation
     init_scale / sqrt(fan_in); ``normal-absolute``: standard deviation init_scale whatever the
@@ -69,15 +158,15 @@ def initial_params(model: ModelConfig, parameters: Layout, seed: int) -> F32:
     """
     stream = Stream(seed, Purpose.INITIAL_WEIGHTS)
     params = np.empty(parameters.size, np.float32)
-    start = 0
-    for rows, columns in parameters.shapes:
-        count = rows * columns
+    for part, (_, place, _) in zip(parameters.parts, parameters.slices(), strict=True):
+        if part.init in _FIXED:
+            params[place] = _FIXED[part.init]
+            continue
         scale = model.init_scale
         if model.init != "normal-absolute":
-            scale /= float(np.sqrt(columns))
-        uniform = stream.uniforms(2 * count, 2 * start)
-        params[start : start + count] = scale * _standard(model.init, uniform)
-        start += count
+            scale /= float(np.sqrt(part.fan_in))
+        uniform = stream.uniforms(2 * part.size, 2 * place.start)
+        params[place] = scale * _standard(model.init, uniform)
     return params
 
 

@@ -81,7 +81,7 @@ def _check_forward(
     """Try the user's network on one silent sample with zero weights, before a run begins."""
     import torch
 
-    weights = {name: torch.zeros(shape) for name, _, shape in network.layout.parts()}
+    weights = {name: torch.zeros(shape) for name, _, shape in network.layout.slices()}
     num_bins = experiment.data.num_bins
     logits, spikes = network.forward(weights, torch.zeros(num_bins, 1, num_channels))
     if tuple(logits.shape) != (1, num_classes):

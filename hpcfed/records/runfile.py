@@ -140,7 +140,7 @@ class Record:
     clients: dict[str, Array]
     evaluation: dict[str, Any]
     params: Array
-    layout: tuple[tuple[str, ...], tuple[tuple[int, int], ...]]
+    layout: tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]
     checkpoint: dict[str, Any]
     attempts: list[dict[str, Any]]
 

@@ -16,9 +16,9 @@ from hpcfed.config.file import parse_experiment
 from hpcfed.federation.uplink.aggregation import STATISTICS, Sender, aggregate
 from hpcfed.federation.uplink.cohort import Cohort
 from hpcfed.federation.uplink.exact import LIMIT, admissible, grid
-from hpcfed.federation.uplink.masking import mask_stream, num_kept, random_entries
+from hpcfed.federation.uplink.masking import Bernoulli, RandomK, num_kept
 from hpcfed.federation.uplink.top import pack_entries, top_entries, unpack_entries
-from hpcfed.federation.uplink.wire import decode, encode
+from hpcfed.federation.uplink.wire import CODES
 from hpcfed.learning.trainer import LocalUpdate
 from tests.federation_worlds import LoneTransport, uplink
 from tests.reference_federation import Reference
@@ -79,12 +79,12 @@ def test_a_sum_is_right_to_half_a_step_per_client(world) -> None:
 
 @given(npst.arrays(np.float32, st.integers(0, 40), elements=any_float32))
 def test_float32_travels_as_it_is(values: F32) -> None:
-    assert decode(encode(values, "float32"), "float32").tobytes() == values.tobytes()
+    assert CODES["float32"].decode(CODES["float32"].encode(values)).tobytes() == values.tobytes()
 
 
 @given(vectors)
 def test_float16_is_right_to_half_a_unit_in_its_last_place(values: F32) -> None:
-    error = np.abs(decode(encode(values, "float16"), "float16") - values)
+    error = np.abs(CODES["float16"].decode(CODES["float16"].encode(values)) - values)
     assert (error <= np.maximum(np.abs(values) * 2.0**-11, SMALLEST_HALF / 2)).all()
 
 
@@ -92,9 +92,9 @@ def test_float16_is_right_to_half_a_unit_in_its_last_place(values: F32) -> None:
     npst.arrays(np.float32, st.integers(1, 40), elements=st.floats(-(2.0**99), 2.0**99, width=32))
 )
 def test_int8_is_right_to_half_a_step_of_its_scale(values: F32) -> None:
-    sent = encode(values, "int8")
+    sent = CODES["int8"].encode(values)
     scale = float(sent[:4].view(np.float32)[0])
-    received = decode(sent, "int8").astype(np.float64)
+    received = CODES["int8"].decode(sent).astype(np.float64)
     largest = float(np.abs(values).max())
     rounding = 2.0**-22 * largest + 64 * 2.0**-149  # of the scale and of the product
     assert abs(127 * scale - largest) <= rounding
@@ -105,7 +105,7 @@ def test_int8_is_right_to_half_a_step_of_its_scale(values: F32) -> None:
 @given(npst.arrays(np.float32, st.integers(1, 20), elements=any_float32), st.sampled_from(DTYPES))
 def test_an_update_is_accepted_on_arrival_only_if_it_was_finite(values: F32, dtype: str) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
-        arrived = decode(encode(values, dtype), dtype)
+        arrived = CODES[dtype].decode(CODES[dtype].encode(values))
     if admissible(arrived):
         assert np.isfinite(values).all()
 
@@ -129,10 +129,10 @@ def test_top_k_is_a_plain_sort_with_ties_to_the_lower_index(update: F32) -> None
 
 @given(st.integers(1, 300), fractions, st.integers(0, 2**64 - 1), st.integers(0, 1000))
 def test_random_k_sends_exactly_k_of_p(size: int, p: float, seed: int, client: int) -> None:
-    config = parse_experiment("", ["uplink.mask=random-k", f"uplink.mask_probability={p!r}"]).uplink
-    entries = np.asarray(random_entries(config, size, mask_stream(seed, 3, client)))
-    assert len(entries) == num_kept(config, size)
-    assert abs(num_kept(config, size) - (1 - p) * size) <= 0.5 + 1e-9
+    count = num_kept(p, size)
+    entries = np.asarray(RandomK(size, seed, count).choose(None, 3, client))
+    assert len(entries) == count
+    assert abs(count - (1 - p) * size) <= 0.5 + 1e-9
     assert (np.diff(entries) > 0).all()
     assert not len(entries) or 0 <= entries[0] <= entries[-1] < size
 
@@ -140,10 +140,7 @@ def test_random_k_sends_exactly_k_of_p(size: int, p: float, seed: int, client: i
 @given(st.integers(1, 300), st.integers(0, 2**64 - 1), st.integers(0, 10**6))
 def test_bernoulli_masks_at_the_ends_send_all_and_nothing(size: int, seed: int, turn: int) -> None:
     for p, count in ((0.0, size), (1.0, 0)):
-        config = parse_experiment(
-            "", ["uplink.mask=bernoulli", f"uplink.mask_probability={p}"]
-        ).uplink
-        assert len(np.asarray(random_entries(config, size, mask_stream(seed, turn, 1)))) == count
+        assert len(np.asarray(Bernoulli(size, seed, p).choose(None, turn, 1))) == count
 
 
 AVERAGES = ["participants", "all", "received"]

@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.federation.mpi.transport import Transport
-from hpcfed.federation.uplink import wire
 from hpcfed.federation.uplink.cohort import Cohort
 from hpcfed.federation.uplink.entries import Entries, norm, taken_there
 from hpcfed.federation.uplink.exact import Totals, within_limit
 from hpcfed.federation.uplink.messages import Uplink
-from hpcfed.federation.uplink.wire import HEADER_BYTES
+from hpcfed.federation.uplink.wire import HEADER_BYTES, WHOLE
 from hpcfed.learning.trainer import DeviceVector, LocalUpdate
 
 F32 = NDArray[np.float32]
@@ -82,7 +81,7 @@ class Sender:
         local = next(self.updates)
         if not direct or isinstance(local.delta, np.ndarray) or not self.uplink.sends_values_alone:
             return self._send(local, client).message
-        entries = self.uplink.random_entries(self.cohort.round, client)
+        entries = self.uplink.selection.choose(local.delta, self.cohort.round, client)
         values = taken_there(local.delta, entries)
         accepted = within_limit(values.reach(), float(self.uplink.averaging.factors[client]))
         self._note(local, client, values.size, accepted)
@@ -102,9 +101,7 @@ class Sender:
         values = self.uplink.values(message)
         accepted = self.uplink.accepts(values, client)
         if self.residuals is not None and accepted and np.isfinite(update).all():
-            left = np.array(update)
-            left[entries] -= values
-            self.residuals[client] = left
+            self.residuals[client] = self.uplink.left(update, entries, values)
         self._note(local, client, values.size, accepted)
         return Sent(message, entries, values, accepted)
 
@@ -153,7 +150,7 @@ def _messages(sender: Sender, clients: Sequence[int], direct: bool) -> list[Byte
 
 
 def _size_bytes(message: Bytes | DeviceVector) -> int:
-    return message.size * (1 if isinstance(message, np.ndarray) else wire.ITEM_BYTES["float32"])
+    return message.size * (1 if isinstance(message, np.ndarray) else WHOLE.item_bytes)
 
 
 def _payload(head: Bytes, messages: Sequence[Bytes | DeviceVector]) -> Any:

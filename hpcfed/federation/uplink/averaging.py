@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from hpcfed.config import Experiment
 from hpcfed.errors import InputError
 from hpcfed.federation.uplink.exact import Grid, Totals, grid
-from hpcfed.federation.uplink.masking import num_kept
+from hpcfed.federation.uplink.selection import selection
+from hpcfed.networks.layout import Layout
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -29,14 +30,14 @@ class Averaging:
         weights: (N,) int64 weight n_k of each client.
         factors: (N,) float64 applied to each client's update before it is summed: 1, or
             1 / (1 - q_k) where an unbiased average over all clients is asked for.
-        keep: probability that the mask lets an entry through, if it is divided by; else 1.
+        keep: probability that an entry is sent, (P,) or for all, if it is divided by; else 1.
     """
 
     mode: str
     grid: Grid
     weights: I64
     factors: F64
-    keep: float
+    keep: float | F64
 
     def mean(self, totals: Totals, accepted: I64) -> F64:
         """Return the aggregated update, (P,) float64, of at least one ``accepted`` client."""
@@ -49,25 +50,32 @@ class Averaging:
         return np.asarray(sums / (members.sum() * self.keep))
 
 
-def averaging(experiment: Experiment, num_samples: I64, drop: F64, size: int) -> Averaging:
+def averaging(experiment: Experiment, num_samples: I64, drop: F64, parts: Layout) -> Averaging:
     """Return the averaging of ``experiment`` for clients with ``num_samples`` (N,) and q (N,).
 
-    Raises InputError for a mask so sparse that nothing is left to rescale.
+    Raises InputError for a mask so sparse that nothing is left to rescale, and for statistics that
+    would be divided by the weight of clients that sent none.
     """
     server, uplink = experiment.server, experiment.uplink
     weights = num_samples if server.client_weights == "samples" else np.ones_like(num_samples)
-    factors, keep = np.ones(len(weights)), 1.0
+    factors = np.ones(len(weights))
+    keep: float | F64 = 1.0
+    if server.average == "all" and parts.num_trained < parts.size:
+        raise InputError(
+            'server.average = "all" would shrink the statistics of this network towards zero: '
+            'clients that do not take part send none; set it to "participants" or "received"'
+        )
     if server.rescale:
         # a client with q = 1 never arrives, so its factor is never used
         if server.average == "all":
             factors = 1 / np.where(drop < 1, 1 - drop, 1)
-        if uplink.mask == "bernoulli":
-            keep = 1 - uplink.mask_probability
-        elif uplink.mask == "random-k":
-            keep = num_kept(uplink, size) / size
-    if keep == 0:
-        raise InputError(
-            f"server.rescale: with uplink.mask_probability = {uplink.mask_probability:g} the mask "
-            f"lets none of {size} entries through; lower it"
-        )
+        arrival = selection(uplink, parts.num_masked, experiment.seed).arrival
+        if arrival == 0:
+            raise InputError(
+                f"server.rescale: with uplink.mask_probability = {uplink.mask_probability:g} the "
+                f"mask lets none of {parts.num_masked} entries through; lower it"
+            )
+        keep = 1.0 if arrival is None else arrival
+        if parts.num_masked < parts.size:
+            keep = np.where(np.arange(parts.size) < parts.num_masked, keep, 1.0)
     return Averaging(server.average, grid(weights), weights, factors, keep)

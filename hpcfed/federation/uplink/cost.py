@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hpcfed.config import UplinkConfig
+from hpcfed.federation.uplink.messages import Uplink
 from hpcfed.federation.uplink.top import COORDINATE_BYTES, bitmask_bytes
-from hpcfed.federation.uplink.wire import ITEM_BYTES, SCALE_BYTES
 
 SEED_BYTES = 8
 
@@ -21,18 +20,22 @@ class UplinkCost:
     coordinates: float
 
 
-def uplink_cost(uplink: UplinkConfig, size: int, num_values: int, num_messages: int) -> UplinkCost:
+def uplink_cost(uplink: Uplink, num_values: int, num_messages: int) -> UplinkCost:
     """Count what ``num_messages`` updates with ``num_values`` values in all cost.
 
-    Without a mask nothing but the values travels. A seed cannot say what top-k chose: NaN.
+    Without a mask nothing but the values travels. A seed cannot say what a selection chose by the
+    values themselves: NaN.
     """
-    base = num_values * ITEM_BYTES[uplink.dtype] + num_messages * SCALE_BYTES[uplink.dtype]
-    if uplink.mask == "none":
+    num_whole = num_messages * uplink.num_whole
+    num_chosen = num_values - num_whole
+    base = num_messages * uplink.code.size_bytes(0) + num_chosen * uplink.code.item_bytes
+    base += uplink.whole_bytes(num_messages)
+    if uplink.config.mask == "none":
         return UplinkCost(num_values, base, base, base)
-    seed = float("nan") if uplink.mask == "top-k" else base + num_messages * SEED_BYTES
+    redrawn = uplink.selection.redrawn
     return UplinkCost(
         values=num_values,
-        seed=seed,
-        bitmask=base + num_messages * bitmask_bytes(size),
-        coordinates=base + num_values * COORDINATE_BYTES,
+        seed=base + num_messages * SEED_BYTES if redrawn else float("nan"),
+        bitmask=base + num_messages * bitmask_bytes(uplink.num_masked),
+        coordinates=base + num_chosen * COORDINATE_BYTES,
     )

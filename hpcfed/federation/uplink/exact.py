@@ -74,6 +74,10 @@ class Totals:
         """Return the totals of nothing."""
         return cls(np.zeros(size, np.int64), np.zeros(size, np.int64) if per_entry else None)
 
+    def part(self, place: slice) -> Totals:
+        """Return the totals of some entries: views, so that what is added to them is added here."""
+        return Totals(self.sums[place], None if self.arrived is None else self.arrived[place])
+
     def add(self, entries: Entries, values: F32, scale: float, weight: int) -> None:
         """Add one client's admissible ``values`` (s,), times ``scale``, to its ``entries``."""
         from hpcfed.federation.uplink import fused

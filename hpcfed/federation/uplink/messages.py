@@ -1,28 +1,29 @@
-"""From local updates to the root's exact sums, two ways with identical bits.
+"""What a client sends for its update, and what the root reads from it.
 
-``gather`` carries each client's surviving values to the root, in waves of bounded memory: the
-literal uplink. ``reduce`` adds a rank's clients first and then calls one MPI Reduce. Either way
-what counts is decode(encode(M * D)), and a client whose decoded update is not finite or reaches
-2**12 is left out. P parameters, s sent entries.
+A message holds the values of the entries that the selection chose from the head that masks may thin
+out, coded; then what names these entries; then the parts that are sent whole, as float32. What
+counts is what can be read from it, and a client whose decoded update is not finite or reaches 2**12
+is left out. P parameters, h of them in the head, s sent entries of these.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.config import UplinkConfig
-from hpcfed.federation.uplink import masking, top, wire
+from hpcfed.federation.uplink import selection
 from hpcfed.federation.uplink.averaging import Averaging
 from hpcfed.federation.uplink.entries import Entries, norm, on_host
 from hpcfed.federation.uplink.exact import Totals, admissible
-from hpcfed.federation.uplink.wire import HEADER_BYTES
+from hpcfed.federation.uplink.wire import CODES, HEADER_BYTES, WHOLE, Code
 from hpcfed.learning.trainer import DeviceVector
+from hpcfed.networks.layout import Layout
 
 F32 = NDArray[np.float32]
-I64 = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
 
 
@@ -33,7 +34,32 @@ class Uplink:
     config: UplinkConfig
     averaging: Averaging
     seed: int
-    size: int
+    layout: Layout
+
+    @property
+    def size(self) -> int:
+        """P."""
+        return self.layout.size
+
+    @property
+    def num_masked(self) -> int:
+        """Length h of the head that the selection acts on."""
+        return self.layout.num_masked
+
+    @property
+    def num_whole(self) -> int:
+        """Number of parameters that are always sent."""
+        return self.size - self.num_masked
+
+    @cached_property
+    def selection(self) -> selection.Selection:
+        """Which entries of the head are sent."""
+        return selection.selection(self.config, self.num_masked, self.seed)
+
+    @property
+    def code(self) -> Code:
+        """How values of the head travel."""
+        return CODES[self.config.dtype]
 
     def totals(self) -> Totals:
         """Return empty totals of the right kind."""
@@ -42,27 +68,28 @@ class Uplink:
     def message(
         self, update: F32 | DeviceVector, round_index: int, client: int
     ) -> tuple[Bytes, Entries]:
-        """Return what the client sends for ``update`` (P,), and which entries that is."""
-        if self.config.mask != "top-k":
-            entries = self.random_entries(round_index, client)
-            return wire.encode(on_host(update, entries), self.config.dtype), entries
-        chosen = top.top_entries(update, masking.num_kept(self.config, self.size))
-        payload = wire.encode(on_host(update, chosen), self.config.dtype)
-        return np.concatenate([payload, top.pack_entries(chosen, self.size)]), chosen
+        """Return what the client sends for ``update`` (P,), and which entries of the head."""
+        head, whole = update, np.empty(0, np.float32)
+        if self.num_whole:
+            update = np.asarray(update)
+            head, whole = update[: self.num_masked], update[self.num_masked :]
+        entries = self.selection.choose(head, round_index, client)
+        values = self.code.encode(on_host(head, entries))
+        parts = [values, self.selection.name(entries), WHOLE.encode(whole)]
+        filled = [part for part in parts if part.size]
+        return filled[0] if len(filled) == 1 else np.concatenate(parts), entries
 
     def received(self, message: Bytes, round_index: int, client: int) -> tuple[Entries, F32]:
-        """Return the entries and (s,) float32 values that the root reads from a message."""
-        if self.config.mask != "top-k":
-            return self.random_entries(round_index, client), self.values(message)
-        count = masking.num_kept(self.config, self.size)
-        packed = message[self._top_k_bytes() :]
-        return top.unpack_entries(packed, self.size, count), self.values(message)
+        """Return the entries of the head and the values that the root reads from a message."""
+        end = len(message) - self.whole_bytes(1)
+        named = message[end - self.selection.named_bytes : end]
+        return self.selection.read(named, round_index, client), self.values(message)
 
     def values(self, message: Bytes) -> F32:
-        """Return the (s,) float32 values of a message, decoded."""
-        if self.config.mask == "top-k":
-            message = message[: self._top_k_bytes()]
-        return wire.decode(message, self.config.dtype)
+        """Return the float32 values of a message, decoded: (s,), and those sent whole."""
+        end = len(message) - self.whole_bytes(1)
+        values = self.code.decode(message[: end - self.selection.named_bytes])
+        return np.concatenate([values, WHOLE.decode(message[end:])]) if self.num_whole else values
 
     def accepts(self, values: F32, client: int) -> bool:
         """Say whether a decoded update counts."""
@@ -71,15 +98,28 @@ class Uplink:
     def add(self, totals: Totals, entries: Entries, values: F32, client: int) -> None:
         """Add one accepted client's decoded values to ``totals``, exactly."""
         weight = int(self.averaging.weights[client])
-        factor = float(self.averaging.factors[client])
-        totals.add(entries, values, self.averaging.grid.scale(weight, factor), weight)
+        scale = self.averaging.grid.scale(weight, float(self.averaging.factors[client]))
+        if not self.num_whole:
+            totals.add(entries, values, scale, weight)
+            return
+        cut = len(values) - self.num_whole
+        totals.part(slice(self.num_masked)).add(entries, values[:cut], scale, weight)
+        whole = totals.part(slice(self.num_masked, self.size))
+        whole.add(slice(None), values[cut:], scale, weight)
+
+    def left(self, update: F32 | DeviceVector, entries: Entries, values: F32) -> F32:
+        """Return what a message does not say of ``update`` (P,): itself minus what was decoded."""
+        left = np.array(update)
+        cut = len(values) - self.num_whole
+        left[: self.num_masked][entries] -= values[:cut]
+        left[self.num_masked :] -= values[cut:]
+        return left
 
     @property
     def sends_values_alone(self) -> bool:
         """Whether a message is nothing but the values as they are: no device has to code them."""
-        config = self.config
-        plain = config.dtype == "float32" and config.mask != "top-k"
-        return plain and not config.error_feedback
+        plain = self.code is WHOLE and self.selection.redrawn and not self.num_whole
+        return plain and not self.config.error_feedback
 
     def rehearse(self) -> None:
         """Send an update of zeros to nobody: so compiled code is ready before the first round."""
@@ -90,28 +130,14 @@ class Uplink:
 
     def likely_message_bytes(self) -> float:
         """Return a size that messages hardly exceed: six standard deviations over the expected."""
-        p = self.config.mask_probability if self.config.mask == "bernoulli" else 0.0
-        deviation = np.sqrt(self.size * p * (1 - p)) * wire.ITEM_BYTES[self.config.dtype]
-        return self.expected_message_bytes() + 6 * float(deviation) + HEADER_BYTES
+        deviation = self.selection.deviation * self.code.item_bytes
+        return self.expected_message_bytes() + 6 * deviation + HEADER_BYTES
 
     def expected_message_bytes(self) -> float:
         """Return the expected size of one message."""
-        config = self.config
-        kept: float = masking.num_kept(config, self.size)
-        if config.mask == "bernoulli":
-            kept = self.size * (1 - config.mask_probability)
-        size = kept * wire.ITEM_BYTES[config.dtype] + wire.SCALE_BYTES[config.dtype]
-        if config.mask == "top-k":
-            coordinates = kept * top.COORDINATE_BYTES
-            size += min(coordinates, top.bitmask_bytes(self.size))
-        return size
+        values = self.code.size_bytes(self.selection.expected)
+        return values + self.selection.named_bytes + self.whole_bytes(1)
 
-    def _top_k_bytes(self) -> int:
-        count = masking.num_kept(self.config, self.size)
-        values = count * wire.ITEM_BYTES[self.config.dtype]
-        return values + wire.SCALE_BYTES[self.config.dtype]
-
-    def random_entries(self, round_index: int, client: int) -> Entries:
-        """Return the entries that a client's random mask sends."""
-        stream = masking.mask_stream(self.seed, round_index, client)
-        return masking.random_entries(self.config, self.size, stream)
+    def whole_bytes(self, num_messages: int) -> int:
+        """Return the bytes of all that ``num_messages`` send whole."""
+        return num_messages * self.num_whole * WHOLE.item_bytes

@@ -1,10 +1,16 @@
-"""The largest entries of an update, and how a message names them."""
+"""The largest entries of an update, and how a message names them: a bitmask or coordinates.
+
+P parameters, s sent entries.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcfed.federation.uplink.entries import Entries
 from hpcfed.learning.trainer import DeviceVector
 
 F32 = NDArray[np.float32]
@@ -12,6 +18,37 @@ I64 = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
 
 COORDINATE_BYTES = 4
+
+
+@dataclass(frozen=True)
+class TopK:
+    """The ``count`` of P = ``size`` entries of largest magnitude; a ``selection.Selection``."""
+
+    size: int
+    count: int
+    redrawn, deviation, arrival = False, 0.0, None
+
+    @property
+    def expected(self) -> float:
+        """The count."""
+        return self.count
+
+    @property
+    def named_bytes(self) -> int:
+        """Bytes of coordinates or of a bitmask, whichever are fewer."""
+        return min(self.count * COORDINATE_BYTES, bitmask_bytes(self.size))
+
+    def choose(self, update: F32 | DeviceVector, round_index: int, client: int) -> Entries:
+        """Return the largest entries of ``update`` (P,)."""
+        return top_entries(update, self.count)
+
+    def name(self, entries: Entries) -> Bytes:
+        """Return coordinates or a bitmask."""
+        return pack_entries(np.asarray(entries), self.size)
+
+    def read(self, named: Bytes, round_index: int, client: int) -> Entries:
+        """Return the entries that are named."""
+        return unpack_entries(named, self.size, self.count)
 
 
 def top_entries(update: F32 | DeviceVector, count: int) -> I64:

@@ -1,39 +1,73 @@
-"""How values travel: as float32, float16 or int8 with one scale a message."""
+"""How values travel: a code turns float32 values into bytes and back.
+
+What counts, at the client and at the root, is decode(encode(.)). A new way for values to travel is
+one entry of ``CODES``. s values.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 F32 = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
-
 HEADER_BYTES = 8  # gather says the size of each message
 
 
-ITEM_BYTES = {"float32": 4, "float16": 2, "int8": 1}
+class Code(NamedTuple):
+    """A way for values to travel.
+
+    Attributes:
+        item_bytes: of each value.
+        scale_bytes: of what travels once a message.
+        encode: (s,) float32 to bytes.
+        decode: bytes to the (s,) float32 that the root sees.
+    """
+
+    item_bytes: int
+    scale_bytes: int
+    encode: Callable[[F32], Bytes]
+    decode: Callable[[Bytes], F32]
+
+    def size_bytes(self, count: float) -> float:
+        """Return the bytes of ``count`` values."""
+        return count * self.item_bytes + self.scale_bytes
 
 
-SCALE_BYTES = {"float32": 0, "float16": 0, "int8": 4}
+def _cast(dtype: DTypeLike) -> Code:
+    def encode(values: F32) -> Bytes:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.ascontiguousarray(values.astype(dtype)).view(np.uint8)
+
+    def decode(payload: Bytes) -> F32:
+        return payload.view(dtype).astype(np.float32)
+
+    return Code(np.dtype(dtype).itemsize, 0, encode, decode)
 
 
-def encode(values: F32, dtype: str) -> Bytes:
-    """Return (s,) float32 values as the bytes that travel; int8 puts its float32 scale first."""
+def _encode_int8(values: F32) -> Bytes:
+    """Return whole steps of the largest magnitude / 127, behind the float32 step."""
     with np.errstate(over="ignore", invalid="ignore"):
-        if dtype == "int8":
-            scale = np.float32(np.abs(values).max() / 127 if values.size else 0)
-            steps = np.rint(values / scale) if scale > 0 and np.isfinite(scale) else 0 * values
-            # among the smallest numbers the scale is rounded so much that steps may pass 127
-            codes = np.clip(np.nan_to_num(steps), -127, 127).astype(np.int8)
-            return np.concatenate([scale.reshape(1).view(np.uint8), codes.view(np.uint8)])
-        return np.ascontiguousarray(values.astype(dtype)).view(np.uint8)
+        scale = np.float32(np.abs(values).max() / 127 if values.size else 0)
+        steps = np.rint(values / scale) if scale > 0 and np.isfinite(scale) else 0 * values
+        # among the smallest numbers the scale is rounded so much that steps may pass 127
+        codes = np.clip(np.nan_to_num(steps), -127, 127).astype(np.int8)
+        return np.concatenate([scale.reshape(1).view(np.uint8), codes.view(np.uint8)])
 
 
-def decode(payload: Bytes, dtype: str) -> F32:
-    """Return the (s,) float32 values of ``encode``'s bytes, as the root sees them."""
-    if dtype == "int8":
-        scale = payload[:4].view(np.float32)[0]
-        with np.errstate(invalid="ignore"):
-            return np.asarray(payload[4:].view(np.int8) * scale, np.float32)
-    return payload.view(dtype).astype(np.float32)
+def _decode_int8(payload: Bytes) -> F32:
+    scale = payload[:4].view(np.float32)[0]
+    with np.errstate(invalid="ignore"):
+        return np.asarray(payload[4:].view(np.int8) * scale, np.float32)
+
+
+CODES = {
+    "float32": _cast(np.float32),
+    "float16": _cast(np.float16),
+    "int8": Code(1, 4, _encode_int8, _decode_int8),
+}
+WHOLE = CODES["float32"]  # what parts travel as that are sent whole

@@ -156,7 +156,7 @@ class NorseTrainer:
 
 def matrices(layout: Layout, params: Tensor) -> dict[str, Tensor]:
     """Return views of ``params`` (P,) by matrix name; one node in the graph, unlike slices."""
-    parts = torch.split(params, [rows * columns for rows, columns in layout.shapes])
+    parts = torch.split(params, [part.size for part in layout.parts])
     named = zip(layout.names, layout.shapes, parts, strict=True)
     return {name: part.view(shape) for name, shape, part in named}
 

@@ -63,7 +63,7 @@ def pack(places: Plan, layout: Layout, params: Reals) -> Reals:
     """Return the flat parameters (P,), matrices (out, in), as the kernels' vector."""
     packed = aligned(places.num_weights, params.dtype.type)
     per_layer = 2 if places.recurrent else 1
-    for number, (_, part, (rows, columns)) in enumerate(layout.parts()):
+    for number, (_, part, (rows, columns)) in enumerate(layout.slices()):
         layer, second = divmod(number, per_layer)
         start = (places.recurrents if second else places.inputs)[layer]
         width = int(places.padded[layer])

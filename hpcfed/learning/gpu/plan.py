@@ -68,7 +68,7 @@ class Plan:
 
 def plan(experiment: Experiment, layout: Layout, num_channels: int) -> Plan:
     """Return the plan of the experiment's network; ``layout`` places its weights."""
-    places = {name: (part.start, shape) for name, part, shape in layout.parts()}
+    places = {name: (part.start, shape) for name, part, shape in layout.slices()}
     layers = []
     for index in range(len(experiment.model.hidden)):
         place, (neurons, inputs) = places[f"hidden{index}.input"]

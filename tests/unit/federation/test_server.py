@@ -94,7 +94,7 @@ def test_the_mean_divides_once_in_double_precision() -> None:
 
 
 def steps(config: ServerConfig, *means: list[float]) -> ServerState:
-    state = server.first_state(np.array([1.0, -1.0], np.float32), config)
+    state = server.first_state(np.array([1.0, -1.0], np.float32), config, 2)
     for mean in means:
         state = server.step(state, np.array(mean), config)
     return state
@@ -127,7 +127,7 @@ def test_adam_follows_reddi_et_al() -> None:
 
 def test_a_step_leaves_the_state_it_starts_from_alone() -> None:
     config = ServerConfig(optimizer="momentum")
-    before = server.first_state(np.ones(2, np.float32), config)
+    before = server.first_state(np.ones(2, np.float32), config, 2)
     server.step(before, np.ones(2), config)
     assert before.params.tolist() == [1, 1]
     assert before.moments.tolist() == [[0, 0]]

@@ -15,7 +15,7 @@ from hpcfed.federation.uplink.aggregation import (
     waves,
 )
 from hpcfed.federation.uplink.cohort import Cohort
-from hpcfed.federation.uplink.wire import decode, encode
+from hpcfed.federation.uplink.wire import CODES
 from hpcfed.learning.trainer import LocalUpdate
 from tests.federation_worlds import LoneTransport, uplink
 
@@ -54,7 +54,8 @@ def test_the_root_reads_from_a_message_what_the_client_sent(
     message, entries = world.message(update, 3, 1)
     read_entries, values = world.received(message, 3, 1)
     assert np.arange(100)[read_entries].tolist() == np.arange(100)[entries].tolist()
-    assert values.tolist() == decode(encode(update[entries], dtype), dtype).tolist()
+    code = CODES[dtype]
+    assert values.tolist() == code.decode(code.encode(update[entries])).tolist()
     assert message.size <= world.likely_message_bytes()
 
 

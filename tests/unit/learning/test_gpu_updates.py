@@ -24,8 +24,10 @@ from hpcfed.federation.uplink.top import top_entries
 from hpcfed.learning.gpu.events import pack
 from hpcfed.learning.gpu.update import GpuUpdate
 from hpcfed.learning.trainer import LocalUpdate
+from hpcfed.networks.layout import Layout
 
 SIZE = 2500  # two whole chunks of words and a part
+LAYOUT = Layout.of({"all": (SIZE,)})
 SEED = 0xFEDCBA9876543210
 
 
@@ -143,10 +145,10 @@ def sent(config: UplinkConfig, delta: np.ndarray | GpuUpdate) -> tuple[bytes, ..
 def sender_of(config: UplinkConfig, deltas: Sequence[np.ndarray | GpuUpdate]) -> Sender:
     """Return one rank's side of round 3 with clients 0 and 1."""
     ones, both = np.ones(2, np.int64), np.arange(2)
-    averages = averaging(Experiment(uplink=config), ones, np.zeros(2), SIZE)
+    averages = averaging(Experiment(uplink=config), ones, np.zeros(2), LAYOUT)
     updates = iter([LocalUpdate(delta, 1.0, 0.1) for delta in deltas])
     return Sender(
-        Uplink(config, averages, SEED, SIZE),
+        Uplink(config, averages, SEED, LAYOUT),
         Cohort(3, both, 0 * both),
         updates,
         np.zeros((2, 5)),
@@ -155,7 +157,7 @@ def sender_of(config: UplinkConfig, deltas: Sequence[np.ndarray | GpuUpdate]) ->
 
 
 def entries_of(config: UplinkConfig, client: int) -> Entries:
-    return sender_of(config, []).uplink.random_entries(3, client)
+    return sender_of(config, []).uplink.selection.choose(update(), 3, client)
 
 
 def test_packed_bits_unpack_to_the_same_events() -> None:

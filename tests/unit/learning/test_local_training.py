@@ -40,7 +40,7 @@ class LinearNetwork:
     """Logits are the summed input times a matrix: its training step fits on paper."""
 
     def __init__(self, num_channels: int, num_classes: int) -> None:
-        self.layout = Layout(("linear",), ((num_classes, num_channels),))
+        self.layout = Layout.of({"linear": (num_classes, num_channels)})
 
     def forward(
         self, weights: dict[str, torch.Tensor], events: torch.Tensor

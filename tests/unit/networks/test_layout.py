@@ -8,7 +8,8 @@ import pytest
 from hpcfed.base.purposes import Purpose
 from hpcfed.base.seeds import Stream
 from hpcfed.config import ModelConfig
-from hpcfed.networks.layout import Layout, initial_params, layout
+from hpcfed.errors import InputError
+from hpcfed.networks.layout import Layout, Part, initial_params, layout
 
 
 def model(**values: object) -> ModelConfig:
@@ -30,7 +31,7 @@ def test_recurrent_layout_puts_recurrent_weights_after_input_weights() -> None:
 
 def test_split_gives_row_major_views_of_the_flat_vector() -> None:
     params = np.arange(10, dtype=np.float32)
-    parts = Layout(("a", "b"), ((2, 3), (2, 2))).split(params)
+    parts = Layout.of({"a": (2, 3), "b": (2, 2)}).split(params)
     assert parts["a"].tolist() == [[0, 1, 2], [3, 4, 5]]
     assert parts["b"].tolist() == [[6, 7], [8, 9]]
     parts["b"][0, 0] = 60
@@ -79,3 +80,46 @@ def test_initial_weights_depend_on_the_seed_alone() -> None:
     first, again, other = (initial_params(settings, parameters, seed) for seed in (1, 1, 2))
     assert first.tobytes() == again.tobytes()
     assert first.tobytes() != other.tobytes()
+
+
+def test_parts_of_any_rank_lie_row_major_one_after_the_other() -> None:
+    parts = Layout((Part("kernel", (2, 3, 2, 2)), Part("scale", (2,), "ones", masked=False)))
+    assert (parts.size, parts.num_masked, parts.num_trained) == (26, 24, 26)
+    views = parts.split(np.arange(26, dtype=np.float32))
+    assert views["kernel"][1, 2, 1, 1] == 23
+    assert views["scale"].tolist() == [24, 25]
+
+
+def test_the_fan_in_is_everything_behind_the_first_axis() -> None:
+    settings = model(init="uniform", init_scale=3.0)
+    params = initial_params(settings, Layout.of({"kernel": (2, 3, 2, 2)}), seed=5)
+    words = Stream(5, Purpose.INITIAL_WEIGHTS).uniforms(2 * 24)[0::2]
+    np.testing.assert_array_equal(params, ((2 * words - 1) * 3 / np.sqrt(12)).astype(np.float32))
+
+
+def test_zeros_and_ones_are_themselves_and_move_nobody_elses_words() -> None:
+    drawn = Part("b", (3, 2))
+    first = Layout((Part("a", (2,), "ones"), drawn, Part("c", (2,), "zeros")))
+    params = initial_params(model(), first, seed=1)
+    assert params[:2].tolist() == [1, 1]
+    assert params[-2:].tolist() == [0, 0]
+    plain = initial_params(model(), Layout((Part("a", (2,)), drawn)), seed=1)
+    assert params[2:8].tobytes() == plain[2:].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ((Part("a", (2,)), Part("a", (3,))), "twice"),
+        ((Part("a", ()),), "axis"),
+        ((Part("a", (2, 0)),), "empty"),
+        ((Part("a", (2,), "random"),), "init"),
+        ((Part("a", (2,), trained=False),), "statistic"),
+        ((Part("a", (6,), groups=4),), "groups"),
+        ((Part("a", (2,), masked=False), Part("b", (2,))), "order"),
+        ((Part("a", (2,), trained=False, masked=False), Part("b", (2,), masked=False)), "order"),
+    ],
+)
+def test_parts_that_cannot_be_are_refused(parts: tuple[Part, ...], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        Layout(parts)

@@ -34,7 +34,7 @@ def chain(drive: list[float], weight: float = 1.0, **model: object) -> list[floa
 
 
 def parts(network: Network) -> list[tuple[str, slice, tuple[int, int]]]:
-    return list(network.layout.parts())
+    return list(network.layout.slices())
 
 
 # --- numbers by hand ------------------------------------------------------------------------------
@@ -265,7 +265,7 @@ class OwnNetwork:
     """A linear classifier of the summed input, as a user would write it."""
 
     def __init__(self, num_channels: int, num_classes: int) -> None:
-        self.layout = Layout(("linear",), ((num_classes, num_channels),))
+        self.layout = Layout.of({"linear": (num_classes, num_channels)})
 
     def forward(
         self, weights: dict[str, torch.Tensor], events: torch.Tensor
