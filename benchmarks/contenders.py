@@ -23,6 +23,7 @@ from hpcfed.learning.engines import make_trainer
 from hpcfed.networks.layout import Layout, initial_params
 from hpcfed.networks.layout import layout as layout_of
 from hpcfed.samples.events import EventSet
+from hpcfed.samples.samples import shape_of
 
 CHANNELS, HIDDEN, CLASSES, BINS = 700, 128, 20, 100
 BATCH, CLIENTS, SAMPLES = 32, 8, 96
@@ -105,7 +106,7 @@ def trainer(world: World, engine: str, threads: int) -> Callable[[], Result]:
     """
     client = {"batch_size": BATCH, "engine": engine, "threads": threads}
     tables = world.experiment.model_dump() | {"client": client}
-    ours = make_trainer(Experiment.model_validate(tables), world.events.num_channels, CLASSES)
+    ours = make_trainer(Experiment.model_validate(tables), shape_of(world.events))
     total, trained = np.zeros_like(world.params), []
 
     def train() -> Result:

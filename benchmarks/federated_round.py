@@ -35,10 +35,13 @@ from hpcfed.clients.population import Client
 from hpcfed.config import Experiment
 from hpcfed.datasets.shd_writer import SpikeRow, write_shd
 from hpcfed.launch import run_ranks
+from hpcfed.learning.rule import Rule
 from hpcfed.learning.trainer import LocalUpdate
-from hpcfed.networks.layout import Layout, layout
+from hpcfed.networks.layout import layout
+from hpcfed.networks.network import dense_layers
 from hpcfed.records.runfile import read_record
 from hpcfed.samples.events import EventSet
+from hpcfed.samples.samples import Shape
 
 CHANNELS, BINS, CLASSES, DENSITY, SAMPLES = 700, 100, 20, 0.015, 128
 ROUNDS = {8: 200, 32: 60, 100: 20, 1000: 3}  # about 4 s between the long run and the short one
@@ -64,11 +67,11 @@ SETS = (
 class IdleTrainer:
     """A trainer as hpcfed.learning.trainer.Trainer describes it that hands out the same update."""
 
-    hidden = (128,)
-
-    def __init__(self, matrices: Layout) -> None:
-        self.layout = matrices
-        self.delta = np.random.default_rng(0).normal(0, 0.01, matrices.size).astype(np.float32)
+    def __init__(self, experiment: Experiment, shape: Shape, device: str) -> None:
+        self.layout = layout(experiment.model, shape.num_inputs, shape.classes)
+        self.layers = dense_layers(experiment.model, shape.num_inputs)
+        noise = np.random.default_rng(0).normal(0, 0.01, self.layout.size)
+        self.delta = noise.astype(np.float32)
 
     def train(
         self, params: np.ndarray, events: EventSet, clients: Sequence[Client], round_index: int
@@ -77,23 +80,18 @@ class IdleTrainer:
         return (LocalUpdate(self.delta, 1.0, 0.1) for _ in clients)
 
 
+RULE = Rule(IdleTrainer)
+
+
 def idle(arguments: list[str]) -> None:
     """Do what ``hpcfed ARGUMENTS`` does, with clients that train in no time."""
     if arguments[-2:-1] == ["--ranks"]:
         sys.exit(
             run_ranks([sys.executable, __file__, "--idle", *arguments[:-2]], int(arguments[-1]))
         )
-    import hpcfed.federation.job
     from hpcfed.cli import main as cli
 
-    def make_trainer(
-        experiment: Experiment, num_channels: int, num_classes: int, device: str = "cpu"
-    ) -> IdleTrainer:
-        return IdleTrainer(layout(experiment.model, num_channels, num_classes))
-
-    hpcfed.federation.job.make_trainer = make_trainer
-    hpcfed.federation.job.device_of_rank = lambda *place: "cpu"
-    sys.argv[1:] = arguments
+    sys.argv[1:] = [*arguments, "--set", f"rule.kind={Path(__file__).stem}:RULE"]
     cli.main()
 
 

@@ -56,6 +56,7 @@ from hpcfed.learning import constants
 from hpcfed.learning.batches import batches
 from hpcfed.learning.engines import make_trainer
 from hpcfed.networks.surrogates import surrogate
+from hpcfed.samples.samples import shape_of
 
 NETWORKS = ("feed-forward", "recurrent")
 NORSE, EAGER, ENGINE = "norse, one by one", "eager, batched", "GPU engine"
@@ -139,9 +140,8 @@ def engine(world: World, name: str, device: torch.device) -> Callable[[], Result
     """Return the local training of all clients by an engine of ours."""
     client = world.experiment.client.model_dump() | {"engine": name}
     tables = world.experiment.model_dump() | {"client": client}
-    ours = make_trainer(
-        Experiment.model_validate(tables), world.events.num_channels, CLASSES, str(device)
-    )
+    shape = shape_of(world.events)
+    ours = make_trainer(Experiment.model_validate(tables), shape, str(device))
 
     def train() -> Result:
         trained, rates = [], []

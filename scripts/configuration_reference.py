@@ -10,10 +10,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from hpcfed.config import Experiment
+from hpcfed.config.section import table_of
 
 README = Path(__file__).parent.parent / "README.md"
 BEGIN, END = "<!-- configuration reference: begin -->\n", "<!-- configuration reference: end -->\n"
@@ -21,19 +21,13 @@ BEGIN, END = "<!-- configuration reference: begin -->\n", "<!-- configuration re
 
 def reference() -> str:
     """Return the reference as Markdown: one table per section of the experiment file."""
-    plain = {n: f for n, f in Experiment.model_fields.items() if section(f) is None}
+    plain = {n: f for n, f in Experiment.model_fields.items() if table_of(f.annotation) is None}
     parts = ["**top level**\n\n" + table(plain)]
     for name, field in Experiment.model_fields.items():
-        if (model := section(field)) is not None:
+        if (model := table_of(field.annotation)) is not None:
             text = (model.__doc__ or "").split("\n")[0]
             parts.append(f"**`[{name}]`** {text}\n\n" + table(model.model_fields))
     return "\n".join(parts)
-
-
-def section(field: FieldInfo) -> type[BaseModel] | None:
-    """Return the model of a table of the experiment file, None for a plain key."""
-    kind = field.annotation
-    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
 def table(fields: dict[str, FieldInfo]) -> str:

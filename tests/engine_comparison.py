@@ -9,14 +9,17 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from hpcfed.config import Experiment
 from hpcfed.learning.autograd.training import rate_penalty
-from hpcfed.networks.network import build_network
+from hpcfed.networks.network import Pass, build_network
+from hpcfed.samples.samples import Shape
+
+LEARN = Pass(learn=True)
 
 
 def assert_engine_agrees(
     experiment: Experiment, num_channels: int, num_classes: int, *, seed: int, batch: int = 4
 ) -> float:
     """Require equal spikes, and logits, loss and gradients within 1e-9; return the spike rate."""
-    network = build_network(experiment, num_channels, num_classes)
+    network = build_network(experiment, Shape((num_channels,), num_classes))
     rng = np.random.default_rng(seed)
     events = (rng.random((experiment.data.num_bins, batch, num_channels)) < 0.3).astype(float)
     labels = rng.integers(0, num_classes, batch)
@@ -25,7 +28,7 @@ def assert_engine_agrees(
         for name, _, shape in network.layout.slices()
     }
     leaves = {name: torch.tensor(value, requires_grad=True) for name, value in weights.items()}
-    logits, spikes = network.forward(leaves, torch.tensor(events))
+    logits, spikes, _ = network.forward(leaves, torch.tensor(events), LEARN)
     loss = torch.nn.functional.cross_entropy(logits, torch.tensor(labels))
     loss = loss + rate_penalty(experiment.client, spikes)
     gradients = torch.autograd.grad(loss, list(leaves.values()))

@@ -12,6 +12,7 @@ from hpcfed.learning.engines import make_trainer
 from hpcfed.learning.trainer import LocalUpdate, Trainer
 from hpcfed.networks.layout import initial_params
 from hpcfed.samples.events import EventSet
+from hpcfed.samples.samples import Shape
 
 MODEL = {"hidden": [24], "tau_mem": 0.02, "tau_syn": 0.02, "init_scale": 4.0}
 SGD = {"optimizer": "sgd", "learning_rate": 0.3}
@@ -44,7 +45,7 @@ def clients() -> list[Client]:
 
 def trainer_of(settings: Experiment) -> Trainer:
     """Return the trainer of 30 channels and 5 classes."""
-    return make_trainer(settings, 30, 5)
+    return make_trainer(settings, Shape((30,), 5))
 
 
 def start(settings: Experiment) -> np.ndarray:

@@ -17,8 +17,11 @@ from numpy.typing import NDArray
 from hpcfed.config import Experiment
 from hpcfed.learning.autograd.training import matrices, rate_penalty
 from hpcfed.networks.layout import Layout
-from hpcfed.networks.network import build_network
+from hpcfed.networks.network import Pass, build_network
 from hpcfed.samples.events import EventSet
+from hpcfed.samples.samples import Shape, shape_of
+
+LEARN = Pass(learn=True)
 
 # kernels take sixty-four neurons at once, then sixteen
 WIDTHS = st.integers(1, 70) | st.integers(120, 150)
@@ -56,9 +59,9 @@ class World:
     rates: list[float]
 
     @property
-    def shape(self) -> tuple[int, int]:
+    def shape(self) -> Shape:
         """C and K."""
-        return self.events.num_channels, len(self.events.class_names)
+        return shape_of(self.events)
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def worlds(draw: st.DrawFn, dtype: type[np.floating] = np.float64) -> World:
     values = present * (rng.integers(1, 4, present.shape) if counts else 1)
     events = events_of(values, rng.integers(0, classes, len(values)), classes, counts=counts)
     samples = rng.permutation(len(values))[:num_samples]
-    layout = build_network(experiment, channels, classes).layout
+    layout = build_network(experiment, Shape((channels,), classes)).layout
     params, rates = spiking_params(experiment, layout, events, samples, rng)
     assume(all(0.01 <= rate <= 0.2 for rate in rates))
     params = params.astype(dtype).astype(np.float64)
@@ -123,7 +126,7 @@ def spiking_params(
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float64], list[float]]:
     """Return random weights, each layer's scaled until 2 to 18 % spike, and the rates reached."""
-    network = build_network(experiment, events.num_channels, len(events.class_names))
+    network = build_network(experiment, Shape((events.num_channels,), len(events.class_names)))
     dense = torch.tensor(events.dense(samples), dtype=torch.float64)
     parts = {name: part for name, part, _ in layout.slices()}
     params = np.concatenate([rng.normal(0.1, 1, r * c) / np.sqrt(c) for r, c in layout.shapes])
@@ -136,7 +139,7 @@ def spiking_params(
             for part in own:
                 trial[part] *= gain
             with torch.no_grad():
-                _, spikes = network.forward(matrices(layout, torch.tensor(trial)), dense)
+                spikes = network.forward(matrices(layout, torch.tensor(trial)), dense, LEARN).spikes
             rate = float(spikes[index].mean())
             if 0.02 <= rate <= 0.18:
                 break
@@ -148,11 +151,11 @@ def spiking_params(
 
 def oracle(world: World) -> Expected:
     """Return gradient, loss and spikes of the world's batch by torch autograd, in float64."""
-    network = build_network(world.experiment, *world.shape)
+    network = build_network(world.experiment, world.shape)
     leaf = torch.tensor(world.params, requires_grad=True)
     dense = torch.tensor(world.events.dense(world.samples), dtype=torch.float64)
     labels = torch.tensor(world.events.labels[world.samples])
-    logits, spikes = network.forward(matrices(world.layout, leaf), dense)
+    logits, spikes, _ = network.forward(matrices(world.layout, leaf), dense, LEARN)
     loss = torch.nn.functional.cross_entropy(logits, labels)
     loss = loss + rate_penalty(world.experiment.client, spikes)
     (gradient,) = torch.autograd.grad(loss, leaf)

@@ -26,6 +26,8 @@ validation_fraction = 0.2
 [model]
 kind = "ann"
 hidden = [6]
+[rule]
+kind = "tests.slow_toy:RULE"
 [participation]
 drop_probability = 0.3
 [server]
@@ -54,11 +56,7 @@ def write_sweep(folder: Path, *more: str, grid: str = GRID) -> Path:
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment in which every process of a sweep trains toys."""
-    paths = [
-        str(REPOSITORY / "tests" / "sweep_site"),
-        str(REPOSITORY),
-        os.environ.get("PYTHONPATH"),
-    ]
+    paths = [str(REPOSITORY), os.environ.get("PYTHONPATH")]
     path = os.pathsep.join(path for path in paths if path)
     return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **(more or {})}
 

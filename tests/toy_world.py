@@ -1,8 +1,8 @@
 """A federation without neurons: a few events, and a trainer whose updates are one formula.
 
 It stands in for data and network where federation itself is tested, so that a run takes
-milliseconds: ``data.dataset = "tests.toy_world:load"``, and ``make_trainer`` in the place of
-hpcfed.learning.engines's. Seven speakers own 3 to 9 samples each.
+milliseconds: ``data.dataset = "tests.toy_world:load"``, ``rule.kind = "tests.toy_world:RULE"``.
+Seven speakers own 3 to 9 samples each.
 """
 
 from __future__ import annotations
@@ -24,9 +24,12 @@ from hpcfed.clients.population import Client
 from hpcfed.config import DataConfig, Experiment
 from hpcfed.errors import InputError
 from hpcfed.launch import started_as
+from hpcfed.learning.rule import Rule
 from hpcfed.learning.trainer import BatchResult, LocalUpdate
 from hpcfed.networks.layout import Layout, layout
+from hpcfed.networks.network import Layer, dense_layers
 from hpcfed.samples.events import Binning, EventSet, bin_samples
+from hpcfed.samples.samples import Shape
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
@@ -40,6 +43,7 @@ SETS = (
     "data.validation_fraction=0.2",
     "model.kind=ann",
     "model.hidden=[6]",
+    "rule.kind=tests.toy_world:RULE",
 )
 
 
@@ -87,9 +91,9 @@ class ToyTrainer:
         self.experiment, self.layout = experiment, matrices
 
     @property
-    def hidden(self) -> tuple[int, ...]:
-        """Return the widths of the hidden layers."""
-        return self.experiment.model.hidden
+    def layers(self) -> tuple[Layer, ...]:
+        """Return the hidden layers."""
+        return dense_layers(self.experiment.model, NUM_CHANNELS)
 
     def train(
         self, params: F32, events: EventSet, clients: Sequence[Client], round_index: int
@@ -113,11 +117,12 @@ class ToyTrainer:
         return [np.zeros((len(samples), events.num_bins, 6), bool)]
 
 
-def make_trainer(
-    experiment: Experiment, num_channels: int, num_classes: int, device: str = "cpu"
-) -> ToyTrainer:
-    """Return the trainer, in the place of hpcfed.learning.engines.make_trainer."""
-    return ToyTrainer(experiment, layout(experiment.model, num_channels, num_classes))
+def make_trainer(experiment: Experiment, shape: Shape, device: str = "cpu") -> ToyTrainer:
+    """Return the trainer of the toy rule."""
+    return ToyTrainer(experiment, layout(experiment.model, shape.num_inputs, shape.classes))
+
+
+RULE = Rule(make_trainer)
 
 
 def fault() -> dict[str, object]:

@@ -11,13 +11,24 @@ from typing import Any  # Any: only the caller knows the function's arguments an
 from hpcfed.errors import InputError
 
 
-def resolve(path: str, key: str) -> Callable[..., Any]:
+def function(path: str, key: str) -> Callable[..., Any]:
     """Return the function that ``path`` names; ``key`` is the experiment's key, for messages.
+
+    Raises InputError as ``resolve`` does, and where it is no function.
+    """
+    found = resolve(path, key)
+    if not callable(found):
+        raise InputError(f'{key} = "{path}": it is {type(found).__name__}, expected a function')
+    return found  # type: ignore[no-any-return]  # callable() loses the signature
+
+
+def resolve(path: str, key: str, what: str = "function") -> Any:
+    """Return what ``path`` names; for messages, ``key`` is the experiment's key, ``what`` its kind.
 
     The working directory is searched last, so that ``mydata:load`` finds ./mydata.py. Raises
     InputError if there is no such module or function, or if the module cannot be imported.
     """
-    module_name, _, function_name = path.partition(":")
+    module_name, _, name = path.partition(":")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)
@@ -28,10 +39,8 @@ def resolve(path: str, key: str) -> Callable[..., Any]:
             f'{key} = "{path}": importing {module_name} failed: {error}; expected a module that '
             f"Python finds from {here} or in its environment"
         ) from None
-    function = getattr(module, function_name, None)
-    if not callable(function):
+    if not hasattr(module, name):
         raise InputError(
-            f'{key} = "{path}": {module_name} has no function {function_name}; '
-            f"expected module:function"
+            f'{key} = "{path}": {module_name} has no {what} {name}; expected module:{what}'
         )
-    return function  # type: ignore[no-any-return]  # callable() loses the signature
+    return getattr(module, name)

@@ -7,6 +7,7 @@ from hpcfed.config.experiment import Experiment as Experiment
 from hpcfed.config.experiment import RunConfig as RunConfig
 from hpcfed.config.learning import ClientConfig as ClientConfig
 from hpcfed.config.model import ModelConfig as ModelConfig
+from hpcfed.config.rule import RuleConfig as RuleConfig
 from hpcfed.config.section import Count as Count
 from hpcfed.config.section import NonNegative as NonNegative
 from hpcfed.config.section import Positive as Positive

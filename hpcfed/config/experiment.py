@@ -15,6 +15,7 @@ from hpcfed.config.clients import ParticipationConfig, PartitionConfig
 from hpcfed.config.data import DataConfig
 from hpcfed.config.learning import ClientConfig
 from hpcfed.config.model import ModelConfig
+from hpcfed.config.rule import RuleConfig
 from hpcfed.config.section import Count, NonNegative, Positive, Section, Seed
 from hpcfed.config.server import ServerConfig, UplinkConfig
 
@@ -49,6 +50,7 @@ class Experiment(Section):
     data: DataConfig = DataConfig()
     partition: PartitionConfig = PartitionConfig()
     model: ModelConfig = ModelConfig()
+    rule: RuleConfig | None = None
     client: ClientConfig = Field(default_factory=lambda: ClientConfig.model_validate({}))
     participation: ParticipationConfig = ParticipationConfig()
     uplink: UplinkConfig = UplinkConfig()

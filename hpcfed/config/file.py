@@ -18,6 +18,7 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from hpcfed.config import Experiment
+from hpcfed.config.section import table_of
 from hpcfed.errors import InputError
 
 Tree = dict[str, Any]
@@ -85,9 +86,9 @@ def changed_keys(old: Experiment, new: Experiment) -> list[str]:
 def key_paths(model: type[BaseModel] = Experiment, prefix: str = "") -> Iterator[str]:
     """Yield every dotted key of the experiment file."""
     for name, field in model.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from key_paths(kind, f"{prefix}{name}.")
+        table = table_of(field.annotation)
+        if table is not None:
+            yield from key_paths(table, f"{prefix}{name}.")
         else:
             yield prefix + name
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self  # Any: a free table, read by the user's own code
 
 from pydantic import Field, model_validator
 
@@ -45,10 +45,16 @@ class ModelConfig(Section):
         None, description="run file whose parameters are the initial ones"
     )
 
+    own: dict[str, Any] | None = Field(
+        None, description="a free table `[model.own]`, for a network of your own"
+    )
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.kind not in {"snn", "ann"}:
             check_kind(self.kind, "snn, ann")
+        elif self.own is not None:
+            raise ValueError(f'own is for a network of your own; kind = "{self.kind}" reads none')
         if not self.hidden:
             raise ValueError("hidden needs at least one layer")
         return self

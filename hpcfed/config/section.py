@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -34,8 +34,16 @@ class Section(BaseModel):
         return tuple(value) if isinstance(value, list) else value
 
 
+def table_of(annotation: object) -> type[BaseModel] | None:
+    """Return the model of a table, optional ones too; None for the type of a plain key."""
+    for kind in (annotation, *get_args(annotation)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+    return None
+
+
 def check_kind(value: str, known: str) -> None:
-    """Raise ValueError unless ``value`` is a dotted path ``module:function``; ``known`` for help."""
+    """Raise ValueError unless ``value``, none of the ``known``, is a path ``module:function``."""
     module, _, function = value.partition(":")
     if not (function.isidentifier() and all(part.isidentifier() for part in module.split("."))):
         raise ValueError(f'kind = "{value}" is none of {known}, nor a path "module:function"')

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed.base.dotted import resolve
+from hpcfed.base.dotted import function as function_at
 from hpcfed.config import DataConfig
 from hpcfed.datasets import validation
 from hpcfed.datasets.checks import check_events, check_same_kind
@@ -86,7 +86,7 @@ def _read(sources: Sources, config: DataConfig) -> tuple[EventSet, EventSet | No
 def _custom(config: DataConfig) -> tuple[EventSet, EventSet | None, str]:
     """Call the user's ``function(config)``: it gives (training events, test events or None)."""
     name = config.dataset
-    given = resolve(name, "data.dataset")(config)
+    given = function_at(name, "data.dataset")(config)
     match given:
         case (EventSet() as train, EventSet() | None as test):
             pass

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hpcfed.federation.mpi.transport import Transport
 from hpcfed.federation.uplink.exact import admissible, grid
 from hpcfed.learning.trainer import BatchResult, Trainer
-from hpcfed.samples.events import EventSet
+from hpcfed.samples.samples import Samples
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
@@ -32,7 +32,7 @@ class Evaluation:
         confusion: (K, K) int64, samples by (label, prediction).
         group_correct, group_total: (G,) int64, by speaker.
         spikes: (L,) int64, of each hidden layer over all samples and bins.
-        num_events: input events of all samples.
+        input_rate: mean spikes per input and time bin of all samples; NaN without spikes.
     """
 
     loss: float
@@ -40,7 +40,7 @@ class Evaluation:
     group_correct: I64
     group_total: I64
     spikes: I64
-    num_events: int
+    input_rate: float
 
     @property
     def num_samples(self) -> int:
@@ -54,11 +54,11 @@ class Evaluation:
 
 
 def evaluate(
-    transport: Transport, trainer: Trainer, params: F32, events: EventSet, samples: I64
+    transport: Transport, trainer: Trainer, params: F32, events: Samples, samples: I64
 ) -> Evaluation | None:
     """Evaluate ``params`` (P,) on ``samples`` (n,); the result lies at the root, None elsewhere."""
     num_classes, num_groups = len(events.class_names), len(events.group_names)
-    sums = _Sums.zeros(num_classes, num_groups, len(trainer.hidden))
+    sums = _Sums.zeros(num_classes, num_groups, len(trainer.layers))
     starts = range(transport.rank * BATCH_SIZE, len(samples), transport.size * BATCH_SIZE)
 
     def evaluate_batches() -> None:
@@ -91,7 +91,7 @@ class _Sums:
         )
         return head, confusion.reshape(classes, classes), correct, total, spikes
 
-    def add(self, events: EventSet, batch: I64, result: BatchResult, num_samples: int) -> None:
+    def add(self, events: Samples, batch: I64, result: BatchResult, num_samples: int) -> None:
         head, confusion, correct, total, spikes = self.parts()
         labels, groups = events.labels[batch], events.groups[batch]
         fine = np.array([admissible(loss) for loss in result.losses[:, None]])
@@ -103,7 +103,7 @@ class _Sums:
         np.add.at(total, groups, 1)
         spikes += result.spikes
 
-    def result(self, events: EventSet, samples: I64) -> Evaluation:
+    def result(self, events: Samples, samples: I64) -> Evaluation:
         head, confusion, correct, total, spikes = self.parts()
         loss = grid(np.ones(len(samples), np.int64)).reals(head[:1])[0] / len(samples)
         return Evaluation(
@@ -112,5 +112,5 @@ class _Sums:
             group_correct=correct,
             group_total=total,
             spikes=spikes,
-            num_events=int(events.num_events[samples].sum()),
+            input_rate=events.input_rate(samples),
         )

@@ -21,8 +21,9 @@ from hpcfed.errors import InputError
 from hpcfed.federation.uplink.averaging import averaging
 from hpcfed.federation.uplink.cohort import Cohort, assign
 from hpcfed.federation.uplink.messages import Uplink
-from hpcfed.learning.engines import device_of_rank, make_trainer
+from hpcfed.learning.rule import rule_of
 from hpcfed.learning.trainer import Trainer
+from hpcfed.samples.samples import shape_of
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -95,8 +96,9 @@ def build_job(
     )
     clients = tuple(Client(k, data.train_ids[mine]) for k, mine in enumerate(positions))
     drop = drop_probabilities(experiment.participation.drop_probability, len(clients))
-    device = device_of_rank(experiment, local_rank)
-    trainer = make_trainer(experiment, events.num_channels, len(events.class_names), device=device)
+    rule = rule_of(experiment)
+    device = rule.device(experiment, local_rank)
+    trainer = rule.trainer(experiment, shape_of(events), device)
     size = trainer.layout.size
     if size > MAX_PARAMETERS:
         raise InputError(

@@ -219,13 +219,12 @@ def _evaluation_values(
     events = job.data.train if split == "validation" else job.data.test
     samples = job.data.validation_ids if split == "validation" else job.data.test_ids
     assert events is not None  # there are figures, so there are events
-    cells = found.num_samples * events.num_bins
-    widths = job.trainer.hidden
+    cells = found.num_samples * job.experiment.data.num_bins
+    widths = [layer.neurons for layer in job.trainer.layers]
     first = np.unique(events.labels[samples], return_index=True)[1]
     chosen = samples[np.sort(first)][:NUM_EXAMPLES]
     hidden = job.trainer.hidden_spikes(state.params, events, chosen)
     examples = {f"hidden{i}": spikes.astype(np.uint8) for i, spikes in enumerate(hidden)}
-    dense = events.dense(chosen).transpose(1, 0, 2)
     with np.errstate(invalid="ignore"):
         group_accuracy = found.group_correct / found.group_total
     return {
@@ -238,7 +237,7 @@ def _evaluation_values(
         "group": np.array(events.group_names, object),
         "layer": np.arange(len(widths)),
         "layer_rates": found.spikes / (np.array(widths) * cells),
-        "input_rate": np.float64(found.num_events / (cells * events.num_channels)),
+        "input_rate": np.float64(found.input_rate),
         "example_spikes": examples
-        | {"input": dense.astype(np.uint16), "label": events.labels[chosen]},
+        | {"input": events.examples(chosen), "label": events.labels[chosen]},
     }

@@ -6,8 +6,11 @@ torch comes with norse and the GPU alone, and Triton with the GPU.
 from __future__ import annotations
 
 from hpcfed.config import Experiment
+from hpcfed.config.rule import BACKPROP as BACKPROP_KIND
 from hpcfed.errors import InputError
+from hpcfed.learning.rule import Rule
 from hpcfed.learning.trainer import Trainer
+from hpcfed.samples.samples import Shape
 
 
 def resolve_engine(experiment: Experiment) -> str:
@@ -15,6 +18,8 @@ def resolve_engine(experiment: Experiment) -> str:
 
     Raises InputError if that engine lacks what the network needs.
     """
+    if experiment.rule is not None and experiment.rule.kind != BACKPROP_KIND:
+        return experiment.client.engine  # nobody asks it
     engine, lacks = experiment.client.engine, _event_engine_lacks(experiment)
     if engine == "gpu":
         lacks = lacks or _gpu_engine_lacks(experiment)
@@ -41,10 +46,8 @@ def _gpu_engine_lacks(experiment: Experiment) -> str | None:
     return f"hidden layer of {widest} neurons, only up to 256" if widest > 256 else None
 
 
-def make_trainer(
-    experiment: Experiment, num_channels: int, num_classes: int, device: str = "cpu"
-) -> Trainer:
-    """Return the trainer of the experiment's network between C input channels and K classes.
+def make_trainer(experiment: Experiment, shape: Shape, device: str = "cpu") -> Trainer:
+    """Return the trainer of the experiment's network for input and classes of ``shape``.
 
     ``device`` is torch's name of one, as ``device_of_rank`` gives it. Raises InputError if the
     user's own network cannot be imported or used.
@@ -53,17 +56,15 @@ def make_trainer(
     if engine == "event":
         from hpcfed.learning.event.training import EventTrainer
 
-        return EventTrainer(experiment, num_channels, num_classes)
+        return EventTrainer(experiment, shape)
     if engine == "gpu":
         from hpcfed.learning.gpu.training import GpuTrainer
 
-        return GpuTrainer(experiment, num_channels, num_classes, device)
+        return GpuTrainer(experiment, shape, device)
     from hpcfed.learning.autograd.training import NorseTrainer
     from hpcfed.networks.network import build_network
 
-    return NorseTrainer(
-        experiment, build_network(experiment, num_channels, num_classes), device=device
-    )
+    return NorseTrainer(experiment, build_network(experiment, shape), device=device)
 
 
 def device_of_rank(experiment: Experiment, local_rank: int) -> str:
@@ -84,3 +85,6 @@ def device_of_rank(experiment: Experiment, local_rank: int) -> str:
     if not torch.cuda.is_available():
         return "cpu"
     return f"cuda:{local_rank % torch.cuda.device_count()}"
+
+
+BACKPROP = Rule(trainer=make_trainer, device=device_of_rank)

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from hpcfed.config import Experiment
 from hpcfed.errors import InputError
-from hpcfed.learning.engines import make_trainer
+from hpcfed.learning.rule import rule_of
 from hpcfed.learning.trainer import BatchResult
 from hpcfed.networks.layout import Layout
 from hpcfed.samples.events import EventSet
+from hpcfed.samples.samples import shape_of
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -81,9 +82,8 @@ class TrainedModel:
                 f"{events.duration:g} s, the network was trained with {data.num_bins} bins over "
                 f"{data.duration:g} s; load them with the experiment's data.num_bins and duration"
             )
-        trainer = make_trainer(
-            _on_any_machine(self.experiment), events.num_channels, len(events.class_names)
-        )
+        experiment = _on_any_machine(self.experiment)
+        trainer = rule_of(experiment).trainer(experiment, shape_of(events), "cpu")
         if trainer.layout != self.layout:
             raise InputError(
                 f"evaluating a model: the events ({events.num_channels} channels, "

@@ -6,8 +6,8 @@ no server; it may train several clients at once, but results depend on (seed, ro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol, Self  # Any: a buffer on a device
 
 import numpy as np
@@ -16,7 +16,8 @@ from numpy.typing import DTypeLike, NDArray
 from hpcfed.base.seeds import Stream
 from hpcfed.clients.population import Client
 from hpcfed.networks.layout import Layout
-from hpcfed.samples.events import EventSet
+from hpcfed.networks.network import Layer
+from hpcfed.samples.samples import Samples
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -72,11 +73,15 @@ class LocalUpdate:
         loss: mean training loss (cross-entropy and rate penalties) over all steps of the round,
             each step weighted by its batch size.
         hidden_rate: mean fraction of hidden neurons that spike in a time bin; NaN for an ANN.
+        figures: what else the rule measures, under the names of its ``Rule.figures``.
+        memory: (Q,) float32 that the client keeps for its next round; None without.
     """
 
     delta: F32 | DeviceVector
     loss: float
     hidden_rate: float
+    figures: Mapping[str, float] = field(default_factory=dict)
+    memory: F32 | None = None
 
 
 @dataclass(frozen=True)
@@ -103,12 +108,12 @@ class Trainer(Protocol):
         ...
 
     @property
-    def hidden(self) -> tuple[int, ...]:
-        """Neurons of each of the L hidden layers."""
+    def layers(self) -> tuple[Layer, ...]:
+        """The L hidden layers."""
         ...
 
     def train(
-        self, params: F32, events: EventSet, clients: Sequence[Client], round_index: int
+        self, params: F32, samples: Samples, clients: Sequence[Client], round_index: int
     ) -> Iterator[LocalUpdate]:
         """Yield the update of each client, in the order given, starting from ``params`` (P,).
 
@@ -116,10 +121,10 @@ class Trainer(Protocol):
         """
         ...
 
-    def evaluate(self, params: F32, events: EventSet, samples: I64) -> BatchResult:
+    def evaluate(self, params: F32, samples: Samples, ids: I64) -> BatchResult:
         """Evaluate one batch of sample ids (B,); the composition of the batch is the caller's."""
         ...
 
-    def hidden_spikes(self, params: F32, events: EventSet, samples: I64) -> list[NDArray[np.bool_]]:
+    def hidden_spikes(self, params: F32, samples: Samples, ids: I64) -> list[NDArray[np.bool_]]:
         """Return the spikes of each hidden layer as (B, T, H) bool; an empty list for an ANN."""
         ...

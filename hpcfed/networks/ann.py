@@ -16,6 +16,7 @@ from torch.nn.functional import leaky_relu
 
 from hpcfed.config import ModelConfig
 from hpcfed.networks.layout import Layout
+from hpcfed.networks.network import Activity, Layer, Pass
 
 _SLOPE_BELOW_ZERO = 0.01  # torch's default, and Maas et al. 2013
 
@@ -26,8 +27,9 @@ class AnnNetwork:
 
     model: ModelConfig
     layout: Layout
+    layers: tuple[Layer, ...]
 
-    def forward(self, weights: Mapping[str, Tensor], events: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def forward(self, weights: Mapping[str, Tensor], events: Tensor, call: Pass) -> Activity:
         """Return logits (B, K) of ``events`` (T, B, C), and no spikes; any float dtype."""
         signal = events
         for index in range(len(self.model.hidden)):
@@ -35,10 +37,10 @@ class AnnNetwork:
             signal = _activations(drive, weights.get(f"hidden{index}.recurrent"))
         outputs = signal @ weights["readout"].t()
         if self.model.readout == "mean":
-            return outputs.mean(0), []
+            return Activity(outputs.mean(0))
         if self.model.readout == "last":
-            return outputs[-1], []
-        return outputs.max(0).values, []
+            return Activity(outputs[-1])
+        return Activity(outputs.max(0).values)
 
 
 def _activations(drive: Tensor, recurrent: Tensor | None) -> Tensor:

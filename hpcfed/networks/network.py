@@ -1,24 +1,67 @@
-"""What a network is: a layout, and a forward pass from weights and binned events to logits.
+"""What a network is: a layout, its hidden layers, and a forward pass from weights and input.
 
 T time bins, B batch, C channels, H hidden neurons, K classes. A network has no state: weights come
 in as tensors cut from the flat parameter vector, so one network serves every client. Your own
 network is a function ``module:function`` named by ``model.kind``; it is called as
-``function(experiment, num_channels, num_classes)`` and returns an object with the two members of
-:class:`Network`. Its initial weights are drawn from its layout by ``model.init``.
+``function(experiment, inputs, num_classes)``, where ``inputs`` is C, or the shape of an image or a
+sensor. It returns an object with ``layout`` and ``forward``, as :class:`Network` describes them.
+Its keys, if any, stand in ``[model.own]``. A plain one may take weights and input alone and return
+(logits, spikes). Its initial weights are drawn from its layout by ``model.init``.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol  # Any: a user's object, checked
 
-from hpcfed.base.dotted import resolve
-from hpcfed.config import Experiment
+from hpcfed.base.dotted import function as function_at
+from hpcfed.config import Experiment, ModelConfig
 from hpcfed.errors import InputError
 from hpcfed.networks.layout import Layout, layout
+from hpcfed.samples.samples import Shape
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from hpcfed.base.seeds import Stream
+
+
+class Layer(NamedTuple):
+    """A hidden layer: H neurons, and the multiply-accumulates of its dense input in one bin."""
+
+    name: str
+    neurons: int
+    operations: int
+
+
+class Pass(NamedTuple):
+    """What differs from one forward pass to the next.
+
+    Attributes:
+        learn: whether this pass is trained on: norms then use the batch's own statistics.
+        depth: iterations of a block that is repeated; 0: as the network has them.
+        words: random words of this pass, for networks that draw.
+    """
+
+    learn: bool
+    depth: int = 0
+    words: Stream | None = None
+
+
+class Activity(NamedTuple):
+    """What a forward pass gives.
+
+    Attributes:
+        logits: (B, K).
+        spikes: of each hidden layer, (T, B, ...) of zeros and ones; none for a network without.
+        statistics: new values of the layout's statistics by name, for a pass that learns.
+    """
+
+    logits: Tensor
+    spikes: Sequence[Tensor] = ()
+    statistics: Mapping[str, Tensor] = {}
 
 
 class Network(Protocol):
@@ -26,73 +69,115 @@ class Network(Protocol):
 
     @property
     def layout(self) -> Layout:
-        """Names and shapes of the weight matrices, in the order of the flat vector."""
+        """The parts of the flat parameter vector."""
         ...
 
-    def forward(
-        self, weights: Mapping[str, Tensor], events: Tensor
-    ) -> tuple[Tensor, Sequence[Tensor]]:
-        """Return logits (B, K) and the spikes of each hidden layer, (T, B, H) of zeros and ones.
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The hidden layers, in the order in which spikes are given."""
+        ...
 
-        ``weights`` maps each name of the layout to a tensor of its shape; ``events`` is (T, B, C),
-        of the weights' dtype and device. A network without spikes returns an empty list of them.
+    def forward(self, weights: Mapping[str, Tensor], inputs: Tensor, call: Pass) -> Activity:
+        """Return what the network does on ``inputs``, (T, B, *shape) or (B, *shape).
+
+        ``weights`` maps each name of the layout to a tensor of its shape; ``inputs`` is of the
+        weights' dtype and device.
         """
         ...
 
 
-def build_network(experiment: Experiment, num_channels: int, num_classes: int) -> Network:
-    """Return the experiment's network between C input channels and K classes.
+def build_network(experiment: Experiment, shape: Shape) -> Network:
+    """Return the experiment's network for input and classes of ``shape``.
 
     Raises InputError if the user's own network cannot be imported, made or used.
     """
-    kind = experiment.model.kind
+    kind, model = experiment.model.kind, experiment.model
     if ":" in kind:
-        return _own_network(experiment, num_channels, num_classes)
-    matrices = layout(experiment.model, num_channels, num_classes)
+        return _own_network(experiment, shape)
+    matrices = layout(model, shape.num_inputs, shape.classes)
     if kind == "ann":
         from hpcfed.networks.ann import AnnNetwork
 
-        return AnnNetwork(experiment.model, matrices)
+        return AnnNetwork(model, matrices, dense_layers(model, shape.num_inputs))
     from hpcfed.networks.spiking import SpikingNetwork
 
     return SpikingNetwork(
-        experiment.model, matrices, dt=experiment.dt, num_bins=experiment.data.num_bins
+        model,
+        matrices,
+        dense_layers(model, shape.num_inputs),
+        dt=experiment.dt,
+        num_bins=experiment.data.num_bins,
     )
 
 
-def _own_network(experiment: Experiment, num_channels: int, num_classes: int) -> Network:
+def dense_layers(model: ModelConfig, num_inputs: int) -> tuple[Layer, ...]:
+    """Return the hidden layers of the multilayer and recurrent networks on C inputs."""
+    layers, fan_in = [], num_inputs
+    for index, width in enumerate(model.hidden):
+        recurrent = width if model.recurrent else 0
+        layers.append(Layer(f"hidden{index}", width, width * (fan_in + recurrent)))
+        fan_in = width
+    return tuple(layers)
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """A user's network that takes weights and input alone, and returns (logits, spikes)."""
+
+    network: Any
+    layers: tuple[Layer, ...]
+
+    @property
+    def layout(self) -> Layout:
+        found: Layout = self.network.layout
+        return found
+
+    def forward(self, weights: Mapping[str, Tensor], inputs: Tensor, call: Pass) -> Activity:
+        return Activity(*self.network.forward(weights, inputs))
+
+
+@dataclass(frozen=True)
+class _Own(_Plain):
+    """A user's network that takes the pass as well; it may name its layers."""
+
+    def forward(self, weights: Mapping[str, Tensor], inputs: Tensor, call: Pass) -> Activity:
+        return Activity(*self.network.forward(weights, inputs, call))
+
+
+def _own_network(experiment: Experiment, shape: Shape) -> Network:
     path = experiment.model.kind
-    function = resolve(path, "model.kind")
-    network = function(experiment, num_channels, num_classes)
-    if not isinstance(getattr(network, "layout", None), Layout) or not callable(
-        getattr(network, "forward", None)
-    ):
+    inputs = shape.input[0] if len(shape.input) == 1 else shape.input
+    network = function_at(path, "model.kind")(experiment, inputs, shape.classes)
+    forward = getattr(network, "forward", None)
+    if not isinstance(getattr(network, "layout", None), Layout) or not callable(forward):
         raise InputError(
             f'model.kind = "{path}": it returned {type(network).__name__}, expected '
-            "an object with layout (hpcfed.networks.layout.Layout) and forward(weights, events)"
+            "an object with layout (hpcfed.Layout) and forward(weights, inputs)"
         )
-    _check_forward(experiment, network, num_channels, num_classes)
-    return cast(Network, network)
+    kind = _Own if len(inspect.signature(forward).parameters) > 2 else _Plain
+    own = kind(network, getattr(network, "layers", None) or dense_layers(experiment.model, 0))
+    _check_forward(experiment, own, shape)
+    return own
 
 
-def _check_forward(
-    experiment: Experiment, network: Network, num_channels: int, num_classes: int
-) -> None:
+def _check_forward(experiment: Experiment, network: Network, shape: Shape) -> None:
     """Try the user's network on one silent sample with zero weights, before a run begins."""
     import torch
 
-    weights = {name: torch.zeros(shape) for name, _, shape in network.layout.slices()}
-    num_bins = experiment.data.num_bins
-    logits, spikes = network.forward(weights, torch.zeros(num_bins, 1, num_channels))
-    if tuple(logits.shape) != (1, num_classes):
+    weights = {name: torch.zeros(size) for name, _, size in network.layout.slices()}
+    steps = (experiment.data.num_bins,) if len(shape.input) == 1 else ()
+    found = network.forward(weights, torch.zeros(*steps, 1, *shape.input), Pass(learn=False))
+    if tuple(found.logits.shape) != (1, shape.classes):
         raise InputError(
             f'model.kind = "{experiment.model.kind}": forward returned logits of shape '
-            f"{tuple(logits.shape)} for one sample, expected (1, {num_classes}): batch, classes"
+            f"{tuple(found.logits.shape)} for one sample, expected (1, {shape.classes}): batch, "
+            "classes"
         )
-    widths = tuple(layer.shape[-1] for layer in spikes)
-    if widths not in ((), experiment.model.hidden):
+    widths = [layer[0, 0].numel() for layer in found.spikes]
+    expected = [layer.neurons for layer in network.layers]
+    if widths not in ([], expected):
         raise InputError(
             f'model.kind = "{experiment.model.kind}": forward returned the spikes of layers of '
-            f"{list(widths)} neurons, expected model.hidden = {list(experiment.model.hidden)}, or "
-            "no layers"
+            f"{widths} neurons, expected {expected} (model.hidden, or the network's own layers), "
+            "or no layers"
         )

@@ -31,6 +31,7 @@ from torch import Tensor
 
 from hpcfed.config import ModelConfig
 from hpcfed.networks.layout import Layout
+from hpcfed.networks.network import Activity, Layer, Pass
 from hpcfed.networks.surrogates import surrogate
 
 with warnings.catch_warnings():  # importing norse compiles with torch.jit, which torch deprecates
@@ -44,17 +45,18 @@ class SpikingNetwork:
 
     model: ModelConfig
     layout: Layout
+    layers: tuple[Layer, ...]
     dt: float
     num_bins: int
 
-    def forward(self, weights: Mapping[str, Tensor], events: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def forward(self, weights: Mapping[str, Tensor], events: Tensor, call: Pass) -> Activity:
         """Return logits (B, K) and spikes [(T, B, H)] of ``events`` (T, B, C); any float dtype."""
         signal, spikes = events, []
         for index in range(len(self.model.hidden)):
             drive = project(signal, weights[f"hidden{index}.input"])
             signal = self._layer(drive, weights.get(f"hidden{index}.recurrent"))
             spikes.append(signal)
-        return self._readout(signal, weights["readout"]), spikes
+        return Activity(self._readout(signal, weights["readout"]), spikes)
 
     def _layer(self, drive: Tensor, recurrent: Tensor | None) -> Tensor:
         zeros = torch.zeros_like(drive[0])

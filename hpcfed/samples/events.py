@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.errors import InputError
+from hpcfed.samples.samples import Samples
 
 I64 = NDArray[np.int64]
 F32 = NDArray[np.float32]
@@ -42,6 +43,8 @@ class EventSet:
         labels: (S,) int64, index into ``class_names``; -1 marks a sample outside the chosen subset.
         groups: (S,) int64, index into ``group_names`` (speakers).
         num_cut: spikes at or after ``duration``, left out.
+        plane: shape of a sensor, as (polarity, height, width), whose C-order ravel the channels
+            are; () where they have none.
     """
 
     channels: Channels
@@ -55,11 +58,17 @@ class EventSet:
     class_names: tuple[str, ...]
     group_names: tuple[str, ...]
     num_cut: int = 0
+    plane: tuple[int, ...] = ()
 
     @property
     def num_samples(self) -> int:
         """S, the number of samples in the store."""
         return len(self.labels)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the input at one time: (C,), or that of the sensor whose ravel channels are."""
+        return self.plane or (self.num_channels,)
 
     @property
     def num_bins(self) -> int:
@@ -83,12 +92,31 @@ class EventSet:
         value = np.ones(len(index), np.float32) if self.counts is None else self.counts[index]
         return rows, bins, self.channels[index].astype(np.int64), value.astype(np.float32)
 
+    def input_rate(self, samples: I64) -> float:
+        """Return the mean events per channel and bin of ``samples`` (B,)."""
+        cells = len(samples) * self.num_bins * self.num_channels
+        return float(int(self.num_events[samples].sum()) / cells)
+
+    def examples(self, samples: I64) -> NDArray[np.uint16]:
+        """Return the spikes of ``samples`` (B,): (B, T, C) uint16."""
+        return self.dense(samples).transpose(1, 0, 2).astype(np.uint16)
+
     def dense(self, samples: I64) -> F32:
         """Return one batch as (T, B, C) float32, for engines that need it dense."""
         rows, bins, channels, values = self.batch_events(samples)
         out = np.zeros((self.num_bins, len(samples), self.num_channels), np.float32)
         out[bins, rows, channels] = values
         return out
+
+
+def events_of(samples: Samples, engine: str) -> EventSet:
+    """Return ``samples`` as the events they are. Raises InputError where they are none."""
+    if isinstance(samples, EventSet):
+        return samples
+    raise InputError(
+        f'client.engine = "{engine}" works on events, the data are a {type(samples).__name__}; '
+        'set client.engine = "norse"'
+    )
 
 
 def bin_sample(

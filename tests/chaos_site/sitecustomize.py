@@ -14,7 +14,6 @@ import json
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
 from hpcfed.launch import started_as
@@ -60,45 +59,13 @@ class Phase:
         self.enter(phase)
 
 
-class SlowTrainer:
-    """A toy trainer that sleeps before each client and each evaluation."""
-
-    def __init__(self, trainer, phase: Phase) -> None:
-        self._trainer, self._phase = trainer, phase
-        self._seconds = float(os.environ.get("HPCFED_CHAOS_SECONDS", "0"))
-
-    def __getattr__(self, name: str) -> object:
-        """Be the toy in everything else."""
-        return getattr(self._trainer, name)
-
-    def train(self, params, events, clients, round_index):
-        """Train as the toy does, later."""
-        self._phase.go_to("training")
-        for update in self._trainer.train(params, events, clients, round_index):
-            time.sleep(self._seconds)
-            yield update
-
-    def evaluate(self, params, events, samples):
-        """Evaluate as the toy does, later."""
-        self._phase.go_to("evaluation")
-        time.sleep(self._seconds)
-        return self._trainer.evaluate(params, events, samples)
-
-
 def patch(phase: Phase) -> None:
-    """Put the slow trainer in the place of the real one, and follow what the rank does."""
-    import hpcfed.federation.job
+    """Follow what the rank does."""
     import hpcfed.federation.progress
     from hpcfed.federation import recorder
     from hpcfed.federation.mpi import survivors, transport
     from tests import toy_world
     from tests.mpi.toy_run import broken_display
-
-    def make_trainer(*arguments, **keywords):
-        return SlowTrainer(toy_world.make_trainer(*arguments, **keywords), phase)
-
-    hpcfed.federation.job.make_trainer = make_trainer
-    hpcfed.federation.job.device_of_rank = lambda *_: "cpu"
 
     if toy_world.happens("display"):
         hpcfed.federation.progress.describe = broken_display
@@ -133,4 +100,5 @@ def patch(phase: Phase) -> None:
 
 
 if "HPCFED_CHAOS" in os.environ and "run" in sys.orig_argv and "--ranks" not in sys.orig_argv:
-    patch(Phase())
+    PHASE = Phase()
+    patch(PHASE)

@@ -31,6 +31,7 @@ from hpcfed.records.runfile import Record, read_record
 from tests.mpi.launch import REPOSITORY
 
 JOB = (
+    "rule.kind=tests.chaos_toy:RULE",
     "uplink.error_feedback=true", "uplink.mask=top-k", "uplink.mask_probability=0.75",
     "server.optimizer=adam", "run.checkpoint_seconds=0.5", "run.max_restarts=20",
 )  # fmt: skip

@@ -12,14 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-import hpcfed.federation.job
 from hpcfed.clients.population import Client
 from hpcfed.config import Experiment
 from hpcfed.config.file import read_experiment
 from hpcfed.federation.run import Request, run
+from hpcfed.learning.rule import Rule
 from hpcfed.learning.trainer import LocalUpdate
 from hpcfed.networks.layout import layout
 from hpcfed.samples.events import EventSet
+from hpcfed.samples.samples import Shape
 from tests import toy_world
 
 MIB = 1 << 20
@@ -29,6 +30,7 @@ LARGE = (
     "model.hidden=[13750]",
     "participation.drop_probability=0.0",
     "server.rounds=1",
+    "rule.kind=tests.mpi.memory_run:RULE",
 )
 
 
@@ -58,17 +60,16 @@ def memory(name: str) -> int:
     return int(kib) // 1024
 
 
-def make_trainer(
-    experiment: Experiment, num_channels: int, num_classes: int, device: str = "cpu"
-) -> CheapTrainer:
-    """Return the trainer, in the place of hpcfed.learning.engines.make_trainer."""
-    return CheapTrainer(experiment, layout(experiment.model, num_channels, num_classes))
+def make_trainer(experiment: Experiment, shape: Shape, device: str) -> CheapTrainer:
+    """Return the trainer of the rule."""
+    return CheapTrainer(experiment, layout(experiment.model, shape.num_inputs, shape.classes))
+
+
+RULE = Rule(make_trainer)
 
 
 def main() -> None:
     """Run, and print one figure a rank."""
-    hpcfed.federation.job.make_trainer = make_trainer
-    hpcfed.federation.job.device_of_rank = lambda *_: "cpu"
     out, *sets = sys.argv[1:]
     experiment = read_experiment(Path(__file__).with_name("toy.toml"), [*LARGE, *sets])
     run(Request(lambda: experiment, Path(out)))

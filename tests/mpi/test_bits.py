@@ -17,6 +17,7 @@ from hpcfed.config.file import read_experiment
 from hpcfed.federation.job import build_job
 from hpcfed.networks.layout import initial_params
 from hpcfed.records.runfile import Record, read_record
+from hpcfed.samples.samples import shape_of
 from tests import toy_world
 from tests.mpi.launch import REPOSITORY, mpirun
 from tests.reference_federation import Reference
@@ -78,8 +79,8 @@ def records(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def reference(setting: str) -> tuple[list[bytes], Reference]:
     """Return the digest after each round, and the reference after the last."""
     experiment = read_experiment(REPOSITORY / "tests/mpi/toy.toml", SETTINGS[setting])
-    trainer = toy_world.make_trainer(experiment, toy_world.NUM_CHANNELS, toy_world.NUM_CLASSES)
     data = datasets.load(experiment.data)
+    trainer = toy_world.make_trainer(experiment, shape_of(data.train))
     speakers = data.train.groups[data.train_ids]
     plain = Reference(
         experiment,
@@ -201,10 +202,8 @@ def test_a_job_assigns_every_client_to_one_rank_only() -> None:
         experiment = read_experiment(
             REPOSITORY / "tests/mpi/toy.toml", [f"uplink.error_feedback={feedback}"]
         )
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("hpcfed.federation.job.make_trainer", toy_world.make_trainer)
-            for num_ranks in RANKS:
-                job = build_job(experiment, num_ranks, 0)
-                cohort = job.cohort(0, num_ranks)
-                held = [k for rank in range(num_ranks) for k in cohort.of(rank).tolist()]
-                assert sorted(held) == cohort.clients.tolist()
+        for num_ranks in RANKS:
+            job = build_job(experiment, num_ranks, 0)
+            cohort = job.cohort(0, num_ranks)
+            held = [k for rank in range(num_ranks) for k in cohort.of(rank).tolist()]
+            assert sorted(held) == cohort.clients.tolist()

@@ -39,7 +39,7 @@ THOROUGH = settings(
 def test_spikes_are_identical_and_gradients_within_1e_9_in_float64(world: World) -> None:
     _, _, close_maximum = count_ties(world, 1e-11)
     assume(not close_maximum)
-    trainer = EventTrainer(world.experiment, *world.shape, dtype=np.float64)
+    trainer = EventTrainer(world.experiment, world.shape, dtype=np.float64)
     gradient, loss = trainer.gradient(world.params, world.events, world.samples)
     spikes = trainer.hidden_spikes(world.params, world.events, world.samples)
     expected = oracle(world)
@@ -66,7 +66,7 @@ def test_batches_without_ties_agree_to_1e_4_in_float32(capsys: pytest.CaptureFix
         if ties or close_maximum:
             return
         counted["compared"] += 1
-        trainer = EventTrainer(world.experiment, *world.shape, dtype=np.float32)
+        trainer = EventTrainer(world.experiment, world.shape, dtype=np.float32)
         params = world.params.astype(np.float32)
         gradient, loss = trainer.gradient(params, world.events, world.samples)
         spikes = trainer.hidden_spikes(params, world.events, world.samples)

@@ -29,6 +29,7 @@ from hpcfed.clients.population import Client
 from hpcfed.config import Experiment
 from hpcfed.learning.gpu.training import GpuTrainer
 from hpcfed.learning.trainer import LocalUpdate
+from hpcfed.samples.samples import Shape
 
 TIE = 1e-5
 one_epoch = partial(experiment, epochs=1)
@@ -56,7 +57,7 @@ def test_batches_without_ties_agree_with_the_oracle_to_1e_3(
         if ties or close_maximum:
             return
         compared += 1
-        trainer, params = gpu(world.experiment, *world.shape), world.params.astype(np.float32)
+        trainer, params = gpu(world.experiment, world.shape), world.params.astype(np.float32)
         gradient, loss = trainer.gradient(params, world.events, world.samples)
         spikes = trainer.hidden_spikes(params, world.events, world.samples)
         expected = oracle(world)
@@ -123,10 +124,11 @@ TRAININGS = {
 }
 
 
-def gpu(
-    settings: Experiment, channels: int = 30, classes: int = 5, most_clients: int | None = None
-) -> GpuTrainer:
-    return GpuTrainer(settings, channels, classes, DEVICE, most_clients)
+SHAPE = Shape((30,), 5)
+
+
+def gpu(settings: Experiment, shape: Shape = SHAPE, most_clients: int | None = None) -> GpuTrainer:
+    return GpuTrainer(settings, shape, DEVICE, most_clients)
 
 
 @pytest.mark.parametrize("name", TRAININGS)

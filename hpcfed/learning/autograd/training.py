@@ -14,9 +14,10 @@ rejects the update.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,18 +26,15 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from hpcfed.base.parallel import in_order
-from hpcfed.base.purposes import Purpose
-from hpcfed.base.seeds import Stream
 from hpcfed.clients.population import Client
 from hpcfed.config import ClientConfig, Experiment
-from hpcfed.learning.augment import augment, draw_steps, is_augmented
 from hpcfed.learning.autograd.optimisers import clipped, fresh_state, step
-from hpcfed.learning.batches import batches
+from hpcfed.learning.feed import feed
 from hpcfed.learning.schedule import learning_rate
 from hpcfed.learning.trainer import BatchResult, LocalUpdate
 from hpcfed.networks.layout import Layout
-from hpcfed.networks.network import Network
-from hpcfed.samples.events import EventSet
+from hpcfed.networks.network import Activity, Layer, Network, Pass
+from hpcfed.samples.samples import Samples
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
@@ -63,89 +61,79 @@ class NorseTrainer:
         return self._network.layout
 
     @property
-    def hidden(self) -> tuple[int, ...]:
-        """Neurons of each hidden layer."""
-        return self._experiment.model.hidden
+    def layers(self) -> tuple[Layer, ...]:
+        """The hidden layers."""
+        return self._network.layers
 
     def train(
-        self, params: F32, events: EventSet, clients: Sequence[Client], round_index: int
+        self, params: F32, samples: Samples, clients: Sequence[Client], round_index: int
     ) -> Iterator[LocalUpdate]:
         """Yield the update of each client, in the order given, starting from ``params`` (P,)."""
-        one = partial(self._train_client, params, events, round_index)
+        one = partial(self._train_client, params, samples, round_index)
         return in_order(one, clients, self._experiment.client.threads)
 
-    def evaluate(self, params: F32, events: EventSet, samples: I64) -> BatchResult:
+    def evaluate(self, params: F32, samples: Samples, ids: I64) -> BatchResult:
         """Evaluate one batch of sample ids (B,)."""
         with torch.no_grad():
-            logits, spikes = self._forward(self._params(params), events.dense(samples))
-            labels = self._tensor(events.labels[samples])
-            losses = cross_entropy(logits, labels, reduction="none").double()
-        layers = spikes or [torch.zeros(1)] * len(self.hidden)
+            found = self._evaluated(params, samples, ids)
+            labels = self._tensor(samples.labels[ids])
+            losses = cross_entropy(found.logits, labels, reduction="none").double()
+        layers = found.spikes or [torch.zeros(1)] * len(self.layers)
         return BatchResult(
             losses=losses.cpu().numpy(),
-            predictions=logits.argmax(1).cpu().numpy(),
+            predictions=found.logits.argmax(1).cpu().numpy(),
             spikes=np.array([int(layer.count_nonzero()) for layer in layers], np.int64),
         )
 
-    def hidden_spikes(self, params: F32, events: EventSet, samples: I64) -> list[NDArray[np.bool_]]:
+    def hidden_spikes(self, params: F32, samples: Samples, ids: I64) -> list[NDArray[np.bool_]]:
         """Return the spikes of each hidden layer as (B, T, H) bool; an empty list for an ANN."""
         with torch.no_grad():
-            _, spikes = self._forward(self._params(params), events.dense(samples))
-        return [(layer > 0).transpose(0, 1).cpu().numpy() for layer in spikes]
+            found = self._evaluated(params, samples, ids)
+        return [(layer.flatten(2) > 0).transpose(0, 1).cpu().numpy() for layer in found.spikes]
+
+    def _evaluated(self, params: F32, samples: Samples, ids: I64) -> Activity:
+        inputs = feed(self._experiment, samples).batch(ids)
+        return self._forward(self._params(params), inputs, Pass(learn=False))
 
     def _train_client(
-        self, params: F32, events: EventSet, round_index: int, client: Client
+        self, params: F32, samples: Samples, round_index: int, client: Client
     ) -> LocalUpdate:
         settings = self._experiment.client
         rate = learning_rate(settings, round_index)
         received = self._params(params)
-        current, state, totals = received.clone(), fresh_state(received), _Totals()
-        for samples, dense in self._inputs(events, round_index, client):
-            labels = self._tensor(events.labels[samples])
-            gradient, totals = self._gradient(current, dense, labels, totals)
+        current, head = received.clone(), slice(self.layout.num_trained)
+        trained = current[head]  # a view: statistics lie behind it
+        state, totals, call = fresh_state(trained), _Totals(), Pass(True, client.depth)
+        for ids, inputs in feed(self._experiment, samples).steps(client, round_index):
+            found = self._learned(current, inputs, self._tensor(samples.labels[ids]), call)
+            gradient, totals = found.gradient[head], totals.add(found, len(ids))
             if settings.proximal:
-                gradient = gradient + settings.proximal * (current - received)
-            state = step(settings, rate, current, clipped(gradient, settings.clip_norm), state)
+                gradient = gradient + settings.proximal * (trained - received[head])
+            state = step(settings, rate, trained, clipped(gradient, settings.clip_norm), state)
+            self._keep(found.activity.statistics, current)
         return LocalUpdate(
             delta=(current - received).cpu().numpy(),
             loss=float(totals.loss) / totals.num_samples,
             hidden_rate=float(totals.spikes) / totals.num_chances if totals.num_chances else np.nan,
         )
 
-    def _inputs(
-        self, events: EventSet, round_index: int, client: Client
-    ) -> Iterator[tuple[I64, F32]]:
-        """Yield the sample ids (B,) and the augmented input (T, B, C) of each step."""
-        experiment = self._experiment
-        order, noise = (
-            Stream(experiment.seed, purpose, round_index, client.index)
-            for purpose in (Purpose.BATCH_ORDER, Purpose.AUGMENTATION)
-        )
-        steps = list(batches(experiment.client, client.samples, order))
-        if not is_augmented(experiment.data):
-            for samples in steps:
-                yield samples, events.dense(samples)
-            return
-        drawn = draw_steps(steps, events, experiment.data, noise)
-        for samples, changes in zip(steps, drawn, strict=True):
-            shape = (events.num_bins, len(samples), events.num_channels)
-            rows, bins, channels, values = augment(events.batch_events(samples), shape, changes)
-            dense = np.zeros(shape, np.float32)
-            dense[bins, rows, channels] = values
-            yield samples, dense
-
-    def _gradient(
-        self, params: Tensor, dense: F32, labels: Tensor, totals: _Totals
-    ) -> tuple[Tensor, _Totals]:
-        """Return the loss's gradient (P,) at ``params`` (P,), and the totals with this step."""
+    def _learned(self, params: Tensor, inputs: F32, labels: Tensor, call: Pass) -> _Learned:
+        """Return the loss on a batch, its gradient (P,) at ``params`` (P,), and the activity."""
         leaf = params.detach().requires_grad_()
-        logits, spikes = self._forward(leaf, dense)
-        loss = cross_entropy(logits, labels) + rate_penalty(self._experiment.client, spikes)
+        found = self._forward(leaf, inputs, call)
+        penalty = rate_penalty(self._experiment.client, found.spikes)
+        loss = cross_entropy(found.logits, labels) + penalty
         (gradient,) = torch.autograd.grad(loss, leaf)
-        return gradient, totals.add(loss.detach(), spikes, len(labels))
+        return _Learned(loss.detach(), gradient, found)
 
-    def _forward(self, params: Tensor, dense: F32) -> tuple[Tensor, Sequence[Tensor]]:
-        return self._network.forward(matrices(self.layout, params), self._tensor(dense))
+    def _keep(self, statistics: Mapping[str, Tensor], params: Tensor) -> None:
+        """Write a pass's new statistics to their places in ``params`` (P,)."""
+        for name, place, _ in self.layout.slices() if statistics else ():
+            if name in statistics:
+                params[place] = statistics[name].detach().flatten()
+
+    def _forward(self, params: Tensor, inputs: F32, call: Pass) -> Activity:
+        return self._network.forward(matrices(self.layout, params), self._tensor(inputs), call)
 
     def _params(self, params: F32) -> Tensor:
         return torch.tensor(params, dtype=torch.float32, device=self._device)  # a copy
@@ -177,6 +165,14 @@ def rate_penalty(client: ClientConfig, spikes: Sequence[Tensor]) -> Tensor | flo
     return client.rate_strength * penalty
 
 
+class _Learned(NamedTuple):
+    """What one batch gives: its loss, the loss's gradient (P,), and the network's activity."""
+
+    loss: Tensor
+    gradient: Tensor
+    activity: Activity
+
+
 @dataclass(frozen=True)
 class _Totals:
     """Sums over the steps of a round; tensors, because reading one would wait for the device."""
@@ -186,9 +182,10 @@ class _Totals:
     spikes: Tensor | float = 0.0
     num_chances: int = 0  # neurons times bins times samples
 
-    def add(self, loss: Tensor, spikes: Sequence[Tensor], batch: int) -> _Totals:
+    def add(self, found: _Learned, batch: int) -> _Totals:
+        spikes = found.activity.spikes
         return _Totals(
-            self.loss + batch * loss.double(),
+            self.loss + batch * found.loss.double(),
             self.num_samples + batch,
             self.spikes + sum(layer.detach().count_nonzero() for layer in spikes),
             self.num_chances + sum(layer.numel() for layer in spikes),

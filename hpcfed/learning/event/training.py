@@ -32,7 +32,9 @@ from hpcfed.learning.event.work import Work, make_work
 from hpcfed.learning.schedule import learning_rate
 from hpcfed.learning.trainer import BatchResult, LocalUpdate
 from hpcfed.networks.layout import Layout, layout
-from hpcfed.samples.events import EventSet
+from hpcfed.networks.network import Layer, dense_layers
+from hpcfed.samples.events import EventSet, events_of
+from hpcfed.samples.samples import Samples, Shape
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
@@ -45,17 +47,18 @@ class EventTrainer:
     def __init__(
         self,
         experiment: Experiment,
-        num_channels: int,
-        num_classes: int,
+        shape: Shape,
         dtype: RealType = np.float32,
     ) -> None:
         """Take the network between C channels and K classes, trained in ``dtype``."""
         self._experiment, self._dtype = experiment, dtype
         self._spare: list[Work] = []
         self._prepared = False
-        self._layout = layout(experiment.model, num_channels, num_classes)
+        self._layout = layout(experiment.model, shape.num_inputs, shape.classes)
+        self._layers = dense_layers(experiment.model, shape.num_inputs)
+        self._hidden = experiment.model.hidden
         self._network = Network(
-            event_plan.plan(experiment, num_channels, num_classes),
+            event_plan.plan(experiment, shape.num_inputs, shape.classes),
             constants.neuron(experiment, dtype),
             constants.readout(experiment, dtype),
             constants.penalty(experiment),
@@ -67,29 +70,31 @@ class EventTrainer:
         return self._layout
 
     @property
-    def hidden(self) -> tuple[int, ...]:
-        """Neurons of each hidden layer."""
-        return self._experiment.model.hidden
+    def layers(self) -> tuple[Layer, ...]:
+        """The hidden layers."""
+        return self._layers
 
     def train(
-        self, params: F32, events: EventSet, clients: Sequence[Client], round_index: int
+        self, params: F32, samples: Samples, clients: Sequence[Client], round_index: int
     ) -> Iterator[LocalUpdate]:
         """Yield the update of each client, in the order given, starting from ``params`` (P,)."""
-        received = self._pack(params)
+        received, events = self._pack(params), events_of(samples, "event")
         if not self._prepared:
             self._prepare(received, events)
         one = partial(self._train_client, received, events, round_index)
         return in_order(one, clients, self._experiment.client.threads)
 
-    def evaluate(self, params: F32, events: EventSet, samples: I64) -> BatchResult:
+    def evaluate(self, params: F32, samples: Samples, ids: I64) -> BatchResult:
         """Evaluate one batch of sample ids (B,)."""
-        return self._evaluate(params, events, samples, np.empty((0, 0, 0), np.bool_))
+        events = events_of(samples, "event")
+        return self._evaluate(params, events, ids, np.empty((0, 0, 0), np.bool_))
 
-    def hidden_spikes(self, params: F32, events: EventSet, samples: I64) -> list[NDArray[np.bool_]]:
+    def hidden_spikes(self, params: F32, samples: Samples, ids: I64) -> list[NDArray[np.bool_]]:
         """Return the spikes of each hidden layer as (B, T, H) bool."""
-        raster = np.zeros((len(samples), events.num_bins, sum(self.hidden)), np.bool_)
-        self._evaluate(params, events, samples, raster)
-        return np.split(raster, np.cumsum(self.hidden)[:-1], axis=2)
+        events = events_of(samples, "event")
+        raster = np.zeros((len(ids), events.num_bins, sum(self._hidden)), np.bool_)
+        self._evaluate(params, events, ids, raster)
+        return np.split(raster, np.cumsum(self._hidden)[:-1], axis=2)
 
     def gradient(self, params: Reals, events: EventSet, samples: I64) -> tuple[Reals, float]:
         """Return the gradient (P,) of a batch's mean loss with the rate penalty, and that loss."""
@@ -113,7 +118,7 @@ class EventTrainer:
         return Found(
             losses=np.empty(count),
             predictions=np.empty(count, np.int64),
-            spikes=np.empty(len(self.hidden), np.int64),
+            spikes=np.empty(len(self._hidden), np.int64),
             raster=raster,
         )
 
@@ -157,7 +162,7 @@ class EventTrainer:
         return LocalUpdate(
             delta=delta.astype(np.float32, copy=False),
             loss=loss / len(samples),
-            hidden_rate=spikes / (len(samples) * events.num_bins * sum(self.hidden)),
+            hidden_rate=spikes / (len(samples) * events.num_bins * sum(self._hidden)),
         )
 
     def _pack(self, params: Reals) -> Reals:

@@ -34,7 +34,9 @@ from hpcfed.learning.gpu.update import GpuUpdate
 from hpcfed.learning.gpu.work import Size, Work, make_work
 from hpcfed.learning.trainer import BatchResult, LocalUpdate
 from hpcfed.networks.layout import Layout, layout
-from hpcfed.samples.events import EventSet
+from hpcfed.networks.network import Layer, dense_layers
+from hpcfed.samples.events import EventSet, events_of
+from hpcfed.samples.samples import Samples, Shape
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
@@ -49,8 +51,7 @@ class GpuTrainer:
     def __init__(
         self,
         experiment: Experiment,
-        num_channels: int,
-        num_classes: int,
+        shape: Shape,
         device: str = "cpu",
         most_clients: int | None = None,
     ) -> None:
@@ -59,8 +60,10 @@ class GpuTrainer:
         ``most_clients`` are trained at once; None: as many as memory holds.
         """
         self._experiment, self._device = experiment, torch.device(device)
-        self._layout = layout(experiment.model, num_channels, num_classes)
-        self._plan = plan(experiment, self._layout, num_channels)
+        self._layout = layout(experiment.model, shape.num_inputs, shape.classes)
+        self._layers = dense_layers(experiment.model, shape.num_inputs)
+        self._hidden = experiment.model.hidden
+        self._plan = plan(experiment, self._layout, shape.num_inputs)
         self._most = most_clients
         self._packed: list[tuple[EventSet, Packed]] = []
         self._training: Work | None = None
@@ -73,12 +76,12 @@ class GpuTrainer:
         return self._layout
 
     @property
-    def hidden(self) -> tuple[int, ...]:
-        """Neurons of each hidden layer."""
-        return self._experiment.model.hidden
+    def layers(self) -> tuple[Layer, ...]:
+        """The hidden layers."""
+        return self._layers
 
     def train(
-        self, params: F32, events: EventSet, clients: Sequence[Client], round_index: int
+        self, params: F32, samples: Samples, clients: Sequence[Client], round_index: int
     ) -> Iterator[LocalUpdate]:
         """Yield the update of each client, in the order given, starting from ``params`` (P,).
 
@@ -86,6 +89,7 @@ class GpuTrainer:
         """
         if not clients:
             return
+        events = events_of(samples, "gpu")
         planned = orders(self._experiment, events, clients, round_index)
         done = 0
         while done < len(clients):
@@ -98,25 +102,25 @@ class GpuTrainer:
             done += len(updates)
             yield from updates
 
-    def evaluate(self, params: F32, events: EventSet, samples: I64) -> BatchResult:
+    def evaluate(self, params: F32, samples: Samples, ids: I64) -> BatchResult:
         """Evaluate one batch of sample ids (B,)."""
         with using(self._device):
-            work, count = self._batch(params, events, samples), len(samples)
+            work, count = self._batch(params, events_of(samples, "gpu"), ids), len(ids)
             return BatchResult(
                 losses=work.schedule.losses[0, 0, :count].double().cpu().numpy(),
                 predictions=work.predictions[0, :count].long().cpu().numpy(),
                 spikes=np.array([int(tally[0].sum()) for tally in work.tallies], np.int64),
             )
 
-    def hidden_spikes(self, params: F32, events: EventSet, samples: I64) -> list[NDArray[np.bool_]]:
+    def hidden_spikes(self, params: F32, samples: Samples, ids: I64) -> list[NDArray[np.bool_]]:
         """Return the spikes of each hidden layer as (B, T, H) bool."""
         rasters, num_bins = [], self._plan.num_bins
         with using(self._device):
-            work = self._batch(params, events, samples)
+            work = self._batch(params, events_of(samples, "gpu"), ids)
             for layer, spikes in zip(self._plan.layers, work.spikes, strict=True):
                 blocks = spikes[0].reshape(-1, num_bins, BLOCK, layer.width)
                 raster = blocks.transpose(1, 2).reshape(-1, num_bins, layer.width)
-                rasters.append(raster[: len(samples), :, : layer.neurons].bool().cpu().numpy())
+                rasters.append(raster[: len(ids), :, : layer.neurons].bool().cpu().numpy())
         return rasters
 
     def gradient(self, params: F32, events: EventSet, samples: I64) -> tuple[F32, float]:
@@ -170,7 +174,7 @@ class GpuTrainer:
         for k, delta in enumerate(deltas):
             sizes = group.counts[:, k].tolist()
             parts = (losses[step, k, :size].astype(np.float64) for step, size in enumerate(sizes))
-            chances = sum(sizes) * self._plan.num_bins * sum(self.hidden)
+            chances = sum(sizes) * self._plan.num_bins * sum(self._hidden)
             total = math.fsum(chain(np.concatenate([*parts]), group.counts[:, k] * penalties[:, k]))
             found.append(LocalUpdate(GpuUpdate(delta), total / sum(sizes), spikes[k] / chances))
         return found

@@ -10,11 +10,12 @@ from hpcfed.config.file import parse_experiment
 from hpcfed.federation import evaluation
 from hpcfed.federation.evaluation import evaluate
 from hpcfed.learning.trainer import BatchResult
+from hpcfed.samples.samples import Shape
 from tests import toy_world
 from tests.federation_worlds import LoneTransport
 
 EXPERIMENT = parse_experiment("", toy_world.SETS)
-TRAINER = toy_world.make_trainer(EXPERIMENT, 5, 3)
+TRAINER = toy_world.make_trainer(EXPERIMENT, Shape((5,), 3))
 PARAMS = np.zeros(TRAINER.layout.size, np.float32)
 
 
@@ -32,7 +33,7 @@ def test_the_figures_of_five_samples() -> None:
     assert result.group_correct.tolist() == [2, 0]
     assert result.group_total.tolist() == [2, 3]
     assert result.spikes.tolist() == [15]
-    assert result.num_events == 5
+    assert result.input_rate == 5 / (5 * 4 * 5)
 
 
 def test_only_the_samples_asked_for_count() -> None:

@@ -28,6 +28,7 @@ from hpcfed.learning.gpu.launch import Launch
 from hpcfed.learning.gpu.training import GpuTrainer
 from hpcfed.learning.model import TrainedModel
 from hpcfed.networks.layout import initial_params
+from hpcfed.samples.samples import Shape
 
 
 def experiment(**model: object) -> Experiment:
@@ -104,9 +105,10 @@ def test_other_engines_import_no_triton() -> None:
 import sys
 from hpcfed.config import Experiment
 from hpcfed.learning.engines import device_of_rank, make_trainer
+from hpcfed.samples.samples import Shape
 for engine in ("event", "norse"):
     settings = Experiment.model_validate({"client": {"engine": engine}})
-    make_trainer(settings, 5, 3)
+    make_trainer(settings, Shape((5,), 3))
     device_of_rank(settings, 0)
 print("triton" in sys.modules)
 """
@@ -130,12 +132,12 @@ def test_what_the_engine_lacks_is_refused(model: dict[str, object], lack: str) -
 
 def test_a_trained_model_can_be_looked_at_without_a_gpu(no_interpreter: None) -> None:
     settings, events = experiment(), patterns(8, num_bins=3)
-    layout = GpuTrainer(settings, 20, 4).layout
+    layout = GpuTrainer(settings, Shape((20,), 4)).layout
     model = TrainedModel(settings, layout, initial_params(settings.model, layout, 0))
     on_cpu = settings.model_copy(
         update={"client": settings.client.model_copy(update={"engine": "event"})}
     )
-    expected = make_trainer(on_cpu, 20, 4).evaluate(model.params, events, np.arange(8))
+    expected = make_trainer(on_cpu, Shape((20,), 4)).evaluate(model.params, events, np.arange(8))
     assert model.predict(events).tolist() == expected.predictions.tolist()
 
 
@@ -170,9 +172,9 @@ def full_beyond(monkeypatch: pytest.MonkeyPatch, most: int) -> list[int]:
 def test_out_of_memory_halves_the_group_goes_on_and_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    expected = train(GpuTrainer(experiment(), 20, 4, DEVICE), 9)
+    expected = train(GpuTrainer(experiment(), Shape((20,), 4), DEVICE), 9)
     tried = full_beyond(monkeypatch, 2)
-    trainer = GpuTrainer(experiment(), 20, 4, DEVICE, most_clients=8)
+    trainer = GpuTrainer(experiment(), Shape((20,), 4), DEVICE, most_clients=8)
     with caplog.at_level(logging.WARNING, "hpcfed"):
         assert train(trainer, 9) == expected
     assert tried == [8, 4, 2]
@@ -185,14 +187,14 @@ def test_out_of_memory_halves_the_group_goes_on_and_says_so(
 
 def test_halving_begins_with_the_clients_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     tried = full_beyond(monkeypatch, 2)
-    train(GpuTrainer(experiment(), 20, 4, DEVICE, most_clients=4000), 9)
+    train(GpuTrainer(experiment(), Shape((20,), 4), DEVICE, most_clients=4000), 9)
     assert tried == [9, 4, 2]
 
 
 def test_out_of_memory_in_the_middle_of_a_round_repeats_only_the_group(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    expected = train(GpuTrainer(experiment(), 20, 4, DEVICE), 9)
+    expected = train(GpuTrainer(experiment(), Shape((20,), 4), DEVICE), 9)
     run, calls = Graphs.run, []
 
     def sometimes(self, work, packed, num_steps, launches):
@@ -202,23 +204,23 @@ def test_out_of_memory_in_the_middle_of_a_round_repeats_only_the_group(
             raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(Graphs, "run", sometimes)
-    assert train(GpuTrainer(experiment(), 20, 4, DEVICE, most_clients=4), 9) == expected
+    assert train(GpuTrainer(experiment(), Shape((20,), 4), DEVICE, most_clients=4), 9) == expected
     assert calls == [4, 4, 2, 2, 2]
 
 
 def test_a_single_client_that_does_not_fit_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     full_beyond(monkeypatch, 0)
     with pytest.raises(StoppedRunError, match=r"out of memory with a single client; lower"):
-        train(GpuTrainer(experiment(), 20, 4, DEVICE, most_clients=2), 3)
+        train(GpuTrainer(experiment(), Shape((20,), 4), DEVICE, most_clients=2), 3)
 
 
 def test_groups_are_as_large_as_free_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu_training, "usable_bytes", lambda device: 200_000)
     tried = full_beyond(monkeypatch, 100)
-    train(GpuTrainer(experiment(), 20, 4, DEVICE), 40)
+    train(GpuTrainer(experiment(), Shape((20,), 4), DEVICE), 40)
     (size,) = tried
     assert 1 < size < 40
-    work = GpuTrainer(experiment(), 20, 4, DEVICE, most_clients=size)
+    work = GpuTrainer(experiment(), Shape((20,), 4), DEVICE, most_clients=size)
     train(work, 40)
     assert work._training is not None
     assert 200_000 * size / (size + 1) * 0.9 < work._training.num_bytes < 200_000 * 1.1
@@ -287,7 +289,7 @@ def test_a_gpu_that_vanishes_is_one_clear_error(
 
     monkeypatch.setattr(Graphs, "run", fail)
     with pytest.raises(StoppedRunError, match=r"the GPU .* failed \(.*\); see .*--resume") as found:
-        train(GpuTrainer(experiment(), 20, 4, DEVICE), 2)
+        train(GpuTrainer(experiment(), Shape((20,), 4), DEVICE), 2)
     assert message.splitlines()[0] in str(found.value)
     assert "Compile with" not in str(found.value)
 
@@ -304,7 +306,7 @@ def test_a_gpu_too_small_for_a_kernel_is_one_clear_error() -> None:
 
 
 def test_a_batch_beyond_what_kernels_count_is_refused() -> None:
-    trainer = GpuTrainer(experiment(hidden=[5, 200]), 20, 4, DEVICE)
+    trainer = GpuTrainer(experiment(hidden=[5, 200]), Shape((20,), 4), DEVICE)
     params = np.zeros(trainer.layout.size, np.float32)
     samples = np.zeros(3_000_000, np.int64)
     with pytest.raises(InputError, match=r"3000000 samples x 3 bins x 256 neurons .*batch_size"):

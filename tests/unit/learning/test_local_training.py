@@ -31,6 +31,7 @@ from hpcfed.learning.model import TrainedModel
 from hpcfed.learning.trainer import LocalUpdate, Trainer
 from hpcfed.networks.layout import Layout, initial_params
 from hpcfed.samples.events import EventSet
+from hpcfed.samples.samples import Shape
 from tests.places import GOLDEN
 
 LOSSES = GOLDEN / "local_training.json"
@@ -78,7 +79,7 @@ def one_sample() -> EventSet:
 
 
 def trainer_for(settings: Experiment, events: EventSet) -> Trainer:
-    return make_trainer(settings, events.num_channels, len(events.class_names))
+    return make_trainer(settings, Shape((events.num_channels,), len(events.class_names)))
 
 
 def trained(
@@ -451,7 +452,8 @@ events = patterns(8)
 settings = Experiment.model_validate(
     {"model": {"hidden": [4], "tau_syn": 0.02}, "data": {"duration": 0.15, "num_bins": 15}}
 )
-trainer = make_trainer(settings, events.num_channels, len(events.class_names))
+from hpcfed.samples.samples import shape_of
+trainer = make_trainer(settings, shape_of(events))
 params = np.ones(trainer.layout.size, np.float32)
 list(trainer.train(params, events, [Client(0, np.arange(8))], 0))
 trainer.evaluate(params, events, np.arange(8))

@@ -13,8 +13,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from hpcfed.config import Experiment
 from hpcfed.errors import InputError
 from hpcfed.networks.layout import Layout
-from hpcfed.networks.network import Network, build_network
+from hpcfed.networks.network import Network, Pass, build_network
 from hpcfed.networks.surrogates import surrogate
+from hpcfed.samples.samples import Shape
+
+LEARN = Pass(learn=True)
 
 
 def experiment(num_bins: int = 12, **model: object) -> Experiment:
@@ -27,9 +30,11 @@ def experiment(num_bins: int = 12, **model: object) -> Experiment:
 
 def chain(drive: list[float], weight: float = 1.0, **model: object) -> list[float]:
     """Return the spikes of one neuron with one input of the given values and weight."""
-    network = build_network(experiment(len(drive), **model), 1, 2)
+    network = build_network(experiment(len(drive), **model), Shape((1,), 2))
     weights = {name: torch.full(shape, weight).double() for name, _, shape in parts(network)}
-    _, (spikes,) = network.forward(weights, torch.tensor(drive).double().reshape(-1, 1, 1))
+    (spikes,) = network.forward(
+        weights, torch.tensor(drive).double().reshape(-1, 1, 1), LEARN
+    ).spikes
     return spikes.flatten().tolist()
 
 
@@ -48,10 +53,10 @@ def test_voltage_under_constant_current_follows_its_closed_form() -> None:
     """
     for num_bins in (1, 2, 5, 12):
         settings = experiment(num_bins, neuron="if", readout="last")
-        network = build_network(settings, 1, 1)
+        network = build_network(settings, Shape((1,), 1))
         weights = {"hidden0.input": torch.full((1, 1), 2.0).double(), "readout": torch.ones(1, 1)}
         weights["readout"] = weights["readout"].double()
-        logits, _ = network.forward(weights, torch.ones(num_bins, 1, 1).double())
+        logits = network.forward(weights, torch.ones(num_bins, 1, 1).double(), LEARN).logits
         assert logits.item() == pytest.approx(2 - (2 + num_bins) * 2.0**-num_bins, rel=1e-14)
 
 
@@ -129,10 +134,10 @@ def test_reset_gradient_is_detached_or_full(reset_gradient: str, ratio: float) -
     settings = experiment(
         2, neuron="if", surrogate_slope=1.0, reset_gradient=reset_gradient, readout="last"
     )
-    network = build_network(settings, 1, 1)
+    network = build_network(settings, Shape((1,), 1))
     weight = torch.tensor([[1.5]], dtype=torch.float64, requires_grad=True)
     weights = {"hidden0.input": weight, "readout": torch.ones(1, 1, dtype=torch.float64)}
-    _, (spikes,) = network.forward(weights, torch.ones(2, 1, 1, dtype=torch.float64))
+    (spikes,) = network.forward(weights, torch.ones(2, 1, 1, dtype=torch.float64), LEARN).spikes
     first, second = (
         torch.autograd.grad(z.sum(), weight, retain_graph=True)[0].item() for z in spikes
     )
@@ -144,9 +149,11 @@ def test_readouts_are_mean_last_and_first_maximum_over_time() -> None:
     """One IF spike in bin 0 of 4: v = 1/2, 1/2, 3/8, 1/4 (a = 1/2 for both constants)."""
     expected = {"mean": 13 / 32, "last": 1 / 4, "max": 1 / 2}
     for readout, value in expected.items():
-        network = build_network(experiment(4, neuron="if", readout=readout), 1, 1)
+        network = build_network(experiment(4, neuron="if", readout=readout), Shape((1,), 1))
         weights = {"hidden0.input": torch.full((1, 1), 2.0), "readout": torch.ones(1, 1)}
-        logits, _ = network.forward(weights, torch.tensor([1.0, 0, 0, 0]).reshape(4, 1, 1))
+        logits = network.forward(
+            weights, torch.tensor([1.0, 0, 0, 0]).reshape(4, 1, 1), LEARN
+        ).logits
         assert logits.item() == pytest.approx(value, rel=1e-6)
 
 
@@ -158,13 +165,13 @@ def test_lif_equals_norses_lif_step_and_its_gradient() -> None:
     from norse.torch.functional.lif import LIFParameters, LIFState, lif_step
 
     settings = experiment(20, hidden=[6], recurrent=True, surrogate_slope=1.0)
-    network, rng = build_network(settings, 5, 2), np.random.default_rng(0)
+    network, rng = build_network(settings, Shape((5,), 2)), np.random.default_rng(0)
     x = torch.tensor(rng.random((20, 3, 5)) < 0.4).double()
     leaves = {
         name: torch.tensor(rng.uniform(-1, 2, shape), requires_grad=True)
         for name, _, shape in parts(network)
     }
-    _, (spikes,) = network.forward(leaves, x)
+    (spikes,) = network.forward(leaves, x, LEARN).spikes
     p = LIFParameters(torch.tensor(50.0), torch.tensor(50.0), method="super")
     zeros = torch.zeros(3, 6, dtype=torch.float64)
     state, theirs = LIFState(zeros, zeros, zeros), []
@@ -193,11 +200,11 @@ def test_if_with_full_reset_equals_norses_iaf_step_and_its_gradient() -> None:
     settings = experiment(
         20, hidden=[6], neuron="if", surrogate="tanh", surrogate_slope=3.0, reset_gradient="full"
     )
-    network, rng = build_network(settings, 5, 2), np.random.default_rng(1)
+    network, rng = build_network(settings, Shape((5,), 2)), np.random.default_rng(1)
     x = torch.tensor(rng.random((20, 3, 5)) < 0.4).double()
     weight = torch.tensor(rng.uniform(-0.3, 0.6, (6, 5)), requires_grad=True)
     readout = torch.zeros(2, 6, dtype=torch.float64)
-    _, (spikes,) = network.forward({"hidden0.input": weight, "readout": readout}, x)
+    (spikes,) = network.forward({"hidden0.input": weight, "readout": readout}, x, LEARN).spikes
     p = iaf.IAFParameters(torch.tensor(1.0), torch.tensor(0.0), "tanh", 3.0)
     state, theirs = iaf.IAFFeedForwardState(torch.zeros(3, 6, dtype=torch.float64)), []
     for current in x:
@@ -247,13 +254,13 @@ def test_memory_of_a_step_grows_linearly_with_the_number_of_bins() -> None:
 
     def allocated(num_bins: int) -> int:
         settings = experiment(num_bins, hidden=[8], tau_mem=0.02)
-        network = build_network(settings, 4, 2)
+        network = build_network(settings, Shape((4,), 2))
         weights = {
             name: torch.full(shape, 0.5, requires_grad=True) for name, _, shape in parts(network)
         }
         x = torch.ones(num_bins, 2, 4)
         with torch.autograd.profiler.profile(profile_memory=True) as profile:
-            logits, _ = network.forward(weights, x)
+            logits = network.forward(weights, x, LEARN).logits
             torch.autograd.grad(logits.sum(), list(weights.values()))
         sizes = (event.self_cpu_memory_usage for event in profile.function_events)
         return sum(size for size in sizes if size > 0)
@@ -287,7 +294,7 @@ def make_number(settings: Experiment, num_channels: int, num_classes: int) -> in
 
 
 def test_own_network_is_made_by_its_dotted_path() -> None:
-    network = build_network(experiment(kind=f"{__name__}:make_own"), 4, 3)
+    network = build_network(experiment(kind=f"{__name__}:make_own"), Shape((4,), 3))
     assert network.layout.shapes == ((3, 4),)
 
 
@@ -297,4 +304,4 @@ def test_own_network_is_made_by_its_dotted_path() -> None:
 )
 def test_unusable_own_network_is_a_clear_error(function: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        build_network(experiment(kind=f"{__name__}:{function}"), 4, 3)
+        build_network(experiment(kind=f"{__name__}:{function}"), Shape((4,), 3))

@@ -1,0 +1,103 @@
+"""Where kinds of samples meet networks: samples become a network's input, step by step.
+
+T time bins, B batch. The engines that work on events themselves do not come here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcfed.base.purposes import Purpose
+from hpcfed.base.seeds import Stream
+from hpcfed.clients.population import Client
+from hpcfed.config import Experiment
+from hpcfed.errors import InputError
+from hpcfed.learning.augment import augment, draw_steps, is_augmented
+from hpcfed.learning.batches import batches
+from hpcfed.samples.events import EventSet
+from hpcfed.samples.images import ImageSet
+from hpcfed.samples.samples import Samples
+
+F32 = NDArray[np.float32]
+I64 = NDArray[np.int64]
+
+
+class Feed(Protocol):
+    """What a trainer asks of samples of one kind."""
+
+    def steps(self, client: Client, round_index: int) -> Iterator[tuple[I64, F32]]:
+        """Yield the ids (B,) and the input, (T, B, *shape) or (B, *shape), of each local step."""
+        ...
+
+    def batch(self, ids: I64) -> F32:
+        """Return the input of samples ``ids`` (B,) as evaluation sees it: never augmented."""
+        ...
+
+
+def feed(experiment: Experiment, samples: Samples) -> Feed:
+    """Return the feed that suits ``samples``. Raises InputError where there is none."""
+    if isinstance(samples, EventSet):
+        return DenseEvents(experiment, samples)
+    if isinstance(samples, ImageSet):
+        return Pixels(experiment, samples)
+    raise InputError(
+        f"data of type {type(samples).__name__}: expected an EventSet or an ImageSet "
+        "(hpcfed.EventSet, hpcfed.ImageSet)"
+    )
+
+
+def step_ids(experiment: Experiment, client: Client, round_index: int) -> list[I64]:
+    """Return the ids (B,) of each of a client's local steps in a round."""
+    order = Stream(experiment.seed, Purpose.BATCH_ORDER, round_index, client.index)
+    return list(batches(experiment.client, client.samples, order))
+
+
+@dataclass(frozen=True)
+class DenseEvents:
+    """Events as dense float32 tensors (T, B, C), augmented where they are trained on."""
+
+    experiment: Experiment
+    events: EventSet
+
+    def steps(self, client: Client, round_index: int) -> Iterator[tuple[I64, F32]]:
+        """Yield the ids (B,) and the augmented input (T, B, C) of each step."""
+        experiment, events = self.experiment, self.events
+        steps = step_ids(experiment, client, round_index)
+        if not is_augmented(experiment.data):
+            for ids in steps:
+                yield ids, events.dense(ids)
+            return
+        noise = Stream(experiment.seed, Purpose.AUGMENTATION, round_index, client.index)
+        drawn = draw_steps(steps, events, experiment.data, noise)
+        for ids, changes in zip(steps, drawn, strict=True):
+            shape = (events.num_bins, len(ids), events.num_channels)
+            rows, bins, channels, values = augment(events.batch_events(ids), shape, changes)
+            dense = np.zeros(shape, np.float32)
+            dense[bins, rows, channels] = values
+            yield ids, dense
+
+    def batch(self, ids: I64) -> F32:
+        """Return (T, B, C)."""
+        return self.events.dense(ids)
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Images as float32 in 0 to 1, (B, C, H, W), without time."""
+
+    experiment: Experiment
+    images: ImageSet
+
+    def steps(self, client: Client, round_index: int) -> Iterator[tuple[I64, F32]]:
+        """Yield the ids (B,) and the pixels (B, C, H, W) of each step."""
+        for ids in step_ids(self.experiment, client, round_index):
+            yield ids, self.batch(ids)
+
+    def batch(self, ids: I64) -> F32:
+        """Return (B, C, H, W)."""
+        return self.images.pixels[ids].astype(np.float32) / np.float32(255)

@@ -1,0 +1,84 @@
+"""What a learning rule is: how its trainer is made, what its clients exchange, what it measures.
+
+A rule of your own is a value ``RULE = Rule(...)`` in a module of yours, named by
+``rule.kind = "module:RULE"``; what it needs to be told stands in ``[rule.own]``. P parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcfed.base.dotted import resolve
+from hpcfed.config import Experiment
+from hpcfed.config.rule import BACKPROP
+from hpcfed.errors import InputError
+from hpcfed.learning.trainer import Trainer
+from hpcfed.samples.samples import Shape
+
+F64 = NDArray[np.float64]
+
+# imported when used: a rule's libraries are heavy
+RULES = {BACKPROP: "hpcfed.learning.engines:BACKPROP"}
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What a client sends, and what the root makes of it.
+
+    Attributes:
+        sends: "update": what training changed, which the server steps along; "value": what training
+            arrived at, which is put in the parameters' place. It holds for the parts that masks may
+            thin out; parts that are sent whole are always updates.
+        value: for "value": from the mean (P,) float64 of what arrived and the number of clients
+            that sent it to new parameters (P,); None: the mean itself.
+        memory: float32 numbers that each client keeps between its rounds (``Client.memory``).
+    """
+
+    sends: Literal["update", "value"] = "update"
+    value: Callable[[F64, int], F64] | None = None
+    memory: int = 0
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number that training gives for each client and round (``LocalUpdate.figures``).
+
+    The run file has it as a column of its rounds: the mean over accepted clients, by samples.
+    """
+
+    name: str
+    unit: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A learning rule.
+
+    Attributes:
+        trainer: makes the trainer of an experiment between input and classes, on a device.
+        exchange: what travels.
+        figures: what it measures besides loss and rate.
+        device: gives the device of the rank that is number so-and-so on its host.
+    """
+
+    trainer: Callable[[Experiment, Shape, str], Trainer]
+    exchange: Exchange = Exchange()
+    figures: tuple[Figure, ...] = ()
+    device: Callable[[Experiment, int], str] = lambda experiment, local_rank: "cpu"
+
+
+def rule_of(experiment: Experiment) -> Rule:
+    """Return the experiment's rule. Raises InputError if the user's own cannot be imported."""
+    kind = BACKPROP if experiment.rule is None else experiment.rule.kind
+    rule = resolve(RULES.get(kind, kind), "rule.kind", "Rule")
+    if not isinstance(rule, Rule):
+        raise InputError(
+            f'rule.kind = "{kind}": it is {type(rule).__name__}, expected a hpcfed.Rule'
+        )
+    return rule
