@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcfed.federation import calibration
+from hpcfed.federation.calibration import Calibration
 from hpcfed.federation.mpi.transport import Transport
 from hpcfed.federation.uplink.exact import admissible, grid
 from hpcfed.learning.trainer import BatchResult, Trainer
@@ -32,6 +34,7 @@ class Evaluation:
         confusion: (K, K) int64, samples by (label, prediction).
         group_correct, group_total: (G,) int64, by speaker.
         spikes: (L,) int64, of each hidden layer over all samples and bins.
+        calibration: of the confidences; None from engines without, or where some are not finite.
         input_rate: mean spikes per input and time bin of all samples; NaN without spikes.
     """
 
@@ -41,6 +44,7 @@ class Evaluation:
     group_total: I64
     spikes: I64
     input_rate: float
+    calibration: Calibration | None
 
     @property
     def num_samples(self) -> int:
@@ -80,19 +84,19 @@ class _Sums:
 
     @classmethod
     def zeros(cls, num_classes: int, num_groups: int, num_layers: int) -> _Sums:
-        length = 2 + num_classes**2 + 2 * num_groups + num_layers
+        length = 2 + num_classes**2 + 2 * num_groups + num_layers + calibration.num_sums()
         return cls(np.zeros(length, np.int64), (num_classes, num_groups, num_layers))
 
-    def parts(self) -> tuple[I64, I64, I64, I64, I64]:
-        """Return views: [loss, bad losses], confusion, group correct, group total, spikes."""
-        classes, groups, _ = self.sizes
-        head, confusion, correct, total, spikes = np.split(
-            self.flat, np.cumsum([2, classes**2, groups, groups])
+    def parts(self) -> tuple[I64, ...]:
+        """Return views: loss and bad losses, confusion, groups (correct, total), spikes, calibration."""
+        classes, groups, layers = self.sizes
+        head, confusion, *rest = np.split(
+            self.flat, np.cumsum([2, classes**2, groups, groups, layers])
         )
-        return head, confusion.reshape(classes, classes), correct, total, spikes
+        return head, confusion.reshape(classes, classes), *rest
 
     def add(self, events: Samples, batch: I64, result: BatchResult, num_samples: int) -> None:
-        head, confusion, correct, total, spikes = self.parts()
+        head, confusion, correct, total, spikes, confidences = self.parts()
         labels, groups = events.labels[batch], events.groups[batch]
         fine = np.array([admissible(loss) for loss in result.losses[:, None]])
         ones = grid(np.ones(num_samples, np.int64))
@@ -102,10 +106,13 @@ class _Sums:
         np.add.at(correct, groups, (labels == result.predictions).astype(np.int64))
         np.add.at(total, groups, 1)
         spikes += result.spikes
+        if result.probabilities is not None:
+            calibration.add(confidences, result.probabilities, labels, ones)
 
     def result(self, events: Samples, samples: I64) -> Evaluation:
-        head, confusion, correct, total, spikes = self.parts()
-        loss = grid(np.ones(len(samples), np.int64)).reals(head[:1])[0] / len(samples)
+        head, confusion, correct, total, spikes, confidences = self.parts()
+        ones = grid(np.ones(len(samples), np.int64))
+        loss = ones.reals(head[:1])[0] / len(samples)
         return Evaluation(
             loss=float("nan") if head[1] else float(loss),
             confusion=confusion,
@@ -113,4 +120,5 @@ class _Sums:
             group_total=total,
             spikes=spikes,
             input_rate=events.input_rate(samples),
+            calibration=calibration.read(confidences, ones),
         )

@@ -56,7 +56,7 @@ class EventTrainer:
         self._prepared = False
         self._layout = layout(experiment.model, shape.num_inputs, shape.classes)
         self._layers = dense_layers(experiment.model, shape.num_inputs)
-        self._hidden = experiment.model.hidden
+        self._hidden, self._num_classes = experiment.model.hidden, shape.classes
         self._network = Network(
             event_plan.plan(experiment, shape.num_inputs, shape.classes),
             constants.neuron(experiment, dtype),
@@ -112,12 +112,13 @@ class EventTrainer:
         found = self._found(len(samples), raster)
         with self._work(inputs) as work:
             evaluate_batch(self._network, inputs, weights, work, found)
-        return BatchResult(found.losses, found.predictions, found.spikes)
+        return BatchResult(found.losses, found.predictions, found.spikes, found.probabilities)
 
     def _found(self, count: int, raster: NDArray[np.bool_]) -> Found:
         return Found(
             losses=np.empty(count),
             predictions=np.empty(count, np.int64),
+            probabilities=np.empty((count, self._num_classes)),
             spikes=np.empty(len(self._hidden), np.int64),
             raster=raster,
         )
