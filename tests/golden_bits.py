@@ -15,10 +15,10 @@ from typing import Any  # Any: what JSON holds
 
 from hpcfed.config.file import digest, read_experiment
 from hpcfed.config.jobs import packaged_jobs
-from hpcfed.records.runfile import read_record
+from hpcfed.records.runfile import Record, read_record
 from hpcfed.sweep.planning.grid import cells
 from hpcfed.sweep.planning.sweepfile import read_sweep
-from tests.mpi.launch import mpirun
+from tests.mpi.launch import mpirun, toy_runs
 from tests.places import GOLDEN
 
 GOLDEN = GOLDEN
@@ -75,11 +75,8 @@ def jobs() -> dict[str, Any]:
 
 def toy_bits(folder: Path) -> dict[str, list[str]]:
     """Return the digests of the parameters after each round of each of the toy world's runs."""
-    items = [{"sets": sets, "out": str(folder / name)} for name, sets in TOY_RUNS.items()]
-    (folder / "runs.json").write_text(json.dumps(items))
-    ended = mpirun(1, "-m", "tests.mpi.toy_run", "many", str(folder / "runs.json"))
-    assert ended.rc == 0, ended.stderr
-    return {name: _digests(folder / name) for name in TOY_RUNS}
+    records = toy_runs(1, folder, *TOY_RUNS.values())
+    return dict(zip(TOY_RUNS, map(_digests, records), strict=True))
 
 
 def engine_bits(engine: str, out: Path) -> list[str]:
@@ -90,11 +87,11 @@ def engine_bits(engine: str, out: Path) -> list[str]:
     environment = {"TRITON_INTERPRET": "1"} if engine == "gpu" else {}
     ended = mpirun(1, *command, environment=environment, limit_s=280)
     assert ended.rc == 0, ended.stderr
-    return _digests(out)
+    return _digests(read_record(out))
 
 
-def _digests(out: Path) -> list[str]:
-    return [bytes(d).decode() for d in read_record(out).log.rounds["params_digest"]]
+def _digests(record: Record) -> list[str]:
+    return [bytes(d).decode() for d in record.log.rounds["params_digest"]]
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ from hpcfed.clients.population import Client
 from hpcfed.config import DataConfig, Experiment
 from hpcfed.errors import InputError
 from hpcfed.launch import started_as
-from hpcfed.learning.rule import Rule
+from hpcfed.learning.rule import Exchange, Rule
 from hpcfed.learning.trainer import BatchResult, LocalUpdate
 from hpcfed.networks.layout import Layout, layout
 from hpcfed.networks.network import Layer, dense_layers
@@ -122,7 +122,24 @@ def make_trainer(experiment: Experiment, shape: Shape, device: str = "cpu") -> T
     return ToyTrainer(experiment, layout(experiment.model, shape.num_inputs, shape.classes))
 
 
+class ValueTrainer(ToyTrainer):
+    """A trainer whose client k arrives at k everywhere."""
+
+    def train(
+        self, params: F32, events: EventSet, clients: Sequence[Client], round_index: int
+    ) -> Iterator[LocalUpdate]:
+        """Yield each client's number as its values."""
+        for client in clients:
+            yield LocalUpdate(np.full(len(params), client.index, np.float32), 1.0, 0.25)
+
+
+def make_value_trainer(experiment: Experiment, shape: Shape, device: str) -> ValueTrainer:
+    """Return the trainer of the rule whose clients send values."""
+    return ValueTrainer(experiment, layout(experiment.model, shape.num_inputs, shape.classes))
+
+
 RULE = Rule(make_trainer)
+VALUES = Rule(make_value_trainer, Exchange(sends="value"))
 
 
 def fault() -> dict[str, object]:

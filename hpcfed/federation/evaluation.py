@@ -88,7 +88,7 @@ class _Sums:
         return cls(np.zeros(length, np.int64), (num_classes, num_groups, num_layers))
 
     def parts(self) -> tuple[I64, ...]:
-        """Return views: loss and bad losses, confusion, groups (correct, total), spikes, calibration."""
+        """Return views: losses (sum, bad), confusion, groups (right, all), spikes, calibration."""
         classes, groups, layers = self.sizes
         head, confusion, *rest = np.split(
             self.flat, np.cumsum([2, classes**2, groups, groups, layers])

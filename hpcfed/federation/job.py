@@ -18,10 +18,11 @@ from hpcfed.clients.partition import partition
 from hpcfed.clients.population import Client
 from hpcfed.config import DataConfig, Experiment
 from hpcfed.errors import InputError
+from hpcfed.federation import exchange
 from hpcfed.federation.uplink.averaging import averaging
 from hpcfed.federation.uplink.cohort import Cohort, assign
 from hpcfed.federation.uplink.messages import Uplink
-from hpcfed.learning.rule import rule_of
+from hpcfed.learning.rule import Exchange, rule_of
 from hpcfed.learning.trainer import Trainer
 from hpcfed.samples.samples import shape_of
 
@@ -46,6 +47,7 @@ class Job:
     data: datasets.Data
     clients: tuple[Client, ...]
     trainer: Trainer
+    exchange: Exchange
     uplink: Uplink
     drop: F64
     owners: I64 | None
@@ -97,6 +99,7 @@ def build_job(
     clients = tuple(Client(k, data.train_ids[mine]) for k, mine in enumerate(positions))
     drop = drop_probabilities(experiment.participation.drop_probability, len(clients))
     rule = rule_of(experiment)
+    exchange.check(rule.exchange, experiment)
     device = rule.device(experiment, local_rank)
     trainer = rule.trainer(experiment, shape_of(events), device)
     size = trainer.layout.size
@@ -110,4 +113,4 @@ def build_job(
     owners = assign(num_samples, num_ranks) if experiment.uplink.error_feedback else None
     uplink = Uplink(experiment.uplink, weighting, experiment.seed, trainer.layout)
     uplink.rehearse()
-    return Job(experiment, data, clients, trainer, uplink, drop, owners, device)
+    return Job(experiment, data, clients, trainer, rule.exchange, uplink, drop, owners, device)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hpcfed.errors import StoppedRunError
 from hpcfed.federation import server
 from hpcfed.federation.evaluation import Evaluation, evaluate
+from hpcfed.federation.exchange import Arrived, direction
 from hpcfed.federation.job import Job
 from hpcfed.federation.memory import Residuals
 from hpcfed.federation.meter import Meter
@@ -117,8 +118,9 @@ def _server_step(
         accepted = clients[~rejected]
         if not len(accepted):
             return following
-        mean = job.uplink.averaging.mean(totals, accepted)
-        stepped = server.step(following, mean, job.experiment.server)
+        arrived = Arrived(job.uplink.averaging.mean(totals, accepted), len(accepted), totals)
+        change = direction(job.exchange, arrived, state.params, job.uplink.num_masked)
+        stepped = server.step(following, change, job.experiment.server)
         if not np.isfinite(stepped.params).all():
             raise StoppedRunError(
                 f"round {state.round}: the global parameters are not finite any more; lower "
