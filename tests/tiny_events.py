@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hpcfed.samples.events import Binning, EventSet, bin_samples
+from hpcfed.samples.binning import Binning
+from hpcfed.samples.events import EventSet, bin_samples
 
 
 def from_dense(dense: np.ndarray, labels: list[int] | np.ndarray, num_classes: int) -> EventSet:

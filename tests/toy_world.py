@@ -28,7 +28,8 @@ from hpcfed.learning.rule import Exchange, Rule
 from hpcfed.learning.trainer import BatchResult, LocalUpdate
 from hpcfed.networks.layout import Layout, layout
 from hpcfed.networks.network import Layer, dense_layers
-from hpcfed.samples.events import Binning, EventSet, bin_samples
+from hpcfed.samples.binning import Binning
+from hpcfed.samples.events import EventSet, bin_samples
 from hpcfed.samples.samples import Shape
 
 F32 = NDArray[np.float32]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,17 @@ from hpcfed.datasets import validation
 from hpcfed.datasets.checks import check_events, check_same_kind
 from hpcfed.datasets.sources import Sources, find_sources
 from hpcfed.errors import InputError
-from hpcfed.samples.events import Binning, EventSet
+from hpcfed.samples.binning import Binning
+from hpcfed.samples.events import EventSet
 
 I64 = NDArray[np.int64]
 _DOTTED = re.compile(r"(?!tonic:)[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+# what training can see of events
+_DIGESTED = (
+    *("channels", "counts", "bin_offsets", "sample_offsets", "labels", "groups", "num_channels"),
+    *("duration", "class_names", "group_names", "num_cut"),
+)
 
 __all__ = ["Data", "load"]
 
@@ -139,10 +146,10 @@ def _check_not_empty(config: DataConfig, train_ids: I64, test: EventSet | None) 
 
 def _events_digest(events: EventSet) -> str:
     total = hashlib.sha256()
-    for field in fields(events):
-        value = getattr(events, field.name)
+    for name in (*_DIGESTED, *(["plane"] if events.plane else [])):
+        value = getattr(events, name)
         content = value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode()
-        total.update(field.name.encode() + content)
+        total.update(name.encode() + content)
     return total.hexdigest()
 
 

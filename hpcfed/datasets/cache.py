@@ -2,9 +2,11 @@
 
 A file is named by the digest of its source and the binning, so its content is a function of its
 name: builders may race, the last rename wins, and nothing changes. A file holds a prefix (magic
-bytes, size of the header, size of the file), a JSON header (names, and where each array lies), and
-the arrays of an :class:`~hpcfed.samples.events.EventSet` as they lie in memory. A file that is not
-as long as its prefix says, or of another version, is built again.
+bytes, size of the header, size of the file, SHA-256 of what follows), a JSON header (names, and
+where each array lies), and the arrays of an :class:`~hpcfed.samples.events.EventSet` as they lie in
+memory. A file that is not what its prefix says is built again. All of it is read to see that once
+on a node, by whoever opens it first and leaves a note beside it; every opening looks whether
+channels, labels and offsets lie within their bounds, because the kernels that use them do not.
 
 The folder is ``HPCFED_CACHE``, else ``SLURM_TMPDIR``, else one of our own in the system's
 temporary folder. Without a folder that can be written, events stay in memory, with a warning.
@@ -21,6 +23,7 @@ import os
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Any  # Any: a JSON header holds values of several types
 
@@ -29,14 +32,17 @@ from numpy.typing import NDArray
 
 from hpcfed.base.atomic import replacing
 from hpcfed.base.private import private_folder
-from hpcfed.samples.events import Binning, EventSet
+from hpcfed.datasets.checks import find_problem
+from hpcfed.samples.binning import Binning
+from hpcfed.samples.events import EventSet
 
 _LOG = logging.getLogger("hpcfed")
-_MAGIC = b"hpcfed-events-2\n"  # the number is the format's version
-_PREFIX = struct.Struct("<16sQQ")  # magic, bytes of the header, bytes of the file
+_MAGIC = b"hpcfed-events-3\n"  # the number is the format's version
+_PREFIX = struct.Struct("<16sQQ32s")  # magic, bytes of the header and of the file, SHA-256
 _ALIGNMENT = 64  # a cache line
 _ARRAYS = ("channels", "counts", "bin_offsets", "sample_offsets", "labels", "groups")
-_VALUES = ("num_channels", "duration", "num_cut", "class_names", "group_names")
+_VALUES = ("num_channels", "duration", "num_cut", "latest", "class_names", "group_names", "plane")
+_TUPLES = ("class_names", "group_names", "plane")
 
 
 @dataclass(frozen=True)
@@ -85,27 +91,54 @@ def cache_folder() -> Path:
 def write_events(path: Path, events: EventSet) -> None:
     """Write ``events`` to ``path`` by a temporary sibling, fsync and rename. Raises OSError."""
     arrays = {n: np.ascontiguousarray(a) for n in _ARRAYS if (a := getattr(events, n)) is not None}
-    header, num_bytes = _header(events, arrays)
+    header = _header(events, arrays)
+    size, content = _PREFIX.size + len(header), [memoryview(header)]
+    for array in arrays.values():
+        content += [
+            memoryview(bytes(-size % _ALIGNMENT)),
+            array.data if array.size else memoryview(b""),
+        ]
+        size = _aligned(size) + array.nbytes
+    total = hashlib.sha256()
+    for piece in content:
+        total.update(piece)
     with replacing(path) as stream:
-        begin = _aligned(_PREFIX.size + len(header))
-        stream.write(_PREFIX.pack(_MAGIC, len(header), begin + num_bytes) + header)
-        for array in arrays.values():
-            stream.write(bytes(_aligned(stream.tell()) - stream.tell()))
-            stream.write(array.data if array.size else b"")
+        stream.write(_PREFIX.pack(_MAGIC, len(header), size, total.digest()))
+        for piece in content:
+            stream.write(piece)
 
 
 def open_events(path: Path) -> EventSet | None:
     """Map a cache file read-only; None if there is none, or none of this version and whole."""
     try:
         with path.open("rb") as stream:
-            magic, header_size, size = _PREFIX.unpack(stream.read(_PREFIX.size))
-            if magic != _MAGIC or size != path.stat().st_size:
+            magic, header_size, size, digest = _PREFIX.unpack(stream.read(_PREFIX.size))
+            if magic != _MAGIC or size != os.fstat(stream.fileno()).st_size or header_size > size:
+                return None
+            if not _is_checked(path, stream, digest):
                 return None
             header = json.loads(stream.read(header_size))
             pages = np.memmap(stream, np.uint8, mode="r", offset=0, shape=(size,))
-        return _event_set(header, pages, _aligned(_PREFIX.size + header_size))
+        events = _event_set(header, pages, _aligned(_PREFIX.size + header_size))
     except (OSError, ValueError, KeyError, TypeError, struct.error):
         return None  # whatever lies there, it is built again
+    return None if find_problem(events) else events
+
+
+def _is_checked(path: Path, stream: BufferedReader, digest: bytes) -> bool:
+    """Say whether a file's content has this digest; a note beside it spares others the reading."""
+    status = os.fstat(stream.fileno())
+    note, place = path.with_suffix(".checked"), stream.tell()
+    what = f"{status.st_ino} {status.st_size} {status.st_mtime_ns} {digest.hex()}"
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        if note.read_text(encoding="ascii") == what:
+            return True
+    found = hashlib.file_digest(stream, "sha256").digest()
+    stream.seek(place)
+    if found == digest:
+        with contextlib.suppress(OSError), replacing(note) as file:
+            file.write(what.encode("ascii"))
+    return found == digest
 
 
 def _build(path: Path, build: Callable[[], EventSet]) -> EventSet:
@@ -136,15 +169,15 @@ def _one_builder(path: Path) -> Iterator[None]:
             os.close(lock)
 
 
-def _header(events: EventSet, arrays: dict[str, NDArray[np.generic]]) -> tuple[bytes, int]:
-    """Return the JSON header and the bytes from the first array to the end of the last."""
+def _header(events: EventSet, arrays: dict[str, NDArray[np.generic]]) -> bytes:
+    """Return the JSON header: values, and where each array lies behind it."""
     places, offset = {}, 0
     for name, array in arrays.items():
         offset = _aligned(offset)
         places[name] = (offset, array.shape, array.dtype.str)
         offset += array.nbytes
     values = {name: getattr(events, name) for name in _VALUES} | {"arrays": places}
-    return json.dumps(values).encode(), offset
+    return json.dumps(values).encode()
 
 
 def _event_set(header: dict[str, Any], pages: NDArray[np.uint8], begin: int) -> EventSet:
@@ -152,7 +185,7 @@ def _event_set(header: dict[str, Any], pages: NDArray[np.uint8], begin: int) -> 
     for name, (offset, shape, dtype) in header["arrays"].items():
         arrays[name] = np.ndarray(tuple(shape), dtype, pages, begin + offset)
     values: dict[str, Any] = {name: header[name] for name in _VALUES}
-    for name in ("class_names", "group_names"):
+    for name in _TUPLES:
         values[name] = tuple(values[name])
     return EventSet(**arrays, **values)
 

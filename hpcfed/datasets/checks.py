@@ -9,8 +9,12 @@ from __future__ import annotations
 import numpy as np
 
 from hpcfed.errors import InputError
-from hpcfed.samples.events import Binning, EventSet
+from hpcfed.samples.binning import Binning
+from hpcfed.samples.events import EventSet
 
+_MOST_CUT = 0.9  # of the spikes: a deliberate cut keeps more, or begins with short samples
+_FAR = 50  # durations: no sample of seconds is so much longer than the part that is used
+_UNITS = {1e3: "milliseconds", 1e6: "microseconds", 1e9: "nanoseconds"}
 _DIMENSIONS = {"channels": 1, "bin_offsets": 2, "sample_offsets": 1, "labels": 1, "groups": 1}
 
 
@@ -21,15 +25,37 @@ def numbered_classes(num_classes: int) -> tuple[str, ...]:
 
 def check_events(events: EventSet, binning: Binning, name: str) -> None:
     """Check a user's events against ``binning``. Raises InputError that begins with ``name``."""
-    for find_problem in (_array_problem, _size_problem, _range_problem, _offset_problem):
-        if problem := find_problem(events):
-            raise InputError(f"{name}: {problem}")
+    if problem := find_problem(events):
+        raise InputError(f"{name}: {problem}")
+    check_duration(events, name)
     found, expected = (events.num_bins, events.duration), (binning.num_bins, binning.duration)
     if found != expected:
         raise InputError(
             f"{name}: {found[0]} bins over {found[1]:g} s; "
             f"data.num_bins and data.duration are {expected[0]} and {expected[1]:g} s"
         )
+
+
+def find_problem(events: EventSet) -> str | None:
+    """Return what would lead a kernel astray, which checks no bounds; None for sound events."""
+    for look in (_array_problem, _size_problem, _range_problem, _offset_problem):
+        if problem := look(events):
+            return problem
+    return None
+
+
+def check_duration(events: EventSet, name: str) -> None:
+    """Raise InputError where ``data.duration`` cuts so much that times have another unit."""
+    num_kept = int(events.num_events.sum())
+    ratio = events.latest / events.duration
+    if events.num_cut <= _MOST_CUT * (num_kept + events.num_cut) or ratio < _FAR:
+        return
+    unit = min(_UNITS, key=lambda unit: abs(np.log(ratio / unit)))
+    raise InputError(
+        f"{name}: {events.num_cut} of some {num_kept + events.num_cut} spikes lie at or after "
+        f"data.duration = {events.duration:g} s, the last at {events.latest:g}: the times are "
+        f"probably {_UNITS[unit]}, not seconds; write them in seconds"
+    )
 
 
 def check_same_kind(train: EventSet, test: EventSet, names: tuple[str, str]) -> None:

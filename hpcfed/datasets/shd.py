@@ -2,8 +2,9 @@
 
 ``spikes/times`` (s) and ``spikes/units`` hold one variable-length row per sample, ``labels`` an
 index into ``extra/keys``, ``extra/speaker`` the group of each sample. SSC and our own encodings
-have the same layout; a file without speakers is one group. The number of channels is the file's
-attribute ``num_channels``, else 700 (the inner ear's), else one more than the largest unit.
+have the same layout; a file without speakers is one group. Groups are the speakers that occur, by
+number. The number of channels is the file's attribute ``num_channels``, else 700 (the inner ear's),
+else one more than the largest unit.
 
 S samples, T time bins.
 """
@@ -20,13 +21,16 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed.datasets.checks import numbered_classes
+from hpcfed.datasets.checks import check_duration, numbered_classes
 from hpcfed.errors import InputError
-from hpcfed.samples.events import I64, Binning, EventSet, bin_samples
+from hpcfed.samples.binning import Binning
+from hpcfed.samples.events import I64, EventSet, bin_samples
 
 DEFAULT_CHANNELS = 700
 _ROWS_AT_ONCE = 256  # one HDF5 call for many rows: ten times as fast as one call a row
 _ONE_GROUP = ("all",)
+_MOST_UNNAMED = 4096  # classes, whatever the number of samples: more are no classes but a mistake
+_MOST_CHANNELS = 1 << 32
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ def read_shd(source: ShdFile, binning: Binning) -> EventSet:
             num_channels=header.num_channels,
             names=(header.class_names, header.group_names),
         )
+    check_duration(events, source.name)
     if events.num_cut and not len(events.channels):
         raise InputError(
             f"{source.name}: no spike lies before {binning.duration:g} s; "
@@ -84,7 +89,7 @@ def _opened(source: ShdFile) -> Iterator[h5py.File]:
             yield file
     except InputError as error:
         raise InputError(f"{source.name}: {error}") from None
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, MemoryError) as error:
         raise InputError(f"{source.name}: {_reason(error)}") from None
 
 
@@ -120,7 +125,7 @@ def _reason(error: Exception) -> str:
 def _header(file: h5py.File) -> Header:
     _check_layout(file)
     labels = _integers(file, "labels")
-    class_names = _names(file, "extra/keys") or numbered_classes(int(labels.max()) + 1)
+    class_names = _names(file, "extra/keys") or _numbered(labels)
     if labels.min() < 0 or labels.max() >= len(class_names):
         worst = int(np.argmax((labels < 0) | (labels >= len(class_names))))
         raise InputError(
@@ -131,8 +136,21 @@ def _header(file: h5py.File) -> Header:
     return Header(labels, groups, class_names, group_names, _num_channels(file))
 
 
+def _numbered(labels: I64) -> tuple[str, ...]:
+    """Return names for classes that the file does not name, as many as are plausible."""
+    limit = max(_MOST_UNNAMED, len(labels))
+    if labels.max() >= limit:
+        raise InputError(
+            f"sample {int(labels.argmax())} has label {labels.max()}, and extra/keys names no "
+            f"classes; expected labels below {limit}"
+        )
+    return numbered_classes(max(int(labels.max()), -1) + 1)
+
+
 def _check_layout(file: h5py.File) -> None:
     keys = ("spikes/times", "spikes/units", "labels")
+    for key in (*keys, "extra/keys", "extra/speaker", "extra/meta_info/name"):
+        _check_within(file, key)
     if missing := [key for key in keys if not isinstance(file.get(key), h5py.Dataset)]:
         raise InputError(
             f"{' and '.join(missing)} missing; expected SHD's layout: {', '.join(keys)}"
@@ -142,6 +160,11 @@ def _check_layout(file: h5py.File) -> None:
         if row is None or np.dtype(row).kind not in kinds:
             found = file[key].dtype if row is None else row
             raise InputError(f"{key} holds {found}; expected a row of {expected} for each sample")
+        if not np.dtype(row).isnative:  # h5py swaps no bytes of such rows, and says nothing
+            raise InputError(
+                f"{key} holds rows of {np.dtype(row).str}, of the other byte order, which cannot "
+                "be read rightly; write it little-endian"
+            )
     lengths = {key: len(file[key]) for key in keys}
     if len(set(lengths.values())) > 1:
         found = ", ".join(f"{key} {length}" for key, length in lengths.items())
@@ -158,15 +181,35 @@ def _groups(file: h5py.File, num_samples: int) -> tuple[I64, tuple[str, ...]]:
         raise InputError(f"lengths disagree (labels {num_samples}, extra/speaker {len(groups)})")
     if groups.min() < 0:
         raise InputError(f"extra/speaker holds {groups.min()}; expected numbers from 0")
+    numbers, groups = np.unique(groups, return_inverse=True)
     names = _names(file, "extra/meta_info/name")
-    if len(names) <= groups.max():
-        names = tuple(f"speaker {number}" for number in range(int(groups.max()) + 1))
-    return groups, names
+    if len(names) <= numbers[-1]:
+        return groups, tuple(f"speaker {number}" for number in numbers)
+    return groups, tuple(names[number] for number in numbers)
+
+
+def _check_within(file: h5py.File, key: str) -> None:
+    """Refuse what lies in other files: nothing but the file itself counts in its digest."""
+    path = ""
+    for part in key.split("/"):
+        path = f"{path}/{part}"
+        if isinstance(file.get(path, getlink=True), h5py.ExternalLink):
+            raise InputError(f"{path} is a link to another file; copy what it links to")
+    item = file.get(key)
+    if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
+        raise InputError(f"{key} lies in another file; copy it into this one")
 
 
 def _num_channels(file: h5py.File) -> int:
     if "num_channels" in file.attrs:
-        return int(file.attrs["num_channels"])
+        given = np.asarray(file.attrs["num_channels"])
+        value = given.reshape(-1)[0] if given.size == 1 and given.dtype.kind in "iuf" else -1
+        if not (1 <= value <= _MOST_CHANNELS and value == int(value)):
+            raise InputError(
+                f"the attribute num_channels is {file.attrs['num_channels']}; expected one whole "
+                f"number, 1 to {_MOST_CHANNELS}"
+            )
+        return int(value)
     rows = (row for some in _slices(file["spikes/units"]) for row in some)
     largest = max((int(row.max()) for row in rows if len(row)), default=0)
     return DEFAULT_CHANNELS if largest < DEFAULT_CHANNELS else largest + 1
@@ -189,10 +232,34 @@ def _integers(file: h5py.File, key: str) -> I64:
         raise InputError(
             f"{key} is {dataset.ndim}-d {dataset.dtype}; expected a row of whole numbers"
         )
-    return np.asarray(dataset[()], np.int64)
+    values = dataset[()]
+    if values.size and values.max() > np.iinfo(np.int64).max:
+        raise InputError(f"{key} holds {values.max()}; expected whole numbers below 2^63")
+    return np.asarray(values, np.int64)
 
 
 def _names(file: h5py.File, key: str) -> tuple[str, ...]:
-    if not isinstance(file.get(key), h5py.Dataset):
+    """Return a row (or a column) of names; () where there is none, or where all are empty."""
+    dataset = file.get(key)
+    if not isinstance(dataset, h5py.Dataset):
         return ()
-    return tuple(n.decode() if isinstance(n, bytes) else str(n) for n in file[key][()])
+    if dataset.size != max(dataset.shape, default=0):
+        raise InputError(f"{key} has the shape {dataset.shape}; expected a row of names")
+    names = tuple(_text(name, key) for name in np.ravel(dataset[()]).tolist())
+    return names if any(names) else ()
+
+
+def _text(raw: object, key: str) -> str:
+    """Return a name: as UTF-8, as UTF-16 where it holds zeros, else as Latin-1."""
+    if not isinstance(raw, bytes):
+        return str(raw)
+    try:
+        if b"\0" in raw:  # HDF5 takes trailing zeros for padding
+            marked, big = raw[:2] in (b"\xff\xfe", b"\xfe\xff"), raw[:1] == b"\0"
+            form = "utf-16" if marked else "utf-16-be" if big else "utf-16-le"
+            return (raw + b"\0" * (len(raw) % 2)).decode(form)
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.encoding.startswith("utf-16"):
+            raise InputError(f"{key} holds {raw!r}; expected names as UTF-8") from None
+        return raw.decode("latin-1")

@@ -19,7 +19,8 @@ from hpcfed.config import DataConfig
 from hpcfed.datasets.cache import CacheKey, cached
 from hpcfed.datasets.places import EMBEDDED, SPLITS, data_root, find_file, unknown_name
 from hpcfed.errors import InputError
-from hpcfed.samples.events import Binning, EventSet
+from hpcfed.samples.binning import Binning
+from hpcfed.samples.events import EventSet
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,8 @@ def _files(config: DataConfig) -> Sources:
 def _tonic(name: str, root: Path) -> Sources:
     from hpcfed.datasets.tonic_sets import find_splits
 
+    if name.lower() in SPLITS:  # tonic's files are of SHD's layout, below its own folder
+        return _downloaded(name.lower(), root)
     train, test = find_splits(name, root)
     return Sources(
         Source(f"tonic:{train.name} (train)", train.digest(), train.read),
@@ -129,9 +132,14 @@ def _concatenate(first: EventSet, second: EventSet, name: str) -> EventSet:
     if first.class_names != second.class_names:
         raise InputError(f"{name}: its classes differ from the training file's")
     both = (first, second)
+    group_names = tuple(dict.fromkeys([*first.group_names, *second.group_names]))
+    groups = [
+        np.array([group_names.index(name) for name in events.group_names], np.int64)[events.groups]
+        for events in both
+    ]
     counts = [events.counts for events in both if events.counts is not None]
     return replace(
-        max(both, key=lambda events: len(events.group_names)),
+        first,
         channels=np.concatenate([events.channels for events in both]),
         counts=np.concatenate(counts) if counts else None,
         bin_offsets=np.concatenate([events.bin_offsets for events in both]),
@@ -139,7 +147,9 @@ def _concatenate(first: EventSet, second: EventSet, name: str) -> EventSet:
             [first.sample_offsets, second.sample_offsets[1:] + first.sample_offsets[-1]]
         ),
         labels=np.concatenate([events.labels for events in both]),
-        groups=np.concatenate([events.groups for events in both]),
+        groups=np.concatenate(groups),
+        group_names=group_names,
         num_channels=max(events.num_channels for events in both),
         num_cut=sum(events.num_cut for events in both),
+        latest=max(events.latest for events in both),
     )

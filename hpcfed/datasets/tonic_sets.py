@@ -4,9 +4,14 @@ Below the root, each set lies in the folder that tonic itself would make (ROOT/N
 Loading never downloads, since many ranks load at once: ``hpcfed data fetch tonic:NAME`` does.
 The archive that tonic unpacked need not lie beside the files.
 
-A sensor of W x H pixels and P polarities is flattened: channel x + W (y + H p). Times turn from
-microseconds into seconds; on two-dimensional sensors they count from the sample's first event, as
-in tonic's own frames. Groups are the subjects or speakers if the set tells them, else one group.
+A sensor of W x H pixels and P polarities is flattened: channel x + W (y + H p). Times are whole
+microseconds; on two-dimensional sensors they count from the sample's first event, as in tonic's own
+frames. Groups are the subjects or speakers if the set tells them, else one group.
+
+The order of samples is that of their files' paths below the set's folder, whatever order tonic
+found them in (some of its sets take the file system's); samples without a file of their own come in
+the order of their content, or as their common file has them. SHD and SSC are files of SHD's layout
+and read as such.
 """
 
 from __future__ import annotations
@@ -14,6 +19,8 @@ from __future__ import annotations
 import difflib
 import hashlib
 import inspect
+import os
+import struct
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -23,10 +30,17 @@ from typing import Any  # Any: tonic's data sets share no typed interface
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcfed.datasets.checks import check_duration
 from hpcfed.errors import InputError
-from hpcfed.samples.events import Binning, EventSet, bin_samples
+from hpcfed.samples.binning import Binning
+from hpcfed.samples.events import EventSet, bin_samples
 
+I64 = NDArray[np.int64]
+
+_TICKS = 1_000_000  # a second: tonic's times are microseconds
+_FOLDERS = {"SMNIST": "smnist"}  # where tonic's own folder is not called as the set
 _ARCHIVES = (".zip", ".gz", ".tgz", ".tar", ".7z", ".rar")
+_UNREADABLE = (OSError, KeyError, ValueError, TypeError, IndexError, AssertionError, struct.error)
 _SUBJECTS = ("speaker", "users", "subjects")  # names that tonic's sets give to who was recorded
 
 
@@ -41,11 +55,12 @@ class TonicSplit:
     @property
     def folder(self) -> Path:
         """The folder that holds the set's files."""
-        return self.root / self.name
+        return self.root / _FOLDERS.get(self.name, self.name)
 
     def digest(self) -> str:
         """Return SHA-256 (hex) of split, and the names and bytes of all files of the folder."""
-        total = hashlib.sha256(f"tonic {self.name} {'train' if self.train else 'test'}".encode())
+        split = "train" if self.train else "test"
+        total = hashlib.sha256(f"tonic by path {self.name} {split}".encode())
         for path in sorted(p for p in self.folder.rglob("*") if p.is_file()):
             total.update(path.relative_to(self.folder).as_posix().encode())
             with path.open("rb") as stream:
@@ -54,7 +69,7 @@ class TonicSplit:
 
     def read(self, binning: Binning) -> EventSet:
         """Read and bin the split. Raises InputError if it is missing or not labelled events."""
-        return read_samples(_open(self), binning, f"tonic:{self.name}")
+        return read_samples(_open(self), binning, f"tonic:{self.name}", self.folder)
 
 
 def find_splits(name: str, root: Path) -> tuple[TonicSplit, TonicSplit | None]:
@@ -77,26 +92,27 @@ def download(name: str, root: Path) -> Path:
     return TonicSplit(kind.__name__, True, root).folder
 
 
-def read_samples(dataset: Any, binning: Binning, name: str) -> EventSet:
-    """Bin all samples of a tonic data set object; ``name`` is for messages.
+def read_samples(dataset: Any, binning: Binning, name: str, folder: Path | None = None) -> EventSet:
+    """Bin all samples of a tonic data set object below ``folder``; ``name`` is for messages.
 
     ``dataset`` has a length, items (structured events with fields t, x and perhaps y and p, and a
     target), ``sensor_size`` (W, H, P), perhaps ``classes`` and who was recorded.
     """
-    sensor = dataset.sensor_size
-    if not isinstance(sensor, Sequence) or len(sensor) != 3:
-        raise InputError(f"{name}: sensor_size is {sensor}; expected width, height, polarities")
+    order = _order(dataset, folder)
+    sensor = _sensor(dataset, name)
     targets: list[int | str] = []
     group_names, groups = _groups(dataset)
     try:
         events = bin_samples(
-            _flattened(dataset, targets, name),
+            _flattened(dataset, order, sensor, targets, name),
             np.zeros(len(dataset), np.int64),
-            groups,
+            groups[order],
             binning=binning,
             num_channels=int(np.prod(sensor)),
             names=((), group_names),
+            ticks=_TICKS,
         )
+        check_duration(events, name)
     except InputError as error:
         raise InputError(f"{name}: {str(error).removeprefix(f'{name}: ')}") from None
     class_names, labels = _labels(targets, getattr(dataset, "classes", None), name)
@@ -143,16 +159,20 @@ def _open(split: TonicSplit) -> Any:
         if Path(self.location_on_system, self.filename).exists():
             return True
         data = getattr(self, "data_filename", None)
-        unpacked = data is None or Path(self.location_on_system, data).exists()
-        return self.filename.endswith(_ARCHIVES) and unpacked
+        if isinstance(data, str) and not data.endswith(_ARCHIVES):  # else it becomes a folder
+            return Path(self.location_on_system, data).exists()
+        return bool(self.filename.endswith(_ARCHIVES))
 
     def refuse(self: Any) -> None:
         raise _missing(split)
 
     placed = {"_is_file_present": is_file_present, "download": refuse}
+    placed["_copy_and_extract_local_data"] = refuse  # POKERDVS
     try:
         return type(kind.__name__, (kind,), placed)(**_arguments(kind, split))
-    except (OSError, KeyError, ValueError) as error:
+    except (FileNotFoundError, SystemExit):  # which DVSLip raises where files are missing
+        raise _missing(split) from None
+    except _UNREADABLE as error:
         raise InputError(f"tonic:{split.name}: {split.folder} cannot be read: {error}") from None
 
 
@@ -165,13 +185,55 @@ def _missing(split: TonicSplit) -> InputError:
     )
 
 
-def _flattened(
-    dataset: Any, targets: list[int | str], name: str
-) -> Iterator[tuple[NDArray[np.float64], NDArray[np.int64]]]:
-    """Yield seconds and channels of each sample, and append its target to ``targets``."""
-    width, height, polarities = (int(size) for size in dataset.sensor_size)
-    for index in range(len(dataset)):
+def _order(dataset: Any, folder: Path | None) -> I64:
+    """Return the samples' numbers in hpcfed's own order, (S,)."""
+    data = getattr(dataset, "data", None)
+    if not isinstance(data, list) or len(data) != len(dataset) or not data:
+        return np.arange(len(dataset))  # one file holds all
+    keys: list[Any] = []
+    for item in data:
+        if isinstance(item, str | Path):
+            keys.append(os.path.relpath(item, folder).replace(os.sep, "/"))
+        else:
+            keys.append(hashlib.sha256(np.ascontiguousarray(item).tobytes()).hexdigest())
+    return np.array(sorted(range(len(keys)), key=lambda index: keys[index]), np.int64)
+
+
+def _sensor(dataset: Any, name: str) -> tuple[int, int, int]:
+    """Return width, height and polarities; of recordings of many sizes the largest of each."""
+    sensor = dataset.sensor_size
+    if sensor is None and len(dataset):
+        width = height = 1
+        for index in range(len(dataset)):
+            events, _ = _sample(dataset, index, name)
+            width = max(width, int(events["x"].max(initial=0)) + 1)
+            height = max(height, int(events["y"].max(initial=0)) + 1)
+        return width, height, 2
+    if not isinstance(sensor, Sequence) or len(sensor) != 3:
+        raise InputError(f"{name}: sensor_size is {sensor}; expected width, height, polarities")
+    width, height, polarities = (int(size) for size in sensor)
+    return width, height, polarities
+
+
+def _sample(dataset: Any, index: int, name: str) -> tuple[Any, Any]:
+    try:
         events, target = dataset[index]
+    except ImportError as error:  # tonic imports the reader of a format where it is used
+        raise InputError(
+            f"{name}: reading its files needs the package {error.name or error}; pip install it"
+        ) from None
+    except (*_UNREADABLE, NotImplementedError) as error:
+        raise InputError(f"{name}: sample {index} cannot be read: {error}") from None
+    return events, target
+
+
+def _flattened(
+    dataset: Any, order: I64, sensor: tuple[int, int, int], targets: list[int | str], name: str
+) -> Iterator[tuple[I64, I64]]:
+    """Yield microseconds and channels of each sample, and append its target to ``targets``."""
+    width, height, polarities = sensor
+    for index in order.tolist():
+        events, target = _sample(dataset, index, name)
         fields = getattr(getattr(events, "dtype", None), "names", None) or ()
         if not {"t", "x"} <= set(fields):
             raise InputError(
@@ -183,9 +245,9 @@ def _flattened(
         p = (events["p"] > 0).astype(np.int64) if "p" in fields and polarities > 1 else 0
         if len(x) and (x.min() < 0 or x.max() >= width or np.min(y) < 0 or np.max(y) >= height):
             raise InputError(f"{name}: sample {index} has events outside {width} x {height} pixels")
-        times = events["t"].astype(np.float64)
-        start = times.min() if height > 1 and len(times) else 0.0
-        yield (times - start) * 1e-6, x + width * (y + height * p)
+        times = events["t"].astype(np.int64)
+        start = times.min() if height > 1 and len(times) else 0
+        yield times - start, x + width * (y + height * p)
 
 
 def _target(target: Any, index: int, name: str) -> int | str:

@@ -23,6 +23,7 @@ from hpcfed.federation.mpi.survivors import Past, Survivors
 from hpcfed.federation.mpi.transport import AgreedError, Transport
 from hpcfed.federation.plan import Plan, decide
 from hpcfed.federation.recorder import Hooks, RoundReport, RunRecorder
+from hpcfed.federation.remarks import remarks
 from hpcfed.federation.rounds import run_rounds
 from hpcfed.federation.server import ServerState
 from hpcfed.federation.start import Start, begin
@@ -161,6 +162,8 @@ def _announce(request: Request, job: Job, start: Start, transport: Transport) ->
     data = f"{len(job.data.train_ids)} training samples of {job.data.source}"
     begin = f", from round {start.state.round}" if start.state.round else ""
     request.notify(f"{job.experiment.name}: {work}, {data}{begin}")
+    for remark in remarks(job):
+        request.notify(remark)
     if job.owners is not None:
         size_mib = len(job.clients) * job.uplink.size * 4 / 2**20
         request.notify(

@@ -24,6 +24,7 @@ from hpcfed.federation.mpi import transport as mpi
 from hpcfed.federation.mpi.survivors import Past
 from hpcfed.federation.mpi.transport import Transport
 from hpcfed.federation.plan import Plan
+from hpcfed.federation.remarks import num_cut
 from hpcfed.federation.server import ServerState, first_state
 from hpcfed.networks.layout import initial_params
 from hpcfed.records import runfile as records
@@ -152,6 +153,7 @@ def _empty_record(job: Job) -> Record:
             "device": _device_kind(job),
             "data_source": job.data.source,
             "data_digest": job.data.digest,
+            "spikes_cut": num_cut(job),
             "provenance": json.dumps(provenance),
         },
         log=records.Log(),

@@ -9,26 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any  # Any: times of any type
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.errors import InputError
+from hpcfed.samples.binning import Binning, bin_numbers
 from hpcfed.samples.samples import Samples
 
 I64 = NDArray[np.int64]
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 Channels = NDArray[np.uint16] | NDArray[np.uint32]
-
-
-@dataclass(frozen=True)
-class Binning:
-    """How seconds become bins: ``num_bins`` equal bins over ``duration`` seconds."""
-
-    duration: float
-    num_bins: int
-    counts: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,6 +36,7 @@ class EventSet:
         labels: (S,) int64, index into ``class_names``; -1 marks a sample outside the chosen subset.
         groups: (S,) int64, index into ``group_names`` (speakers).
         num_cut: spikes at or after ``duration``, left out.
+        latest: time of the last spike of all, s, left out or not; 0 where nobody noted it.
         plane: shape of a sensor, as (polarity, height, width), whose C-order ravel the channels
             are; () where they have none.
     """
@@ -58,6 +52,7 @@ class EventSet:
     class_names: tuple[str, ...]
     group_names: tuple[str, ...]
     num_cut: int = 0
+    latest: float = 0.0
     plane: tuple[int, ...] = ()
 
     @property
@@ -120,22 +115,17 @@ def events_of(samples: Samples, engine: str) -> EventSet:
 
 
 def bin_sample(
-    times: NDArray[np.floating], units: NDArray[np.integer], binning: Binning
+    times: NDArray[Any], units: NDArray[np.integer], binning: Binning, ticks: int = 1
 ) -> tuple[NDArray[np.uint32], I64, NDArray[np.uint16], int]:
-    """Bin one sample; ``times`` (n,) seconds and ``units`` (n,) channels in any order.
+    """Bin one sample; ``times`` (n,) and ``units`` (n,) channels in any order.
 
-    Returns bin offsets (T+1,) uint32, channels (e,) int64 sorted within bins, counts (e,) uint16
-    and the number of spikes cut off at ``duration``. Raises ValueError for times that are not
-    finite or negative (times are upcast first: float16 seconds overflow when scaled).
+    ``times`` are seconds, or whole numbers of ticks, ``ticks`` a second. Returns bin offsets (T+1,)
+    uint32, channels (e,) int64 sorted within bins, counts (e,) uint16 and the number of spikes cut
+    off at ``duration``. Raises ValueError for times that are not finite or negative.
     """
-    seconds = np.asarray(times, np.float64)
-    if not np.isfinite(seconds).all():
-        raise ValueError("spike times that are not finite")
-    if seconds.size and seconds.min() < 0:
-        raise ValueError(f"a negative spike time ({seconds.min():g} s)")
-    keep = seconds < binning.duration
-    bins = (seconds[keep] * (binning.num_bins / binning.duration)).astype(np.int64)
-    np.minimum(bins, binning.num_bins - 1, out=bins)  # rounding at the last edge
+    bins = bin_numbers(np.asarray(times), binning, ticks)
+    keep = bins < binning.num_bins
+    bins = bins[keep]
     width = int(units.max()) + 1 if units.size else 1
     keys, counts = np.unique(bins * width + units[keep].astype(np.int64), return_counts=True)
     offsets = np.searchsorted(keys, np.arange(binning.num_bins + 1) * width).astype(np.uint32)
@@ -144,24 +134,28 @@ def bin_sample(
 
 
 def bin_samples(
-    samples: Iterable[tuple[NDArray[np.floating], NDArray[np.integer]]],
+    samples: Iterable[tuple[NDArray[Any], NDArray[np.integer]]],
     labels: Sequence[int] | I64,
     groups: Sequence[int] | I64,
     *,
     binning: Binning,
     num_channels: int,
     names: tuple[tuple[str, ...], tuple[str, ...]],
+    ticks: int = 1,
 ) -> EventSet:
-    """Build an EventSet from raw samples (times in seconds, units), one after the other.
+    """Build an EventSet from raw samples (times, units), one after the other.
 
-    ``names`` are the class names and the group names. Raises InputError naming the sample for
+    ``times`` are seconds, or whole numbers of ticks, ``ticks`` a second; ``names`` are the class
+    names and the group names. Raises InputError naming the sample for
     times or units that cannot be used and for a sample without a single spike.
     """
     dtype = np.dtype(np.uint16 if num_channels <= 1 << 16 else np.uint32)
     channels, counts, offsets, num_cut = [np.empty(0, dtype)], [], [], 0
+    latest = 0.0
     for index, (times, units) in enumerate(samples):
         try:
-            sample = _checked(times, units, binning, num_channels)
+            _check(times, units, num_channels)
+            sample = bin_sample(times, units, binning, ticks)
         except ValueError as error:
             raise InputError(f"sample {index} has {error}") from None
         offsets.append(sample[0])
@@ -169,6 +163,7 @@ def bin_samples(
         if binning.counts:
             counts.append(sample[2])
         num_cut += sample[3]
+        latest = max(latest, float(times.max()))
     lengths = [len(c) for c in channels[1:]]
     return EventSet(
         channels=np.concatenate(channels),
@@ -182,12 +177,11 @@ def bin_samples(
         class_names=names[0],
         group_names=names[1],
         num_cut=num_cut,
+        latest=latest / ticks,
     )
 
 
-def _checked(
-    times: NDArray[np.floating], units: NDArray[np.integer], binning: Binning, num_channels: int
-) -> tuple[NDArray[np.uint32], I64, NDArray[np.uint16], int]:
+def _check(times: NDArray[Any], units: NDArray[np.integer], num_channels: int) -> None:
     if len(times) != len(units):
         raise ValueError(f"{len(times)} spike times but {len(units)} channels")
     if not len(times):
@@ -196,4 +190,3 @@ def _checked(
     if lowest < 0 or highest >= num_channels:
         found = lowest if lowest < 0 else highest
         raise ValueError(f"channel {found}, the data set has channels 0 to {num_channels - 1}")
-    return bin_sample(times, units, binning)

@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpcfed.samples.events import Binning, EventSet, bin_samples
+from hpcfed.samples.binning import Binning
+from hpcfed.samples.events import EventSet, bin_samples
 
 NUM_CHANNELS = 5
 Sample = tuple[list[float], list[int]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import logging
 import os
 import stat
@@ -16,7 +17,8 @@ import numpy as np
 import pytest
 
 from hpcfed.datasets.cache import CacheKey, cache_folder, cached, open_events
-from hpcfed.samples.events import Binning, EventSet, bin_samples
+from hpcfed.samples.binning import Binning
+from hpcfed.samples.events import EventSet, bin_samples
 
 KEY = CacheKey("0" * 64, Binning(1.0, 4))
 COUNTS_KEY = CacheKey("0" * 64, Binning(1.0, 4, counts=True))
@@ -81,10 +83,51 @@ def test_no_damage_to_the_file_goes_unnoticed(folder: Path) -> None:
         assert open_events(path) is None
     path.write_bytes(whole + b"x")
     assert open_events(path) is None
-    path.write_bytes(whole.replace(b"hpcfed-events-2", b"hpcfed-events-1"))
+    path.write_bytes(whole.replace(b"hpcfed-events-3", b"hpcfed-events-2"))
     assert open_events(path) is None
     assert_same(cached(KEY, build), build())
     assert path.read_bytes() == whole
+
+
+def test_each_changed_byte_is_noticed_by_the_first_opener(folder: Path) -> None:
+    cached(KEY, build)
+    path = folder / KEY.file_name
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 5):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x10
+        path.write_bytes(damaged)
+        assert open_events(path) is None, place
+    path.write_bytes(damaged)
+    assert_same(cached(KEY, build), build())
+
+
+def test_only_the_first_opener_reads_all_of_the_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached(KEY, build)
+    monkeypatch.setattr(hashlib, "file_digest", None)  # reading it again would be another error
+    assert_same(cached(KEY, forbidden), build())
+
+
+def test_a_channel_or_an_offset_out_of_bounds_never_reaches_a_kernel(folder: Path) -> None:
+    """A file may be damaged after it was checked, and look as it did then."""
+    cached(KEY, build)
+    path = folder / KEY.file_name
+    whole, status = path.read_bytes(), path.stat()
+    for name in ("channels", "bin_offsets", "sample_offsets", "labels", "groups"):
+        array = getattr(build(), name)
+        place = whole.rindex(array.tobytes()) if name != "groups" else len(whole) - array.nbytes
+        damaged = bytearray(whole)
+        damaged[place : place + array.itemsize] = b"\x7f" * array.itemsize
+        with path.open("r+b") as file:
+            file.write(damaged)
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        assert open_events(path) is None, name
+    with path.open("r+b") as file:
+        file.write(whole)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert_same(cached(KEY, forbidden), build())
 
 
 @pytest.mark.parametrize("locks", [True, False])

@@ -10,7 +10,8 @@ import pytest
 
 from hpcfed.datasets.checks import check_events
 from hpcfed.errors import InputError
-from hpcfed.samples.events import Binning, EventSet, bin_samples
+from hpcfed.samples.binning import Binning
+from hpcfed.samples.events import EventSet, bin_samples
 
 HALVES = Binning(1.0, 2, counts=True)
 

@@ -130,12 +130,12 @@ def test_the_validation_file_of_ssc_is_its_validation_split(tmp_path: Path) -> N
     assert data.train_ids.tolist() == [0, 1, 2]
     assert data.validation_ids.tolist() == [3, 4]
     assert data.train.labels.tolist() == [0, 1, 2, 2, 0]
-    assert data.train.groups.tolist() == [0, 1, 0, 0, 4]
-    assert data.train.group_names[4] == "speaker 4"
+    assert data.train.groups.tolist() == [0, 1, 0, 0, 2]
+    assert data.train.group_names == ("speaker 0", "speaker 1", "speaker 4")
     rows, bins, channels, _ = data.train.batch_events(np.arange(5))
     assert rows.tolist() == [0, 1, 2, 3, 4]
     assert channels.tolist() == [0, 1, 2, 5, 6]
-    assert bins.tolist() == [0, 0, 0, 3, 5]
+    assert bins.tolist() == [1, 1, 1, 3, 5]
     subset = load(DataConfig(dataset="ssc", root=str(tmp_path), num_bins=10, classes=(1, 2)))
     assert (subset.train_ids.tolist(), subset.validation_ids.tolist()) == ([1, 2], [3])
 

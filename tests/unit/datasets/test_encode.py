@@ -19,7 +19,7 @@ from hpcfed.datasets.ear.encode import EncodeOptions, encode
 from hpcfed.datasets.ear.recordings import find_recordings, ordered_names
 from hpcfed.datasets.shd import ShdFile, read_shd
 from hpcfed.errors import InputError
-from hpcfed.samples.events import Binning
+from hpcfed.samples.binning import Binning
 
 RATE = 8_000
 NAMES = ("10_ann_0", "2_ann_0", "2_bob_0", "10_bob_1")

@@ -11,7 +11,8 @@ from shd_files import TIMES, UNITS, write_file
 
 from hpcfed.datasets.shd import ShdFile, count_samples, read_shd
 from hpcfed.errors import InputError
-from hpcfed.samples.events import Binning, EventSet
+from hpcfed.samples.binning import Binning
+from hpcfed.samples.events import EventSet
 
 QUARTERS = Binning(1.0, 4)
 

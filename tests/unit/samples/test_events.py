@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from hpcfed.errors import InputError
-from hpcfed.samples.events import Binning, EventSet, bin_sample, bin_samples
+from hpcfed.samples.binning import Binning
+from hpcfed.samples.events import EventSet, bin_sample, bin_samples
 
 QUARTERS = Binning(1.0, 4)
 
@@ -69,7 +70,7 @@ def test_the_right_edge_is_cut_and_the_left_edge_belongs_to_its_bin() -> None:
 def test_the_last_instant_before_duration_is_in_the_last_bin() -> None:
     duration = 1.4
     offsets, *_ = bin_sample(
-        np.array([np.nextafter(duration, 0)]), np.zeros(1, int), Binning(duration, 100)
+        np.array([duration * (1 - 1e-12)]), np.zeros(1, int), Binning(duration, 100)
     )
     assert offsets[-2:].tolist() == [0, 1]
 
