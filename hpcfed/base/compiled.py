@@ -9,18 +9,20 @@ nothing in it ever changes, writers may race, and a damaged file is one that is 
 Files are looked for in all of these folders and written to the first that can be:
 ``NUMBA_CACHE_DIR``/hpcfed, else ``HPCFED_CACHE``/compiled, else hpcfed/compiled in the user's cache
 folder; then ``SLURM_TMPDIR``; then a private folder in the system's temporary folder. They hold
-pickles: a shared folder must be writable only by those who are trusted.
+pickles, which are programs: a folder that another user could have written to is not used.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import logging
 import os
 import pickle
 import re
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -36,7 +38,7 @@ from numba.core.registry import CPUDispatcher
 from numba.core.serialize import dumps
 
 from hpcfed.base.atomic import replacing
-from hpcfed.base.private import private_folder
+from hpcfed.base.private import others_may_write, private_folder
 
 _LOG = logging.getLogger("hpcfed")
 _jit: Any = numba.jit  # its types leave some options out
@@ -269,7 +271,7 @@ def _keep(name: str, code: bytes) -> None:
     """Write a file to the first folder that takes it."""
     for folder in _folders():
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with replacing(folder / name) as stream:
                 stream.write(_MAGIC + hashlib.sha256(code).digest() + code)
         except OSError as error:
@@ -284,7 +286,28 @@ def _keep(name: str, code: bytes) -> None:
 
 
 def _folders() -> Iterator[Path]:
-    """Yield the folders of compiled code, the first choice first; they need not exist."""
+    """Yield the folders of compiled code that are ours, the first choice first; some may not exist.
+
+    A shared one must end in a folder that is the user's alone.
+    """
+    for folder in _candidates():
+        try:
+            reason = others_may_write(folder)
+        except OSError as error:
+            reason = str(error)
+        if reason is None and not (folder.exists() and folder.stat().st_mode & stat.S_ISVTX):
+            yield folder
+        else:
+            _pass_over(folder, reason or f"everybody may write in {folder}")
+
+
+@functools.cache
+def _pass_over(folder: Path, reason: str) -> None:
+    """Say once why a folder is not used."""
+    _LOG.warning("compiled code in %s is not used: %s", folder, reason)
+
+
+def _candidates() -> Iterator[Path]:
     if folder := _SETTINGS.CACHE_DIR:
         yield Path(folder) / "hpcfed"
     elif folder := os.environ.get("HPCFED_CACHE"):
