@@ -30,7 +30,7 @@ LARGE = (
     "model.hidden=[13750]",
     "participation.drop_probability=0.0",
     "server.rounds=1",
-    "rule.kind=tests.mpi.memory_run:RULE",
+    "rule.kind=__main__:RULE",
 )
 
 

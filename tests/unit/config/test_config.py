@@ -6,6 +6,7 @@ import pytest
 
 from hpcfed.config import Experiment
 from hpcfed.config.file import key_paths, parse_experiment
+from hpcfed.config.section import table_of
 from hpcfed.errors import InputError
 
 CONTRACT = """
@@ -114,8 +115,8 @@ def test_every_key_says_what_it_means() -> None:
     def fields(model: type) -> list[str]:
         found = []
         for name, field in model.model_fields.items():
-            if hasattr(field.annotation, "model_fields"):
-                found += fields(field.annotation)
+            if (table := table_of(field.annotation)) is not None:
+                found += fields(table)
             elif not field.description:
                 found.append(name)
         return found
