@@ -5,28 +5,36 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import threading
+import secrets
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from hpcfed.errors import StoppedRunError
 
+_LEFTOVER_AGE_S = 3600
+
 
 @contextlib.contextmanager
 def replacing(path: Path, check: Callable[[], None] = lambda: None) -> Iterator[BinaryIO]:
     """Give a stream whose content becomes ``path`` when the block ends without an error.
 
-    The content goes to a sibling whose name is unique to this thread, is synced, renamed, and the
-    folder synced. ``check`` is called right before the renaming and may raise. On an error the
-    sibling is removed and ``path`` stays as it was.
+    The content goes to a sibling whose name is new, is synced, renamed, and the folder synced.
+    ``check`` is called right before the renaming and may raise. On an error the sibling is removed
+    and ``path`` stays as it was.
     """
-    writer = f"{os.uname().nodename}.{os.getpid()}.{threading.get_native_id()}"
-    sibling = path.with_name(f".{path.name}.{writer}.tmp")
+    with replacing_path(path, check) as sibling, sibling.open("r+b") as stream:
+        yield stream
+
+
+@contextlib.contextmanager
+def replacing_path(path: Path, check: Callable[[], None] = lambda: None) -> Iterator[Path]:
+    """Give the sibling of ``replacing`` by its path, for libraries that open files themselves."""
+    sibling = _new_sibling(path)
     try:
-        with sibling.open("w+b") as stream:
-            yield stream
-            stream.flush()
+        yield sibling
+        with sibling.open("rb") as stream:
             os.fsync(stream.fileno())
         check()
         sibling.replace(path)
@@ -34,6 +42,25 @@ def replacing(path: Path, check: Callable[[], None] = lambda: None) -> Iterator[
         sibling.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def _new_sibling(path: Path) -> Path:
+    """Make an empty file beside ``path`` whose name nobody else can have made or guessed.
+
+    Process numbers would not do: containers share them. A link planted there is not followed.
+    """
+    sibling = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    os.close(os.open(sibling, flags, 0o666))
+    return sibling
+
+
+def remove_leftovers(folder: Path, name: str) -> None:
+    """Remove what killed writers of ``name`` (a pattern) left; younger ones may be at work."""
+    for leftover in folder.glob(f".{name}.*.tmp"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - leftover.stat().st_mtime > _LEFTOVER_AGE_S:
+                leftover.unlink()
 
 
 def sync_folder(folder: Path) -> None:

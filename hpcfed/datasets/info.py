@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcfed.base.atomic import replacing
 from hpcfed.config import DataConfig
 from hpcfed.datasets import Data, load
 from hpcfed.datasets.places import KnownSet
@@ -138,7 +139,8 @@ def draw_raster(data: Data, out_png: Path) -> None:
     axes[0].set_ylabel("channel")
     try:
         out_png.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(out_png, dpi=120, format="png")
+        with replacing(out_png) as stream:
+            figure.savefig(stream, dpi=120, format="png")
     except OSError as error:
         raise InputError(
             f"{out_png}: the picture cannot be written ({error.strerror or error}); "

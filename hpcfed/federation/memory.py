@@ -7,16 +7,18 @@ disk. Rows travel as integers with zeros from everyone else, so that a sum is a 
 
 from __future__ import annotations
 
-import os
+import contextlib
+import math
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from hpcfed.base.atomic import full_disk_stops, sync_folder
+from hpcfed.base.atomic import full_disk_stops, remove_leftovers, replacing
 from hpcfed.errors import InputError
 from hpcfed.federation.mpi.transport import Transport
 
@@ -34,17 +36,18 @@ def file_name(round_index: int) -> str:
 
 def save(transport: Transport, path: Path, residuals: Residuals, shape: Shape) -> None:
     """Write all ranks' residuals, (N, P), to ``path`` at the root; every rank calls this."""
-    sibling = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    for rows in _blocks(shape):
-        block = np.zeros((len(rows), shape[1]), np.float32)
-        for client in residuals.keys() & set(rows):
-            block[client - rows.start] = residuals[client]
-        transport.sum_at_root(block.view(np.int32))
-        append = partial(_append, (sibling, path), block, shape if rows.start == 0 else None)
-        transport.together("writing residuals", append if transport.rank == 0 else _nothing)
-    if transport.rank == 0:
-        sibling.replace(path)
-        sync_folder(path.parent)
+    is_root = transport.rank == 0
+    with contextlib.ExitStack() as stack:
+        begin = partial(_begun, stack, path, shape) if is_root else _nothing
+        stream = transport.together("writing residuals", begin)
+        for rows in _blocks(shape):
+            block = np.zeros((len(rows), shape[1]), np.float32)
+            for client in residuals.keys() & set(rows):
+                block[client - rows.start] = residuals[client]
+            transport.sum_at_root(block.view(np.int32))
+            append = _nothing if stream is None else partial(_append, path, stream, block)
+            transport.together("writing residuals", append)
+        transport.together("writing residuals", partial(_close, stack, path))
 
 
 def load(transport: Transport, path: Path, mine: set[int], shape: Shape) -> Residuals:
@@ -62,11 +65,22 @@ def load(transport: Transport, path: Path, mine: set[int], shape: Shape) -> Resi
     return found
 
 
-def remove_others(folder: Path, keep: str) -> None:
-    """Remove residuals that the run file no longer names."""
-    for path in [*folder.glob("residuals-*.npy"), *folder.glob(".residuals-*.tmp")]:
-        if path.name != keep:
+def remove_older(folder: Path, keep: str) -> None:
+    """Remove the residuals of rounds before those of ``keep``, and what killed writers left.
+
+    Later ones are of who has taken the run over from this process.
+    """
+    if not keep:
+        return
+    for path in folder.glob("residuals-*.npy"):
+        if _round_of(path.name) < _round_of(keep):
             path.unlink(missing_ok=True)
+    remove_leftovers(folder, "residuals-*.npy")
+
+
+def _round_of(name: str) -> float:
+    digits = name.removeprefix("residuals-").removesuffix(".npy")
+    return int(digits) if digits.isdecimal() else math.inf
 
 
 def _blocks(shape: Shape) -> Iterator[range]:
@@ -74,19 +88,23 @@ def _blocks(shape: Shape) -> Iterator[range]:
     return (range(start, min(start + step, shape[0])) for start in range(0, shape[0], step))
 
 
-def _append(paths: tuple[Path, Path], block: F32, header_shape: Shape | None) -> None:
-    sibling, path = paths
-    try:
-        with full_disk_stops(path), sibling.open("wb" if header_shape else "ab") as file:
-            if header_shape is not None:
-                header = {"descr": "<f4", "fortran_order": False, "shape": header_shape}
-                npy.write_array_header_2_0(file, header)
-            file.write(block.data)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        sibling.unlink(missing_ok=True)
-        raise
+def _begun(stack: contextlib.ExitStack, path: Path, shape: Shape) -> BinaryIO:
+    """Open the file that is to become ``path`` when ``stack`` is closed, and write its header."""
+    with full_disk_stops(path):
+        stream = stack.enter_context(replacing(path))
+        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        npy.write_array_header_2_0(stream, header)
+    return stream
+
+
+def _append(path: Path, stream: BinaryIO, block: F32) -> None:
+    with full_disk_stops(path):
+        stream.write(block.data)
+
+
+def _close(stack: contextlib.ExitStack, path: Path) -> None:
+    with full_disk_stops(path):
+        stack.close()
 
 
 def _nothing() -> None:

@@ -137,7 +137,7 @@ class RunRecorder:
         path = self._folder / RUN_FILE
         with full_disk_stops(path):
             write_record(path, self.record, self._check_not_taken_over)
-        residual_files.remove_others(self._folder, residuals_name)
+        residual_files.remove_older(self._folder, residuals_name)
 
     def _check_not_taken_over(self) -> None:
         """Raise InputError if another start has written the file since this one has read it.

@@ -17,6 +17,7 @@ from typing import Any  # Any: attributes of a run file are of any scalar type
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcfed.base.atomic import remove_leftovers
 from hpcfed.config.file import digest, to_toml
 from hpcfed.errors import InputError
 from hpcfed.federation.job import Job
@@ -30,7 +31,6 @@ from hpcfed.networks.layout import initial_params
 from hpcfed.records import runfile as records
 from hpcfed.records.runfile import Record, read_record
 
-_LEFTOVER_AGE_S = 3600
 PACKAGES = ("hpcfed", "numpy", "torch", "norse", "triton", "mpi4py", "h5py")
 
 
@@ -59,7 +59,7 @@ def begin(job: Job, plan: Plan, transport: Transport, past: Past) -> Start:
         _make(folder)
         if (folder / records.RUN_FILE).exists():
             raise InputError(f"{folder}: another run has just begun there; choose another folder")
-    _remove_leftovers(folder)
+    remove_leftovers(folder, records.RUN_FILE)
     attributes = start.record.attributes | {
         "name": job.experiment.name,
         "config_toml": to_toml(job.experiment),
@@ -83,14 +83,6 @@ def begin(job: Job, plan: Plan, transport: Transport, past: Past) -> Start:
         },
     )
     return Start(record, start.state)
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Remove what killed writes left; younger files may belong to a write under way."""
-    for leftover in folder.glob(f".{records.RUN_FILE}.*.tmp"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - leftover.stat().st_mtime > _LEFTOVER_AGE_S:
-                leftover.unlink()
 
 
 def _make(folder: Path) -> None:

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpcfed.base.atomic import replacing
 from hpcfed.errors import InputError
 
 # How ranks talk. Only for the wheel: a cluster's own MPI knows its network better.
@@ -132,7 +133,8 @@ def _add_lines(path: Path, table: Mapping[str, str]) -> bool:
     if missing:
         path.parent.mkdir(parents=True, exist_ok=True)
         text = text if text.endswith("\n") or not text else text + "\n"
-        path.write_text(text + "".join(missing), encoding="utf-8")
+        with replacing(path) as stream:
+            stream.write((text + "".join(missing)).encode())
     return bool(missing)
 
 

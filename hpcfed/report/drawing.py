@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any  # Any: matplotlib's keywords
 
+from hpcfed.base.atomic import replacing
 from hpcfed.errors import InputError
 from hpcfed.report.summary import size_text
 
@@ -81,7 +82,8 @@ def save(figure: Figure, picture: Path) -> None:
     check_picture(picture)
     try:
         picture.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(picture, dpi=DPI)
+        with replacing(picture) as stream:
+            figure.savefig(stream, dpi=DPI, format=picture.suffix.removeprefix(".").lower())
     except OSError as error:
         raise InputError(
             f"{picture}: the picture cannot be written ({error.strerror or error}); "

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any  # Any: a table's values are text or numbers
 
+from hpcfed.base.atomic import replacing
 from hpcfed.errors import InputError
 from hpcfed.records.names import dropped_text
 from hpcfed.report.flatten import value_text
@@ -31,7 +32,8 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file, making its folder. Raises InputError if that is not possible."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        with replacing(path) as stream:
+            stream.write(text.encode())
     except OSError as error:
         raise InputError(
             f"{path}: cannot be written ({error.strerror or error}); "

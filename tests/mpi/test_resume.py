@@ -236,7 +236,9 @@ def test_a_kill_while_the_residuals_are_written_leaves_a_run_that_resumes(
     record = read_record(out)
     assert record.checkpoint["residuals"] == "residuals-4.npy"
     assert_same(resumed(3, out, ALL_STATE), whole[ALL_STATE])
-    assert sorted(p.name for p in out.iterdir()) == ["residuals-8.npy", RUN_FILE]
+    # what a killed write has left might be one under way, for an hour
+    seen = sorted(p.name for p in out.iterdir() if not p.name.startswith("."))
+    assert seen == ["residuals-8.npy", RUN_FILE]
 
 
 def test_the_same_job_from_python_gives_the_same_bits(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ C cells (the product of the sweep's dimensions), R rounds, N clients.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any  # Any: attributes and columns are of any 
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed.base.atomic import sync_folder
+from hpcfed.base.atomic import replacing_path
 from hpcfed.records.runfile import CLIENT_FIELDS, ROUND_FIELDS
 from hpcfed.records.state import Columns
 from hpcfed.sweep.collecting.axes import Axes, axes_of, coordinate
@@ -57,20 +56,13 @@ def write(
     """Replace sweep.nc. Raises OSError."""
     axes = axes_of(manifest, runs)
     ordered = [columns[run.digest] for run in runs]
-    sibling = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.tmp")
-    try:
+    with replacing_path(path) as sibling:
         root = _root(axes, runs, ordered)
         root.attrs = {"format": FORMAT, "format_version": VERSION, "name": manifest.name}
         _save(root, sibling, None)
         for part in _clients(axes, ordered):
             _save(part, sibling, "clients")
         _save(_files(stamps), sibling, "files")
-        with sibling.open("rb") as stream:
-            os.fsync(stream.fileno())
-        sibling.replace(path)
-    finally:
-        sibling.unlink(missing_ok=True)
-    sync_folder(path.parent)
 
 
 def read_earlier(path: Path) -> Earlier:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -42,11 +43,18 @@ def test_the_file_is_a_plain_array_of_all_clients(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["residuals-3.npy"]
 
 
-def test_only_the_named_file_is_kept(tmp_path: Path) -> None:
-    for name in ("residuals-2.npy", "residuals-3.npy", ".residuals-4.npy.17.tmp", "run.h5"):
+def test_only_older_files_and_old_leftovers_are_removed(tmp_path: Path) -> None:
+    """A process that wakes after another one has gone on removes nothing of the other's."""
+    names = ("residuals-2.npy", "residuals-3.npy", "residuals-12.npy", ".residuals-4.npy.7.tmp",
+             ".residuals-5.npy.8.tmp", "run.h5")  # fmt: skip
+    for name in names:
         (tmp_path / name).touch()
-    residuals.remove_others(tmp_path, "residuals-3.npy")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["residuals-3.npy", "run.h5"]
+    os.utime(tmp_path / ".residuals-4.npy.7.tmp", (0, 0))
+    residuals.remove_older(tmp_path, "residuals-3.npy")
+    left = {"residuals-3.npy", "residuals-12.npy", ".residuals-5.npy.8.tmp", "run.h5"}
+    assert {p.name for p in tmp_path.iterdir()} == left
+    residuals.remove_older(tmp_path, "")
+    assert {p.name for p in tmp_path.iterdir()} == left
 
 
 @pytest.mark.parametrize("content", [b"", b"not numpy", None])
