@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.errors import InputError
+from hpcfed.records.reading import opened
 from hpcfed.records.runfile import FORMAT, ROUND_FIELDS, SCHEMA_VERSION
 
 F64 = NDArray[np.float64]
@@ -46,12 +47,9 @@ class Columns:
 
 def read_columns(path: Path) -> Columns:
     """Read ``path``. Raises InputError, without the path, saying why it cannot be used."""
-    try:
-        with h5py.File(path, "r") as file:
-            check(file.attrs)
-            return _read(file)
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
-        raise InputError(f"cannot be read as a run file: {error}") from None
+    with opened(path) as file:
+        check(file.attrs)
+        return _read(file)
 
 
 def check(attributes: Any) -> None:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from hpcfed.base.atomic import replacing
 from hpcfed.errors import InputError
+from hpcfed.records.reading import BLOCK_BYTES, DamagedFileError, block, opened
 
 Array = NDArray[Any]
 
@@ -27,6 +28,7 @@ FORMAT = "hpcfed-run"
 SCHEMA_VERSION = 1
 RUN_FILE = "run.h5"
 
+ROUND_MEANING = "rounds done, counted from 1"
 # name -> (dtype, unit, meaning)
 ROUND_FIELDS: dict[str, tuple[str, str, str]] = {
     "train_loss": ("f8", "nat", "mean local loss of the accepted clients, weighted by samples"),
@@ -57,6 +59,10 @@ CLIENT_FIELDS: dict[str, tuple[str, str, str]] = {
     "train_loss": ("f4", "nat", "mean local training loss; NaN where it did not train"),
     "update_norm": ("f4", "1", "L2 norm of the local update; NaN where it did not train"),
 }
+# the names of the dimensions' entries, which are stored as they are
+_NAMED = ("label", "prediction", "group", "layer")
+# of an example's input, by its number of dimensions: events in time, images
+_AXES = {1: (), 3: ("bin", "channel"), 4: ("channel", "row", "column")}
 # name -> (dimensions, unit, meaning); the names of the dimensions' entries are stored beside them
 EVALUATION_FIELDS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "confusion": (("label", "prediction"), "1", "samples by label and prediction"),
@@ -151,10 +157,12 @@ def write_record(path: Path, record: Record, check: Callable[[], None] = lambda:
     ``check`` is called right before and may raise.
     """
     image = io.BytesIO()
-    with h5py.File(image, "w") as built:
+    with h5py.File(image, "w", userblock_size=BLOCK_BYTES) as built:
         _fill(built, record)
+    content = image.getbuffer()
     with replacing(path, check) as file:
-        file.write(image.getbuffer())
+        file.write(block(content[BLOCK_BYTES:]))
+        file.write(content[BLOCK_BYTES:])
 
 
 def read_record(path: Path) -> Record:
@@ -163,14 +171,29 @@ def read_record(path: Path) -> Record:
     if not path.is_file():
         raise InputError(f"{path}: no such run file")
     try:
-        with h5py.File(path, "r") as file:
-            if file.attrs.get("format") != FORMAT:
-                raise InputError(f"{path}: not a run file of hpcfed")
-            if file.attrs["schema_version"] > SCHEMA_VERSION:
-                raise InputError(f"{path}: written by a newer hpcfed; update hpcfed to read it")
+        with opened(path) as file:
+            _check_version(file)
             return _read(file)
-    except (OSError, KeyError, RuntimeError) as error:  # RuntimeError: damaged within
-        raise InputError(f"{path}: cannot be read as a run file: {error}") from None
+    except InputError as error:
+        raise type(error)(f"{path}: {error}") from None
+
+
+def is_damaged(path: Path) -> bool:
+    """Say whether a run file is there, can be opened, and does not hold what a run's must."""
+    try:
+        read_record(path)
+    except DamagedFileError:
+        return True
+    except InputError:
+        return False
+    return False
+
+
+def _check_version(file: h5py.File) -> None:
+    if file.attrs.get("format") != FORMAT:
+        raise InputError("not a run file of hpcfed")
+    if file.attrs["schema_version"] > SCHEMA_VERSION:
+        raise InputError("written by a newer hpcfed; update hpcfed to read it")
 
 
 def _fill(file: h5py.File, record: Record) -> None:
@@ -178,12 +201,12 @@ def _fill(file: h5py.File, record: Record) -> None:
     file.attrs.update(record.attributes)
     num_rounds, num_clients = record.log.num_rounds, len(record.clients["num_samples"])
     rounds = file.create_group("rounds")
-    scale = _scale(rounds, "round", num_rounds)
+    scale = _round_scale(rounds, num_rounds)
     for name, (dtype, unit, meaning) in ROUND_FIELDS.items():
         values = np.array(record.log.rounds[name], dtype)
         _put(rounds, name, values, (unit, meaning), (scale,))
     clients = file.create_group("clients")
-    scales = _scale(clients, "round", num_rounds), _scale(clients, "client", num_clients)
+    scales = _round_scale(clients, num_rounds), _scale(clients, "client", num_clients)
     for name, (dtype, unit, meaning) in CLIENT_FIELDS.items():
         rows = np.array(record.log.clients[name], dtype).reshape(num_rounds, num_clients)
         _put(clients, name, rows, (unit, meaning), scales)
@@ -191,7 +214,9 @@ def _fill(file: h5py.File, record: Record) -> None:
     for name, column in record.clients.items():
         _put(clients, name, column, ("1", texts[name]), (scales[1],))
     _fill_evaluation(file.create_group("evaluation"), record.evaluation)
-    params = file.create_dataset("model/params", data=record.params)
+    model = file.create_group("model")
+    params = model.create_dataset("params", data=record.params)
+    params.dims[0].attach_scale(_dimension(model, "parameter", len(record.params)))
     params.attrs["units"] = "1"
     params.attrs["names"] = list(record.layout[0])
     params.attrs["shapes"] = np.array(record.layout[1], np.int64)
@@ -201,6 +226,9 @@ def _fill(file: h5py.File, record: Record) -> None:
         checkpoint[name] = value
         checkpoint[name].attrs["units"] = "1"
         checkpoint[name].attrs["description"] = CHECKPOINT_FIELDS[name]
+        for axis, length in enumerate(np.shape(value)):
+            scale = _dimension(checkpoint, ("moment", "parameter")[axis], length)
+            checkpoint[name].dims[axis].attach_scale(scale)
     _fill_attempts(file.create_group("attempts"), record.attempts)
 
 
@@ -210,18 +238,29 @@ def _fill_evaluation(group: h5py.Group, evaluation: Mapping[str, Any]) -> None:
     group.attrs["split"], group.attrs["round"] = evaluation["split"], evaluation["round"]
     scales = {
         name: _put(group, name, evaluation[name], ("", f"names along {name}"), ())
-        for name in ("label", "prediction", "group", "layer")
+        for name in _NAMED
     }
     for name, scale in scales.items():
         scale.make_scale(name)
     for name, (dimensions, unit, meaning) in EVALUATION_FIELDS.items():
         axes = tuple(scales[dimension] for dimension in dimensions)
         _put(group, name, np.asarray(evaluation[name]), (unit, meaning), axes)
-    examples = group.create_group("example_spikes")
-    sample = _scale(examples, "sample", len(evaluation["example_spikes"]["label"]))
-    for name, values in evaluation["example_spikes"].items():
-        meaning = "label" if name == "label" else "spikes by (sample, bin, neuron or channel)"
-        _put(examples, name, values, ("1", meaning), (sample,))
+    _fill_examples(group.create_group("example_spikes"), evaluation["example_spikes"])
+
+
+def _fill_examples(group: h5py.Group, examples: Mapping[str, Array]) -> None:
+    """Write a few samples' input and spikes; each axis has a scale, which xarray asks for."""
+    found: dict[str, h5py.Dataset] = {}
+    for name, values in examples.items():
+        axes = ("sample", *_AXES[values.ndim]) if name == "input" else ("sample", "bin", name)
+        if name.startswith("hidden"):
+            axes = ("sample", "bin", f"{name}_neuron")
+        names = axes[: values.ndim]
+        for axis, length in zip(names, values.shape, strict=True):
+            if axis not in found:
+                found[axis] = _scale(group, axis, length)
+        meaning = "label" if name == "label" else f"by ({', '.join(names)})"
+        _put(group, name, values, ("1", meaning), tuple(found[axis] for axis in names))
 
 
 def _fill_attempts(group: h5py.Group, attempts: list[dict[str, Any]]) -> None:
@@ -232,9 +271,22 @@ def _fill_attempts(group: h5py.Group, attempts: list[dict[str, Any]]) -> None:
         _put(group, name, column, (unit, meaning), (scale,))
 
 
-def _scale(group: h5py.Group, name: str, length: int) -> h5py.Dataset:
-    data = group.create_dataset(name, data=np.arange(length))
+def _round_scale(group: h5py.Group, num_rounds: int) -> h5py.Dataset:
+    data = _scale(group, "round", num_rounds, first=1)
+    data.attrs["units"], data.attrs["description"] = "1", ROUND_MEANING
+    return data
+
+
+def _scale(group: h5py.Group, name: str, length: int, first: int = 0) -> h5py.Dataset:
+    data = group.create_dataset(name, data=np.arange(first, first + length))
     data.make_scale(name)
+    return data
+
+
+def _dimension(group: h5py.Group, name: str, length: int) -> h5py.Dataset:
+    """Return a dimension that has a name and a length and no values, as netCDF writes it."""
+    data = group.create_dataset(name, (length,), ">f4")
+    data.make_scale(f"This is a netCDF dimension but not a netCDF variable.{length:10d}")
     return data
 
 
@@ -279,7 +331,7 @@ def _read(file: h5py.File) -> Record:
             tuple(str(name) for name in layout["names"]),
             tuple((int(rows), int(columns)) for rows, columns in layout["shapes"]),
         ),
-        checkpoint={k: _texts(v) for k, v in file["checkpoint"].items()},
+        checkpoint={k: _texts(v) for k, v in file["checkpoint"].items() if not v.is_scale},
         attempts=[{k: v[i] for k, v in attempts.items()} for i in range(num_attempts)],
     )
 
@@ -287,8 +339,8 @@ def _read(file: h5py.File) -> Record:
 def _read_evaluation(group: h5py.Group) -> dict[str, Any]:
     found: dict[str, Any] = dict(group.attrs)
     for name, item in group.items():
-        if name == "sample":  # a scale, made anew when written
-            continue
+        if isinstance(item, h5py.Dataset) and item.is_scale and name not in _NAMED:
+            continue  # made anew when written
         found[name] = _read_evaluation(item) if isinstance(item, h5py.Group) else _texts(item)
     return found
 

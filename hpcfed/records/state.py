@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple  # Any: an HDF5 attribute is of any scalar type
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.errors import InputError
 from hpcfed.records.columns import check
+from hpcfed.records.reading import opened
 from hpcfed.records.runfile import CLIENT_FIELDS, ROUND_FIELDS
 
 _SECONDS = tuple(name for name in ROUND_FIELDS if name.startswith("seconds_"))
-_BROKEN = (OSError, KeyError, RuntimeError, ValueError, TypeError)
 
 
 class Holder(NamedTuple):
@@ -65,21 +64,26 @@ class Columns:
 def glance(path: Path) -> State | None:
     """Return how far a run is; None without a run file, or with one that cannot be read."""
     try:
-        with h5py.File(path, "r") as file:
-            check(file.attrs)
-            rounds = file["rounds"]
-            seconds = sum(float(np.nansum(rounds[name][()])) for name in _SECONDS)
-            attributes = file.attrs
-            return State(
-                str(attributes["status"]),
-                str(attributes["error"]),
-                str(attributes["config_digest"]),
-                len(rounds["params_digest"]),
-                seconds,
-                holder_of(attributes),
-            )
-    except (*_BROKEN, InputError):
+        return glance_at(path)
+    except InputError:
         return None
+
+
+def glance_at(path: Path) -> State:
+    """Return how far a run is. Raises InputError, without the path: see ``reading.opened``."""
+    with opened(path) as file:
+        check(file.attrs)
+        rounds = file["rounds"]
+        seconds = sum(float(np.nansum(rounds[name][()])) for name in _SECONDS)
+        attributes = file.attrs
+        return State(
+            str(attributes["status"]),
+            str(attributes["error"]),
+            str(attributes["config_digest"]),
+            len(rounds["params_digest"]),
+            seconds,
+            holder_of(attributes),
+        )
 
 
 def holder_of(attributes: Mapping[str, Any]) -> Holder:
@@ -89,15 +93,12 @@ def holder_of(attributes: Mapping[str, Any]) -> Holder:
 
 def read_columns(path: Path) -> Columns:
     """Read a run's numbers. Raises InputError, without the path, if they cannot be read."""
-    try:
-        with h5py.File(path, "r") as file:
-            check(file.attrs)
-            rounds, clients = file["rounds"], file["clients"]
-            found = {
-                name: rounds[name][()] if dtype[0] == "S" else np.asarray(rounds[name][()], "f8")
-                for name, (dtype, _, _) in ROUND_FIELDS.items()
-            }
-            of_clients = {name: clients[name][()] for name in (*CLIENT_FIELDS, "num_samples")}
-            return Columns(dict(file.attrs), found, of_clients)
-    except _BROKEN as error:
-        raise InputError(f"cannot be read as a run file: {error}") from None
+    with opened(path) as file:
+        check(file.attrs)
+        rounds, clients = file["rounds"], file["clients"]
+        found = {
+            name: rounds[name][()] if dtype[0] == "S" else np.asarray(rounds[name][()], "f8")
+            for name, (dtype, _, _) in ROUND_FIELDS.items()
+        }
+        of_clients = {name: clients[name][()] for name in (*CLIENT_FIELDS, "num_samples")}
+        return Columns(dict(file.attrs), found, of_clients)

@@ -13,8 +13,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from hpcfed.records.state import State, glance
+from hpcfed.errors import InputError
+from hpcfed.records.reading import DamagedFileError
+from hpcfed.records.state import State, glance_at
 from hpcfed.records.sweepfolder import Paths
 from hpcfed.sweep.planning.manifest import Manifest, Run
 from hpcfed.sweep.slurm import arrays
@@ -74,8 +77,8 @@ def look(manifest: Manifest, paths: Paths) -> SweepState:
     waiting = _queued(submitted, jobs or ())
     states = []
     for run in manifest.current:
-        file = glance(paths.run_file(run.digest))
-        states.append(_state(run, file, paths, (run.digest in working, run.digest in waiting)))
+        known = run.digest in working, run.digest in waiting
+        states.append(_state(run, *_file(paths.run_file(run.digest)), paths, known))
     return SweepState(tuple(states), submitted, tuple(jobs or ()), jobs is not None or not needed)
 
 
@@ -87,7 +90,19 @@ def time_left_s(state: SweepState, at_once: int) -> float | None:
     return spent / done * left / max(at_once, 1) if done else None
 
 
-def _state(run: Run, file: State | None, paths: Paths, known: tuple[bool, bool]) -> RunState:
+def _file(path: Path) -> tuple[State | None, str]:
+    """Return what a run file says, or None and why it says nothing."""
+    try:
+        return glance_at(path), ""
+    except DamagedFileError as error:
+        return None, f"its run file {error}; it begins anew"
+    except InputError as error:
+        return None, f"its run file {error}"
+
+
+def _state(
+    run: Run, file: State | None, silence: str, paths: Paths, known: tuple[bool, bool]
+) -> RunState:
     has_worker, is_queued = known
     path = paths.run_file(run.digest)
     error = ""
@@ -105,7 +120,7 @@ def _state(run: Run, file: State | None, paths: Paths, known: tuple[bool, bool])
         status = "stopped"
         error = file.error if file is not None else ""
         if file is None and path.exists():
-            error = "its run file cannot be read; it begins anew"
+            error = silence
     else:
         status = "missing"
     rounds, seconds = (file.num_rounds, file.seconds) if file is not None else (0, 0.0)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.base.atomic import replacing_path
-from hpcfed.records.runfile import CLIENT_FIELDS, ROUND_FIELDS
+from hpcfed.records.runfile import CLIENT_FIELDS, ROUND_FIELDS, ROUND_MEANING
 from hpcfed.records.state import Columns
 from hpcfed.sweep.collecting.axes import Axes, axes_of, coordinate
 from hpcfed.sweep.planning.manifest import Manifest, Run
@@ -100,7 +100,7 @@ def _root(axes: Axes, runs: Sequence[Run], columns: Sequence[Columns]) -> xarray
         variables[name] = (axes.names, _texts(axes, texts), {"description": meaning})
     digests = _texts(axes, [run.digest for run in runs])
     variables["digest"] = (axes.names, digests, {"description": "name of the run; empty: none"})
-    return xarray.Dataset(variables, {**_coordinates(axes), "round": np.arange(longest)})
+    return xarray.Dataset(variables, {**_coordinates(axes), "round": _rounds(longest)})
 
 
 def _clients(axes: Axes, columns: Sequence[Columns]) -> Iterator[xarray.Dataset]:
@@ -111,7 +111,7 @@ def _clients(axes: Axes, columns: Sequence[Columns]) -> Iterator[xarray.Dataset]
     num_clients = max(len(c.clients["num_samples"]) for c in columns)
     samples = _cells(axes, [c.clients["num_samples"] for c in columns], num_clients)
     about = {"units": "1", "description": "training samples"}
-    places = {"round": np.arange(num_rounds), "client": np.arange(num_clients)}
+    places = {"round": _rounds(num_rounds), "client": np.arange(num_clients)}
     yield xarray.Dataset(
         {"num_samples": ((*axes.names, "client"), samples, about)}, {**_coordinates(axes), **places}
     )
@@ -157,6 +157,13 @@ def _text_cells(axes: Axes, rows: Sequence[NDArray[Any]], length: int) -> NDArra
     for place, row in zip(axes.flat, rows, strict=True):
         flat[place, : len(row)] = row
     return cells
+
+
+def _rounds(count: int) -> xarray.Variable:
+    import xarray
+
+    about = {"units": "1", "description": ROUND_MEANING}
+    return xarray.Variable(("round",), np.arange(1, count + 1), about)
 
 
 def _scatter(axes: Axes, values: NDArray[Any], fill: Any) -> NDArray[Any]:

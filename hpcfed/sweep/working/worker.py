@@ -33,6 +33,7 @@ from hpcfed.launch import reachable, run_job
 from hpcfed.launch.restart import Ended as JobEnded
 from hpcfed.launch.restart import Place, policy, see_through
 from hpcfed.launch.stopping import requests_from_signals
+from hpcfed.records.runfile import is_damaged
 from hpcfed.records.state import glance
 from hpcfed.records.sweepfolder import Paths
 from hpcfed.sweep.planning.manifest import Manifest, Run, read_manifest
@@ -182,8 +183,11 @@ def _srun(command: list[str], variables: Mapping[str, str]) -> JobEnded:
 
 
 def set_aside_unreadable(path: Path) -> None:
-    """Rename a run file that cannot be read, so that the run begins anew."""
-    if path.exists() and glance(path) is None:
+    """Rename a run file that opens and is damaged, so that the run begins anew.
+
+    One that cannot be opened now is left alone: who continues it says so.
+    """
+    if path.exists() and is_damaged(path):
         aside = path.with_name(f"unreadable-{time.time_ns()}.h5")
         path.rename(aside)
         _log(f"{path.name} cannot be read; it is {aside.name} now, and the run begins anew")

@@ -22,7 +22,7 @@ from hpcfed.errors import InputError
 from hpcfed.records import runfile as records
 from hpcfed.records.runfile import RUN_FILE, read_record, write_record
 from tests.places import GOLDEN, REPOSITORY
-from tests.run_files import record
+from tests.run_files import edited, record
 
 GOLDEN = GOLDEN / "run_file_schema.txt"
 
@@ -275,7 +275,7 @@ def test_other_files_are_bad_input(tmp_path: Path) -> None:
 
 
 def test_a_file_of_a_newer_schema_says_to_update(path: Path) -> None:
-    with h5py.File(path, "a") as file:
+    with edited(path) as file:
         file.attrs["schema_version"] = records.SCHEMA_VERSION + 1
     with pytest.raises(InputError, match="newer"):
         read_record(path)
@@ -285,3 +285,25 @@ def test_text_outside_ascii_survives(tmp_path: Path) -> None:
     attributes = record().attributes | {"name": "Größe 一"}
     write_record(tmp_path / RUN_FILE, replace(record(), attributes=attributes))
     assert read_record(tmp_path).attributes["name"] == "Größe 一"
+
+
+def test_every_group_and_the_whole_tree_open_in_xarray(tmp_path: Path) -> None:
+    write_record(tmp_path / RUN_FILE, record())
+    with h5py.File(tmp_path / RUN_FILE, "r") as file:
+        groups: list[str] = []
+        file.visititems(lambda name, item: groups.append(name) if hasattr(item, "keys") else None)
+    assert "evaluation/example_spikes" in groups
+    for group in groups:
+        xr.open_dataset(tmp_path / RUN_FILE, group=group, engine="h5netcdf").close()
+    with xr.open_datatree(tmp_path / RUN_FILE, engine="h5netcdf") as tree:
+        examples = tree["evaluation/example_spikes"]
+        assert examples["hidden0"].dims == ("sample", "bin", "hidden0_neuron")
+        assert examples["input"].dims == ("sample", "bin", "channel")
+
+
+def test_rounds_count_from_one_and_say_so(tmp_path: Path) -> None:
+    write_record(tmp_path / RUN_FILE, record())
+    for group in ("rounds", "clients"):
+        with xr.open_dataset(tmp_path / RUN_FILE, group=group, engine="h5netcdf") as rounds:
+            assert rounds["round"].to_numpy().tolist() == list(range(1, rounds.sizes["round"] + 1))
+            assert "counted from 1" in rounds["round"].attrs["description"]

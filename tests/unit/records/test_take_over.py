@@ -13,7 +13,7 @@ from hpcfed.errors import InputError
 from hpcfed.federation.plan import Plan, decide
 from hpcfed.records.runfile import RUN_FILE, write_record
 from hpcfed.records.state import NOBODY, Holder, glance
-from tests.run_files import record
+from tests.run_files import edited, record
 
 EXPERIMENT = parse_experiment("", ["server.rounds=9"])
 
@@ -60,9 +60,8 @@ def test_after_a_loss_a_run_that_others_went_on_with_is_theirs(
 
 def test_a_file_written_before_starts_had_numbers_is_continued(tmp_path: Path) -> None:
     write_record(tmp_path / RUN_FILE, record())
-    import h5py
 
-    with h5py.File(tmp_path / RUN_FILE, "r+") as file:
+    with edited(tmp_path / RUN_FILE) as file:
         for name in ("attempt", "writer", "written"):
             del file.attrs[name]
         for name in ("lost", "seconds_lost"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 from report_files import NAN, World, write_run, write_sweep
@@ -13,6 +12,7 @@ from report_files import NAN, World, write_run, write_sweep
 from hpcfed.errors import InputError
 from hpcfed.report.flatten import parse_conditions, value_text
 from hpcfed.report.runs import find
+from tests.run_files import edited
 
 
 def test_a_run_is_found_by_its_file_and_by_its_folder(tmp_path: Path) -> None:
@@ -44,9 +44,9 @@ def test_what_cannot_be_read_is_listed_with_its_reason(tmp_path: Path) -> None:
         ("foreign", "format", "other"), ("newer", "schema_version", 99),
         ("older", "schema_version", 0), ("untold", "config_toml", "a = ["),
     ):  # fmt: skip
-        with h5py.File(tmp_path / name / "run.h5", "r+") as file:
+        with edited(tmp_path / name / "run.h5") as file:
             file.attrs[attribute] = value
-    with h5py.File(tmp_path / "ragged" / "run.h5", "r+") as file:
+    with edited(tmp_path / "ragged" / "run.h5") as file:
         del file["rounds/train_loss"]
         file["rounds/train_loss"] = np.zeros(7)
     found = find(tmp_path)

@@ -8,13 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 from report_files import World, write_run
 
 from hpcfed.config.file import digest, parse_experiment, to_toml
 from tests.places import REPOSITORY
+from tests.run_files import edited
 
 ANALYSIS, MAIN = REPOSITORY / "analysis", REPOSITORY / "hpcfed" / "__main__.py"
 # of processor time: what else a machine does at the same time is not the page's
@@ -34,7 +34,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         file = folder / str(index) / "run.h5"
         file.parent.mkdir()
         shutil.copyfile(first, file)
-        with h5py.File(file, "r+") as opened:
+        with edited(file) as opened:
             opened.attrs["config_toml"] = to_toml(experiment)
             opened.attrs["config_digest"] = digest(experiment)
             for name in ("test_accuracy", "validation_accuracy", "train_loss"):
