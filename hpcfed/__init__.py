@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 
 
 def run(
-    experiment: Experiment, comm: Any = None, out: Path | None = None, resume: bool = False
+    experiment: Experiment, comm: Any = None, out: Path | str | None = None, resume: bool = False
 ) -> RunResult:
     """Run an experiment on all ranks of ``comm`` (default: the world), as ``hpcfed run`` does."""
     from hpcfed.base.signals import StopRequest
@@ -22,12 +22,17 @@ def run(
     from hpcfed.federation.run import run as run_request
 
     with StopRequest() as stop:
-        request = Request(lambda: experiment, out, resume, stop_requested=lambda: stop.requested)
+        folder = None if out is None else Path(out)
+        request = Request(lambda: experiment, folder, resume, stop_requested=lambda: stop.requested)
         return run_request(request, comm)
 
 
-def load(run_file: Path) -> TrainedModel:
-    """Return the trained model of a run file (or of the folder that holds it)."""
+def load(run_file: Path | str, trust: bool = False) -> TrainedModel:
+    """Return the trained model of a run file (or of the folder that holds it).
+
+    Nothing that the file names is imported before the model is used, and then only with ``trust``:
+    a network or a rule of somebody's own is a program.
+    """
     from hpcfed.config.file import parse_experiment
     from hpcfed.learning.model import TrainedModel
     from hpcfed.networks.layout import Layout
@@ -35,6 +40,23 @@ def load(run_file: Path) -> TrainedModel:
 
     record = read_record(Path(run_file))
     experiment = parse_experiment(record.attributes["config_toml"], source=str(run_file))
-    return TrainedModel(
-        experiment, Layout.of(dict(zip(*record.layout, strict=True))), record.params
-    )
+    shapes = dict(zip(*record.layout, strict=True))
+    return TrainedModel(experiment, Layout.of(shapes), record.params, trust)
+
+
+_USERS = {  # names for users, and where they are; imported when they are asked for
+    "EventSet": "hpcfed.samples.events",
+    "ImageSet": "hpcfed.samples.images",
+    "Layout": "hpcfed.networks.layout",
+    "Part": "hpcfed.networks.layout",
+    "Rule": "hpcfed.learning.rule",
+    "read_experiment": "hpcfed.config.file",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _USERS:
+        raise AttributeError(f"module hpcfed has no attribute {name}")
+    import importlib
+
+    return getattr(importlib.import_module(_USERS[name]), name)

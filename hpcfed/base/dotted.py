@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import importlib
+import importlib.util
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +15,21 @@ from typing import Any  # Any: only the caller knows the function's arguments an
 from hpcfed.errors import InputError
 
 
-def function(path: str, key: str) -> Callable[..., Any]:
+def function(path: str, key: str, *arguments: str) -> Callable[..., Any]:
     """Return the function that ``path`` names; ``key`` is the experiment's key, for messages.
 
-    Raises InputError as ``resolve`` does, and where it is no function.
+    Raises InputError as ``resolve`` does, and where it is no function of these ``arguments``.
     """
     found = resolve(path, key)
     if not callable(found):
         raise InputError(f'{key} = "{path}": it is {type(found).__name__}, expected a function')
+    with contextlib.suppress(ValueError):  # some functions of compiled modules do not say
+        try:
+            inspect.signature(found).bind(*arguments)
+        except TypeError as error:
+            raise InputError(
+                f'{key} = "{path}": it cannot be called with ({", ".join(arguments)}): {error}'
+            ) from None
     return found  # type: ignore[no-any-return]  # callable() loses the signature
 
 
@@ -29,9 +40,7 @@ def resolve(path: str, key: str, what: str = "function") -> Any:
     InputError if there is no such module or function, or if the module cannot be imported.
     """
     module_name, _, name = path.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
+    here = _search_here()
     try:
         module = importlib.import_module(module_name)
     except (ImportError, SyntaxError, ValueError) as error:
@@ -44,3 +53,32 @@ def resolve(path: str, key: str, what: str = "function") -> Any:
             f'{key} = "{path}": {module_name} has no {what} {name}; expected module:{what}'
         )
     return getattr(module, name)
+
+
+def source_digest(path: str, key: str) -> str:
+    """Return SHA-256 (hex) of the source of the module that ``path`` names, without running it.
+
+    Packages around the module are run, as any import of it does. Raises InputError if there is no
+    such module.
+    """
+    module_name = path.partition(":")[0]
+    here = _search_here()
+    try:
+        found = importlib.util.find_spec(module_name)
+        content = Path(found.origin or "").read_bytes() if found is not None else None
+    except (ImportError, SyntaxError, ValueError, OSError) as error:
+        raise InputError(f'{key} = "{path}": finding {module_name} failed: {error}') from None
+    if content is None:
+        raise InputError(
+            f'{key} = "{path}": there is no module {module_name}; expected one that Python finds '
+            f"from {here} or in its environment"
+        )
+    return hashlib.sha256(content).hexdigest()
+
+
+def _search_here() -> str:
+    """Let the working directory be searched last; return it."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+    return here

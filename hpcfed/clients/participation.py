@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.base.purposes import Purpose
-from hpcfed.base.seeds import Stream, threshold
+from hpcfed.base.seeds import Stream
 from hpcfed.errors import InputError
 
 I64 = NDArray[np.int64]
@@ -35,5 +35,5 @@ def drop_probabilities(value: float | Sequence[float], num_clients: int) -> F64:
 def participants(drop_probability: F64, seed: int, round_index: int) -> I64:
     """Return the clients that take part, in ascending order, from q (N,) of each client."""
     words = Stream(seed, Purpose.PARTICIPATION, round_index).words(len(drop_probability))
-    limits = np.array([threshold(q) for q in drop_probability], np.uint64)
+    limits = np.rint(drop_probability * 2.0**32).astype(np.uint64)  # seeds.threshold of each
     return np.flatnonzero(words >= limits)

@@ -139,7 +139,7 @@ def _quantity(samples: _Samples, num_clients: int, alpha: float) -> list[I64]:
 
 def _custom(path: str, samples: _Samples, num_clients: int) -> list[I64]:
     """Call the user's ``function(labels, groups, num_clients, seed)`` and check what it gives."""
-    function = function_at(path, "partition.kind")
+    function = function_at(path, "partition.kind", "labels", "groups", "num_clients", "seed")
     given = function(samples.labels, samples.groups, num_clients, samples.seed)
     parts = [np.asarray(part) for part in given]
     if len(parts) != num_clients:

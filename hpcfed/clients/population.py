@@ -6,12 +6,14 @@ them need no million objects.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hpcfed.samples.samples import Samples
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
@@ -51,6 +53,14 @@ class Population(Protocol):
         """Return client number ``index``."""
         ...
 
+    def all_samples(self) -> Iterator[I64]:
+        """Yield the samples' ids of all clients, in some fixed order of arrays."""
+        ...
+
+    def group_names(self, samples: Samples) -> list[str]:
+        """Return the largest group among each client's samples."""
+        ...
+
 
 @dataclass(frozen=True)
 class Listed:
@@ -84,3 +94,18 @@ class Listed:
     def client(self, index: int) -> Client:
         """Return client number ``index``; its samples are a view."""
         return Client(index, self.ids[self.offsets[index] : self.offsets[index + 1]])
+
+    def all_samples(self) -> Iterator[I64]:
+        """Yield all ids, client by client."""
+        yield self.ids
+
+    def group_names(self, samples: Samples) -> list[str]:
+        """Return the largest group among each client's samples, of equals the first."""
+        num_groups = len(samples.group_names)
+        owners = np.repeat(np.arange(self.num_clients), self.num_samples)
+        pairs, counts = np.unique(
+            owners * num_groups + samples.groups[self.ids], return_counts=True
+        )
+        order = np.lexsort((pairs % num_groups, -counts, pairs // num_groups))
+        _, first = np.unique(pairs[order] // num_groups, return_index=True)
+        return [samples.group_names[group] for group in (pairs[order] % num_groups)[first]]

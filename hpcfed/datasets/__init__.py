@@ -7,7 +7,6 @@ samples among clients.
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from hpcfed.base.dotted import function as function_at
 from hpcfed.config import DataConfig
+from hpcfed.config.own import is_dotted
 from hpcfed.datasets import validation
 from hpcfed.datasets.checks import check_events, check_same_kind
 from hpcfed.datasets.sources import Sources, find_sources
@@ -23,7 +23,6 @@ from hpcfed.samples.binning import Binning
 from hpcfed.samples.events import EventSet
 
 I64 = NDArray[np.int64]
-_DOTTED = re.compile(r"(?!tonic:)[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 # what training can see of events
 _DIGESTED = (
@@ -59,7 +58,7 @@ class Data:
 
 def load(config: DataConfig) -> Data:
     """Load, bin and split the data set of ``config``. Raises InputError for unusable data."""
-    if _DOTTED.fullmatch(config.dataset):
+    if is_dotted(config.dataset):
         train, test, digest = _custom(config)
         num_training = None
     else:
@@ -93,7 +92,7 @@ def _read(sources: Sources, config: DataConfig) -> tuple[EventSet, EventSet | No
 def _custom(config: DataConfig) -> tuple[EventSet, EventSet | None, str]:
     """Call the user's ``function(config)``: it gives (training events, test events or None)."""
     name = config.dataset
-    given = function_at(name, "data.dataset")(config)
+    given = function_at(name, "data.dataset", "config")(config)
     match given:
         case (EventSet() as train, EventSet() | None as test):
             pass

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.federation import calibration
-from hpcfed.federation.calibration import Calibration
+from hpcfed.federation.calibration import Calibration, softmax
 from hpcfed.federation.mpi.transport import Transport
 from hpcfed.federation.uplink.exact import admissible, grid
 from hpcfed.learning.trainer import BatchResult, Trainer
@@ -106,8 +106,8 @@ class _Sums:
         np.add.at(correct, groups, (labels == result.predictions).astype(np.int64))
         np.add.at(total, groups, 1)
         spikes += result.spikes
-        if result.probabilities is not None:
-            calibration.add(confidences, result.probabilities, labels, ones)
+        if result.logits is not None:
+            calibration.add(confidences, softmax(result.logits), labels, ones)
 
     def result(self, events: Samples, samples: I64) -> Evaluation:
         head, confusion, correct, total, spikes, confidences = self.parts()

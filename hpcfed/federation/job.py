@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hpcfed import datasets
 from hpcfed.clients.participation import drop_probabilities, participants
 from hpcfed.clients.partition import partition
-from hpcfed.clients.population import Client
+from hpcfed.clients.population import Listed, Population
 from hpcfed.config import DataConfig, Experiment
 from hpcfed.errors import InputError
 from hpcfed.federation import exchange
@@ -37,7 +37,7 @@ class Job:
     """What every rank knows and no round changes.
 
     Attributes:
-        clients: N clients with the ids of their training samples.
+        population: the N clients.
         drop: (N,) float64, q of each client.
         device: torch's name of this rank's device.
         owners: (N,) int64 rank that keeps a client's residuals; None without error feedback.
@@ -45,7 +45,7 @@ class Job:
 
     experiment: Experiment
     data: datasets.Data
-    clients: tuple[Client, ...]
+    population: Population
     trainer: Trainer
     exchange: Exchange
     uplink: Uplink
@@ -56,19 +56,13 @@ class Job:
     @property
     def num_samples(self) -> I64:
         """(N,) int64 training samples of each client."""
-        return np.array([len(client.samples) for client in self.clients], np.int64)
+        return self.population.num_samples
 
     def cohort(self, round_index: int, num_ranks: int) -> Cohort:
         """Return who trains in a round, and on which rank."""
         ids = participants(self.drop, self.experiment.seed, round_index)
         ranks = assign(self._work()[ids], num_ranks) if self.owners is None else self.owners[ids]
         return Cohort(round_index, ids, ranks)
-
-    def group_names(self) -> list[str]:
-        """Return the largest group among each client's samples."""
-        events = self.data.train
-        counts = (np.bincount(events.groups[c.samples]) for c in self.clients)
-        return [events.group_names[int(count.argmax())] for count in counts]
 
     def _work(self) -> I64:
         steps, batch = self.experiment.client.steps, self.experiment.client.batch_size
@@ -96,8 +90,8 @@ def build_job(
         events.groups[data.train_ids],
         experiment.seed,
     )
-    clients = tuple(Client(k, data.train_ids[mine]) for k, mine in enumerate(positions))
-    drop = drop_probabilities(experiment.participation.drop_probability, len(clients))
+    population = Listed.of([data.train_ids[mine] for mine in positions])
+    drop = drop_probabilities(experiment.participation.drop_probability, population.num_clients)
     rule = rule_of(experiment)
     exchange.check(rule.exchange, experiment)
     device = rule.device(experiment, local_rank)
@@ -108,9 +102,9 @@ def build_job(
             f"the network has {size} parameters, at most {MAX_PARAMETERS} can be sent; "
             "shrink model.hidden"
         )
-    num_samples = np.array([len(client.samples) for client in clients], np.int64)
+    num_samples = population.num_samples
     weighting = averaging(experiment, num_samples, drop, trainer.layout)
     owners = assign(num_samples, num_ranks) if experiment.uplink.error_feedback else None
     uplink = Uplink(experiment.uplink, weighting, experiment.seed, trainer.layout)
     uplink.rehearse()
-    return Job(experiment, data, clients, trainer, rule.exchange, uplink, drop, owners, device)
+    return Job(experiment, data, population, trainer, rule.exchange, uplink, drop, owners, device)

@@ -85,7 +85,7 @@ class RunRecorder:
         if outcome.evaluations:
             self._evaluated = state, outcome.evaluations
         values = self._round_values(outcome, state, spent)
-        self.record.log.append(values, _client_rows(outcome, len(self._job.clients)))
+        self.record.log.append(values, _client_rows(outcome, self._job.population.num_clients))
         ways = [values[f"uplink_bytes_{way}"] for way in ("seed", "bitmask", "coordinates")]
         self._uplink_bytes += float(np.nanmin(ways))
         num_rounds = self._job.experiment.server.rounds
@@ -97,7 +97,7 @@ class RunRecorder:
         if residuals is not None and state.round > 0:
             self._transport.together("writing", self._check_not_taken_over)
             name = residual_files.file_name(state.round)
-            shape = (len(self._job.clients), self._job.uplink.size)
+            shape = (self._job.population.num_clients, self._job.uplink.size)
             residual_files.save(self._transport, self._folder / name, residuals, shape)
         self._transport.together("writing", lambda: self._write(state, name, status))
         self._last_write = time.monotonic()

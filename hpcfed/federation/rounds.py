@@ -75,7 +75,7 @@ def run_rounds(
         cohort = job.cohort(state.round, transport.size)
         how = chosen_transport(job.uplink, cohort, transport.size)
         statistics = np.zeros((len(cohort.clients), len(STATISTICS)))
-        mine = [job.clients[k] for k in cohort.of(transport.rank)]
+        mine = [job.population.client(k) for k in cohort.of(transport.rank).tolist()]
         updates = job.trainer.train(state.params, job.data.train, mine, state.round)
         sender = Sender(job.uplink, cohort, updates, statistics, residuals)
         totals = aggregate(transport, sender, how)

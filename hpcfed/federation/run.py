@@ -21,6 +21,7 @@ from hpcfed.federation.memory import Residuals
 from hpcfed.federation.mpi import transport as mpi
 from hpcfed.federation.mpi.survivors import Past, Survivors
 from hpcfed.federation.mpi.transport import AgreedError, Transport
+from hpcfed.federation.origins import check_same, origins
 from hpcfed.federation.plan import Plan, decide
 from hpcfed.federation.recorder import Hooks, RoundReport, RunRecorder
 from hpcfed.federation.remarks import remarks
@@ -92,6 +93,7 @@ def _work(request: Request, plan: Plan, transport: Transport, past: Past) -> str
         lambda: build_job(experiment, transport.size, transport.local_rank, request.load_data),
     )
     _check_devices(job, transport)
+    _check_same(job, transport)
     start = transport.together("starting", lambda: begin(job, plan, transport, past))
     # who still works on the run may have written another round since the plan was made
     start = replace(start, state=_of_same_round(start.state, transport))
@@ -115,6 +117,14 @@ def _check_devices(job: Job, transport: Transport) -> None:
             "some ranks see a GPU and others none, whose results differ in the last bits; hide the "
             "GPUs (CUDA_VISIBLE_DEVICES=) or use hosts of one kind"
         )
+
+
+def _check_same(job: Job, transport: Transport) -> None:
+    """Raise InputError on every rank if one has other data or clients than the root."""
+    ours = transport.together("looking at data and clients", lambda: origins(job))
+    roots = json.loads(transport.broadcast_text(json.dumps(ours)))
+    whose = f"rank {transport.rank}"
+    transport.together("comparing ranks", lambda: check_same(ours, roots, whose))
 
 
 def _plan(request: Request, transport: Transport, before: Plan | None, again: bool) -> Plan:
@@ -146,7 +156,7 @@ def _residuals(job: Job, folder: Path, start: Start, transport: Transport) -> Re
     if name != expected:  # a file of somebody else's may name any path
         raise InputError(f"{folder}: its run file names residuals {name!r}, expected {expected}")
     mine = set(np.flatnonzero(job.owners == transport.rank).tolist())
-    shape = (len(job.clients), job.uplink.size)
+    shape = (job.population.num_clients, job.uplink.size)
     return residual_files.load(transport, folder / name, mine, shape)
 
 
@@ -158,14 +168,15 @@ def _of_same_round(state: ServerState, transport: Transport) -> ServerState:
 def _announce(request: Request, job: Job, start: Start, transport: Transport) -> None:
     if transport.rank != 0:
         return
-    work = f"{len(job.clients)} clients on {transport.size} ranks, {job.uplink.size} parameters"
+    num_clients = job.population.num_clients
+    work = f"{num_clients} clients on {transport.size} ranks, {job.uplink.size} parameters"
     data = f"{len(job.data.train_ids)} training samples of {job.data.source}"
     begin = f", from round {start.state.round}" if start.state.round else ""
     request.notify(f"{job.experiment.name}: {work}, {data}{begin}")
     for remark in remarks(job):
         request.notify(remark)
     if job.owners is not None:
-        size_mib = len(job.clients) * job.uplink.size * 4 / 2**20
+        size_mib = job.population.num_clients * job.uplink.size * 4 / 2**20
         request.notify(
             f"error feedback keeps {size_mib:.0f} MiB beside the run file, twice that while writing"
         )

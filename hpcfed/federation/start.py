@@ -24,11 +24,13 @@ from hpcfed.federation.job import Job
 from hpcfed.federation.mpi import transport as mpi
 from hpcfed.federation.mpi.survivors import Past
 from hpcfed.federation.mpi.transport import Transport
+from hpcfed.federation.origins import check_same, digest_of, origins
 from hpcfed.federation.plan import Plan
 from hpcfed.federation.remarks import num_cut
 from hpcfed.federation.server import ServerState, first_state
 from hpcfed.networks.layout import initial_params
 from hpcfed.records import runfile as records
+from hpcfed.records.origins import read as read_origins
 from hpcfed.records.runfile import Record, read_record
 
 PACKAGES = ("hpcfed", "numpy", "torch", "norse", "triton", "mpi4py", "h5py")
@@ -51,10 +53,7 @@ def begin(job: Job, plan: Plan, transport: Transport, past: Past) -> Start:
     if plan.resumed:
         start, since = _continued(job, folder, past)
     else:
-        start = Start(
-            _empty_record(job),
-            first_state(_first_params(job), job.experiment.server, job.trainer.layout.num_trained),
-        )
+        start = _fresh(job)
         since = past.began
         _make(folder)
         if (folder / records.RUN_FILE).exists():
@@ -69,7 +68,8 @@ def begin(job: Job, plan: Plan, transport: Transport, past: Past) -> Start:
     }
     attempt = _attempt(transport, start.state.round) | {
         "lost": past.lost,
-        "seconds_lost": 0.0 if since is None else time.time() - since,
+        # clocks of hosts differ
+        "seconds_lost": 0.0 if since is None else max(0.0, time.time() - since),
     }
     record = replace(
         start.record,
@@ -83,6 +83,15 @@ def begin(job: Job, plan: Plan, transport: Transport, past: Past) -> Start:
         },
     )
     return Start(record, start.state)
+
+
+def _fresh(job: Job) -> Start:
+    first, record = _first_params(job), _empty_record(job)
+    if job.experiment.model.warm_start is not None:
+        known = json.loads(record.attributes["origins"]) | {"warm_start": digest_of(first)}
+        record.attributes["origins"] = json.dumps(known, sort_keys=True)
+    state = first_state(first, job.experiment.server, job.trainer.layout.num_trained)
+    return Start(record, state)
 
 
 def _make(folder: Path) -> None:
@@ -102,6 +111,7 @@ def _continued(job: Job, folder: Path, past: Past) -> tuple[Start, float | None]
             f"{folder}: was run on other data ({record.attributes['data_source']}); restore it, "
             "or start another run with --out"
         )
+    check_same(origins(job), read_origins(record.attributes), str(folder))
     if record.attributes["device"] != _device_kind(job):
         raise InputError(
             f"{folder}: was run on {record.attributes['device']}, this is {_device_kind(job)}, and "
@@ -145,13 +155,14 @@ def _empty_record(job: Job) -> Record:
             "device": _device_kind(job),
             "data_source": job.data.source,
             "data_digest": job.data.digest,
+            "origins": json.dumps(origins(job), sort_keys=True),
             "spikes_cut": num_cut(job),
             "provenance": json.dumps(provenance),
         },
         log=records.Log(),
         clients={
             "num_samples": job.num_samples,
-            "group": np.array(job.group_names(), object),
+            "group": np.array(job.population.group_names(job.data.train), object),
         },
         evaluation={},
         params=np.zeros(0, np.float32),

@@ -5,16 +5,16 @@ P parameters, S samples. ``hpcfed.load(run_file)`` makes one from a run file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.config import Experiment
+from hpcfed.config.own import own_code
 from hpcfed.errors import InputError
 from hpcfed.learning.rule import rule_of
-from hpcfed.learning.trainer import BatchResult
+from hpcfed.learning.trainer import Trainer
 from hpcfed.networks.layout import Layout
 from hpcfed.samples.events import EventSet
 from hpcfed.samples.samples import shape_of
@@ -22,6 +22,7 @@ from hpcfed.samples.samples import shape_of
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
+Spikes = NDArray[np.bool_]
 
 _BATCH = 128  # bounds the dense input: 36 MB at 100 bins of 700 channels
 
@@ -34,20 +35,26 @@ class Evaluation:
         accuracy: fraction of samples whose predicted class is their label.
         loss: mean cross-entropy.
         predictions: (S,) int64 class of each sample.
+        logits: (S, K) float64, whose softmax are the probabilities.
     """
 
     accuracy: float
     loss: float
     predictions: I64
+    logits: F64
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A network's experiment, the layout of its weights and their values, (P,) float32."""
+    """A network's experiment, the layout of its weights and their values, (P,) float32.
+
+    ``trust`` says whether code that the experiment names may be imported.
+    """
 
     experiment: Experiment
     layout: Layout
     params: F32
+    trust: bool = True
 
     def weights(self) -> dict[str, F32]:
         """Return the weight matrices (out, in) by name: views of ``params``."""
@@ -57,25 +64,56 @@ class TrainedModel:
         """Return the class (S,) int64 of each of ``samples`` (S,), by default of all."""
         return self.evaluate(events, samples).predictions
 
+    def logits(self, events: EventSet, samples: I64 | None = None) -> F64:
+        """Return the logits (S, K) float64 of each of ``samples`` (S,), by default of all."""
+        return self.evaluate(events, samples).logits
+
+    def hidden_spikes(self, events: EventSet, samples: I64 | None = None) -> list[Spikes]:
+        """Return the spikes of each hidden layer, (S, T, H) bool, of ``samples`` (S,).
+
+        An empty list for a network without spikes.
+        """
+        chosen, trainer = self._chosen(events, samples), self._trainer(events)
+        parts = [
+            trainer.hidden_spikes(self.params, events, chosen[start : start + _BATCH])
+            for start in range(0, len(chosen), _BATCH)
+        ]
+        return [np.concatenate(layer) for layer in zip(*parts, strict=True)]
+
     def evaluate(self, events: EventSet, samples: I64 | None = None) -> Evaluation:
         """Evaluate on ``samples`` (S,) of ``events``, by default on all.
 
         ``events`` must be binned as in the experiment. Raises InputError if they do not fit the
         network.
         """
-        chosen = np.arange(events.num_samples) if samples is None else np.asarray(samples, np.int64)
-        if not len(chosen):
-            raise InputError("evaluating a model: no samples were given")
-        results = list(self._batches(events, chosen))
+        chosen, trainer = self._chosen(events, samples), self._trainer(events)
+        results = [
+            trainer.evaluate(self.params, events, chosen[start : start + _BATCH])
+            for start in range(0, len(chosen), _BATCH)
+        ]
         predictions = np.concatenate([result.predictions for result in results])
         return Evaluation(
             accuracy=float(np.mean(predictions == events.labels[chosen])),
             loss=float(np.mean(np.concatenate([result.losses for result in results]))),
             predictions=predictions,
+            logits=np.concatenate([np.asarray(result.logits) for result in results]),
         )
 
-    def _batches(self, events: EventSet, samples: I64) -> Iterator[BatchResult]:
+    def _chosen(self, events: EventSet, samples: I64 | None) -> I64:
+        chosen = np.arange(events.num_samples) if samples is None else np.asarray(samples, np.int64)
+        if not len(chosen):
+            raise InputError("evaluating a model: no samples were given")
+        return chosen
+
+    def _trainer(self, events: EventSet) -> Trainer:
         data = self.experiment.data
+        named = own_code(self.experiment)
+        code = [named[key] for key in ("model.kind", "rule.kind") if key in named]
+        if code and not self.trust:
+            raise InputError(
+                f"using this model imports {', '.join(code)}, which its run file names; if you "
+                "trust that code, hpcfed.load(run_file, trust=True)"
+            )
         if (events.num_bins, events.duration) != (data.num_bins, data.duration):
             raise InputError(
                 f"evaluating a model: the events have {events.num_bins} bins over "
@@ -90,8 +128,7 @@ class TrainedModel:
                 f"{len(events.class_names)} classes) need matrices {trainer.layout.shapes}, the "
                 f"model has {self.layout.shapes}"
             )
-        for start in range(0, len(samples), _BATCH):
-            yield trainer.evaluate(self.params, events, samples[start : start + _BATCH])
+        return trainer
 
 
 def _on_any_machine(experiment: Experiment) -> Experiment:

@@ -92,13 +92,13 @@ class BatchResult:
         losses: (B,) float64 loss of each sample.
         predictions: (B,) int64 class of each sample.
         spikes: (L,) int64 spikes of each hidden layer, summed over batch and time (ANN: zeros).
-        probabilities: (B, K) float64 of each class; None from an engine that does not give them.
+        logits: (B, K) float64; None from an engine that does not give them.
     """
 
     losses: F64
     predictions: I64
     spikes: I64
-    probabilities: F64 | None = None
+    logits: F64 | None = None
 
 
 class Trainer(Protocol):

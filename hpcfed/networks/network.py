@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from hpcfed.base.seeds import Stream
 
 
+_ARGUMENTS = ("experiment", "inputs", "num_classes")
+
+
 class Layer(NamedTuple):
     """A hidden layer: H neurons, and the multiply-accumulates of its dense input in one bin."""
 
@@ -147,7 +150,7 @@ class _Own(_Plain):
 def _own_network(experiment: Experiment, shape: Shape) -> Network:
     path = experiment.model.kind
     inputs = shape.input[0] if len(shape.input) == 1 else shape.input
-    network = function_at(path, "model.kind")(experiment, inputs, shape.classes)
+    network = function_at(path, "model.kind", *_ARGUMENTS)(experiment, inputs, shape.classes)
     forward = getattr(network, "forward", None)
     if not isinstance(getattr(network, "layout", None), Layout) or not callable(forward):
         raise InputError(

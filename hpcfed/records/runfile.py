@@ -171,22 +171,26 @@ def read_record(path: Path) -> Record:
     if not path.is_file():
         raise InputError(f"{path}: no such run file")
     try:
-        with opened(path) as file:
-            _check_version(file)
-            return _read(file)
+        return _whole(path)
     except InputError as error:
-        raise type(error)(f"{path}: {error}") from None
+        raise InputError(f"{path}: {error}") from None
 
 
 def is_damaged(path: Path) -> bool:
     """Say whether a run file is there, can be opened, and does not hold what a run's must."""
     try:
-        read_record(path)
+        _whole(path)
     except DamagedFileError:
         return True
     except InputError:
         return False
     return False
+
+
+def _whole(path: Path) -> Record:
+    with opened(path) as file:
+        _check_version(file)
+        return _read(file)
 
 
 def _check_version(file: h5py.File) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple  # Any: an HDF5 attribute is of any scalar type
 
@@ -25,6 +25,7 @@ class Holder(NamedTuple):
     writer: str
 
 
+_MADE = ("data_digest", "origins", "written")
 NOBODY = Holder(0, "")
 
 
@@ -36,6 +37,7 @@ class State:
         status: running, stopped, finished or failed, as its file says.
         seconds: spent on the rounds, all phases.
         holder: which start wrote the file.
+        attributes: of the file, those that say what the run was made of and when it was written.
     """
 
     status: str
@@ -44,6 +46,7 @@ class State:
     num_rounds: int
     seconds: float
     holder: Holder
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ def glance_at(path: Path) -> State:
             len(rounds["params_digest"]),
             seconds,
             holder_of(attributes),
+            {name: attributes[name] for name in _MADE if name in attributes},
         )
 
 

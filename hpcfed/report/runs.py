@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.errors import InputError
+from hpcfed.records import origins
 from hpcfed.records.columns import Columns, read_columns
+from hpcfed.records.origins import Made
 from hpcfed.records.runfile import RUN_FILE
 from hpcfed.report.collected import read_collected
 from hpcfed.report.flatten import Value, flat
@@ -185,7 +187,19 @@ def read_files(root: Path, files: Sequence[Path]) -> Found:
             runs.append(Run(file, label, configuration(columns), columns))
         except InputError as error:
             skipped.append(Skipped(label, str(error)))
-    return Found(root, tuple(runs), tuple(skipped))
+    return _together(Found(root, tuple(runs), tuple(skipped)))
+
+
+def _together(found: Found) -> Found:
+    """Leave out the runs that were made of other things under the same names."""
+    strangers = origins.apart(
+        [Made(run.label, run.keys, run.columns.attributes) for run in found.runs]
+    )
+    return replace(
+        found,
+        runs=tuple(run for run in found.runs if run.label not in strangers),
+        skipped=(*found.skipped, *(Skipped(*item) for item in strangers.items())),
+    )
 
 
 def configuration(columns: Columns) -> dict[str, Value]:

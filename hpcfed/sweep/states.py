@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hpcfed.config.file import flatten
 from hpcfed.errors import InputError
+from hpcfed.records import origins
+from hpcfed.records.origins import Made
 from hpcfed.records.reading import DamagedFileError
 from hpcfed.records.state import State, glance_at
 from hpcfed.records.sweepfolder import Paths
@@ -75,10 +78,18 @@ def look(manifest: Manifest, paths: Paths) -> SweepState:
     presence = owners.Presence(owners.this_process(), _Snapshot(jobs))
     working = {d: owner for d, owner in holders.items() if not presence.is_gone(owner)}
     waiting = _queued(submitted, jobs or ())
-    states = []
+    states: list[RunState] = []
+    made: list[Made] = []
     for run in manifest.current:
         known = run.digest in working, run.digest in waiting
-        states.append(_state(run, *_file(paths.run_file(run.digest)), paths, known))
+        file, silence = _file(paths.run_file(run.digest))
+        if file is not None:
+            made.append(Made(run.digest, dict(flatten(run.config)), file.attributes))
+        states.append(_state(run, file, silence, paths, known))
+    strangers = origins.apart(made)
+    states = [
+        replace(state, error=state.error or strangers.get(state.run.digest, "")) for state in states
+    ]
     return SweepState(tuple(states), submitted, tuple(jobs or ()), jobs is not None or not needed)
 
 

@@ -31,6 +31,7 @@ def lines(manifest: Manifest, paths: Paths, state: SweepState) -> Iterator[str]:
     yield from _details(state, "failed", _reasons(state) if counts["failed"] else {})
     if counts["stopped"]:
         yield from _details(state, "stopped", _reasons(state))
+    yield from _details(state, "finished", {})
     if counts["failed"] or counts["stopped"] or counts["missing"]:
         yield "hpcfed sweep retry works on what failed, stopped or is missing"
 
@@ -44,7 +45,7 @@ def _time_left(state: SweepState) -> str:
 
 
 def _details(state: SweepState, status: str, reasons: dict[str, str]) -> Iterator[str]:
-    found = [s for s in state.runs if s.status == status]
+    found = [s for s in state.runs if s.status == status and (status != "finished" or s.error)]
     for item in found[:_MOST_LINES]:
         yield f"{status}: {item.run.digest} ({describe(item.run.point)}){_why(item, reasons)}"
     if len(found) > _MOST_LINES:

@@ -78,13 +78,12 @@ class NorseTrainer:
             found = self._evaluated(params, samples, ids)
             labels = self._tensor(samples.labels[ids])
             losses = cross_entropy(found.logits, labels, reduction="none").double()
-            probabilities = found.logits.double().softmax(1)
         layers = found.spikes or [torch.zeros(1)] * len(self.layers)
         return BatchResult(
             losses=losses.cpu().numpy(),
             predictions=found.logits.argmax(1).cpu().numpy(),
             spikes=np.array([int(layer.count_nonzero()) for layer in layers], np.int64),
-            probabilities=probabilities.cpu().numpy(),
+            logits=found.logits.double().cpu().numpy(),
         )
 
     def hidden_spikes(self, params: F32, samples: Samples, ids: I64) -> list[NDArray[np.bool_]]:

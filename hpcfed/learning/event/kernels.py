@@ -15,10 +15,10 @@ from hpcfed.learning.event.lanes import LANES
 from hpcfed.learning.event.layers import layer_backward, layer_forward
 from hpcfed.learning.event.optimiser import adjust, optimise
 from hpcfed.learning.event.readout import (
+    copy_logits,
     cross_entropy,
     readout_backward,
     readout_forward,
-    write_probabilities,
 )
 from hpcfed.learning.event.tables import Found, Inputs, Network, Plan
 from hpcfed.learning.event.vectors import turn_block
@@ -73,7 +73,7 @@ def evaluate_batch(
         rows = min(plan.rows, count - block)
         _hidden_layers(network, inputs, (block, rows), weights, work, len(found.raster) > 0)
         readout_forward(plan, network.readout, weights, work, rows)
-        write_probabilities(plan, work, found.probabilities[block : block + rows])
+        copy_logits(plan, work, found.logits[block : block + rows])
         labels = inputs.labels[block : block + rows]
         cross_entropy(plan, labels, rows, work, found.losses[block:], found.predictions[block:])
         if len(found.raster) > 0:

@@ -95,13 +95,13 @@ class Found(NamedTuple):
 
     Attributes:
         losses, predictions: (n,) cross-entropy and predicted class.
-        probabilities: (n, K) of each class.
+        logits: (n, K).
         spikes: (L,) of each hidden layer.
         raster: (n, T, neurons of all hidden layers) of False, to be marked, or (0, 0, 0).
     """
 
     losses: NDArray[np.float64]
     predictions: I64
-    probabilities: NDArray[np.float64]
+    logits: NDArray[np.float64]
     spikes: I64
     raster: NDArray[np.bool_]

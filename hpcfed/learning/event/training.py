@@ -112,13 +112,13 @@ class EventTrainer:
         found = self._found(len(samples), raster)
         with self._work(inputs) as work:
             evaluate_batch(self._network, inputs, weights, work, found)
-        return BatchResult(found.losses, found.predictions, found.spikes, found.probabilities)
+        return BatchResult(found.losses, found.predictions, found.spikes, found.logits)
 
     def _found(self, count: int, raster: NDArray[np.bool_]) -> Found:
         return Found(
             losses=np.empty(count),
             predictions=np.empty(count, np.int64),
-            probabilities=np.empty((count, self._num_classes)),
+            logits=np.empty((count, self._num_classes)),
             spikes=np.empty(len(self._hidden), np.int64),
             raster=raster,
         )

@@ -14,12 +14,15 @@ Only files that are new or have changed since the last collection are read. R ro
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpcfed.config.file import flatten
 from hpcfed.errors import InputError
+from hpcfed.records import origins
 from hpcfed.records.names import dropped_text
+from hpcfed.records.origins import Made
 from hpcfed.records.state import Columns, read_columns
 from hpcfed.records.sweepfolder import Paths
 from hpcfed.sweep.collecting import cube, finals
@@ -54,8 +57,12 @@ def collect(manifest: Manifest, paths: Paths) -> Iterator[str]:
                 continue
             num_read += 1
         columns[item.run.digest] = known
-    for text in strange:
+    strangers = _apart(found, columns)
+    for text in (*strange, *(f"{path} {reason}" for path, reason in strangers.items())):
         yield f"left out: {text}"
+    for item in found:
+        if str(item.path) in strangers:
+            columns.pop(item.run.digest, None)
     kept = [item for item in found if item.run.digest in columns]
     if not kept:
         raise InputError(f"{paths.out}: there is no run file to collect")
@@ -71,6 +78,19 @@ def collect(manifest: Manifest, paths: Paths) -> Iterator[str]:
         yield f"{dropped_text(left)}: {', '.join(folder.name for folder in left)}"
     missing = sum(run.digest not in columns for run in manifest.current)
     yield f"{len(kept)} runs in {paths.collected} ({num_read} read, {missing} missing)"
+
+
+def _apart(found: Sequence[Found], columns: Mapping[str, Columns]) -> dict[str, str]:
+    """Return the run files that were made of other things under the same names, and why."""
+    return origins.apart(
+        [
+            Made(
+                str(item.path), dict(flatten(item.run.config)), columns[item.run.digest].attributes
+            )
+            for item in found
+            if item.run.digest in columns
+        ]
+    )
 
 
 def _read(item: Found) -> Columns:

@@ -28,6 +28,7 @@ _ABOUT = {  # name -> (attribute of the run file, meaning)
     "engine": ("engine", "engine of local training"),
     "data_digest": ("data_digest", "SHA-256 of the data"),
     "config_digest": ("config_digest", "SHA-256 of the keys that can change a result"),
+    "origins": ("origins", "SHA-256 of what else the run was made of, as JSON"),
 }
 # no fill value: NaN says it itself, and xarray would copy every array to put it in
 _QUICK = {"zlib": True, "complevel": 1, "shuffle": True, "_FillValue": None}

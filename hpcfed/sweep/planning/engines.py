@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from hpcfed.config.own import own_code
 from hpcfed.errors import InputError
 from hpcfed.sweep.planning.grid import describe
 from hpcfed.sweep.planning.resources import Resources
@@ -34,11 +35,15 @@ def of_engine(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def lines(runs: Sequence[Run]) -> Iterator[str]:
-    """Yield which engine each run takes: one for all, or which points take which."""
+    """Yield which engine each run takes (one for all, or by points), and which code of one's own."""
     engines = of_engine(runs)
     for engine, mine in engines.items():
         which = "all runs" if len(engines) == 1 else f"{len(mine)} runs: {_first(mine)}"
         yield f"engine {engine}: {which}"
+    named = {path for run in runs for path in own_code(run.experiment).values()}
+    if named:
+        modules = sorted({path.partition(":")[0] for path in named})
+        yield f"its runs import {', '.join(modules)}"
 
 
 def warnings(runs: Sequence[Run], resources: Resources) -> Iterator[str]:

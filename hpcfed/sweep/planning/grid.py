@@ -16,6 +16,7 @@ from typing import Any  # Any: values of an experiment's keys are of any TOML ty
 
 from hpcfed.config import Experiment
 from hpcfed.config.file import build_experiment, flat_keys, flatten, set_key
+from hpcfed.config.own import code_digests
 from hpcfed.errors import InputError
 from hpcfed.records import names
 from hpcfed.sweep.planning.sweepfile import Point, Sweep
@@ -105,6 +106,7 @@ def cells(sweep: Sweep) -> list[Cell]:
 def name_of(experiment: Experiment) -> str:
     """Return the name of a run: a digest of every key that leaves a trace."""
     keys = {k: v for k, v in flat_keys(experiment).items() if k not in TRACELESS}
+    keys |= {f"code of {key}": code for key, code in code_digests(experiment).items()}
     text = json.dumps(keys, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[: names.LENGTH]
 

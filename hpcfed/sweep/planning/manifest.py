@@ -18,6 +18,7 @@ from typing import Any  # Any: values of an experiment's keys are of any TOML ty
 from hpcfed.base.atomic import replacing
 from hpcfed.config import Experiment
 from hpcfed.config.file import build_experiment, digest
+from hpcfed.config.own import own_code
 from hpcfed.errors import InputError
 from hpcfed.records.names import run_name
 from hpcfed.records.runfile import RUN_FILE
@@ -94,6 +95,12 @@ class Manifest:
         run = next((run for run in self.runs if run.digest == digest), None)
         if run is None:
             raise InputError(f"{self.name} has no run {digest}")
+        if own_code(run.experiment) and name_of(run.experiment) != digest:
+            modules = ", ".join(own_code(run.experiment).values())
+            raise InputError(
+                f"{self.name}: the code of {modules} is another one than when run {digest} was "
+                "planned; plan the sweep again, or put the code back"
+            )
         client = run.experiment.client.model_copy(update={"threads": self.resources.threads})
         return run.experiment.model_copy(update={"client": client})
 

@@ -75,7 +75,7 @@ def test_what_is_not_finite_leaves_no_calibration() -> None:
 
 
 @pytest.mark.parametrize("engine", ["event", "norse"])
-def test_an_engine_gives_the_probabilities_of_its_losses_and_predictions(engine: str) -> None:
+def test_an_engine_gives_the_logits_of_its_losses_and_predictions(engine: str) -> None:
     events = patterns(16)
     experiment = parse_experiment(
         "", [f"client.engine={engine}", "model.hidden=[8]", "model.tau_syn=0.02",
@@ -85,10 +85,10 @@ def test_an_engine_gives_the_probabilities_of_its_losses_and_predictions(engine:
     trainer = make_trainer(experiment, shape_of(events))
     params = initial_params(experiment.model, trainer.layout, 1)
     found = trainer.evaluate(params, events, np.arange(16))
-    assert found.probabilities is not None
-    np.testing.assert_allclose(found.probabilities.sum(axis=1), 1, rtol=1e-12)
-    assert (found.probabilities.argmax(axis=1) == found.predictions).all()
-    of_label = found.probabilities[np.arange(16), events.labels]
+    assert found.logits is not None
+    probabilities = calibration.softmax(found.logits)
+    assert (probabilities.argmax(axis=1) == found.predictions).all()
+    of_label = probabilities[np.arange(16), events.labels]
     np.testing.assert_allclose(-np.log(of_label), found.losses, rtol=1e-5)
     result = evaluate(LoneTransport(), trainer, params, events, np.arange(16))
     assert result is not None

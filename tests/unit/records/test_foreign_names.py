@@ -92,7 +92,8 @@ def test_a_run_file_names_residuals_of_its_round_beside_it(name: str, tmp_path: 
         if place is not None:
             residuals.save(Transport(), place, kept, shape)
     uplink = SimpleNamespace(size=3)
-    job: Any = SimpleNamespace(owners=np.zeros(1, np.int64), clients=(0,), uplink=uplink)
+    population = SimpleNamespace(num_clients=1)
+    job: Any = SimpleNamespace(owners=np.zeros(1, np.int64), population=population, uplink=uplink)
 
     def start(named: str) -> Any:
         record = SimpleNamespace(checkpoint={"residuals": named})
