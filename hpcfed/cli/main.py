@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpcfed.base.signals import StopRequest
+from hpcfed.base.terminal import never_fail_to_encode
 from hpcfed.cli.data import data_app
 from hpcfed.cli.rank import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_STOPPED, RunOptions, complain, train
 from hpcfed.cli.sweep import sweep_app
@@ -40,6 +41,7 @@ Overrides = Annotated[
 
 def main() -> None:
     """Run a command; bad input is one message and exit code 2."""
+    never_fail_to_encode()
     try:
         app()
     except InputError as error:
@@ -125,7 +127,7 @@ def doctor(
 def _launch(options: RunOptions, num_ranks: int) -> int:
     """Start mpirun with this command, again if the job dies; return its exit code."""
     from hpcfed.federation.plan import decide
-    from hpcfed.launch import reachable, run_job
+    from hpcfed.launch import interpreter, reachable, run_job
     from hpcfed.launch.requeued import run_in_vain
     from hpcfed.launch.restart import Ended, Place, policy, see_through
     from hpcfed.records.state import glance
@@ -133,7 +135,7 @@ def _launch(options: RunOptions, num_ranks: int) -> int:
     experiment = options.experiment()
     # bad input fails here, before mpirun starts
     folder = decide(experiment, options.out, options.resume).folder
-    command = [sys.executable, "-m", "hpcfed", *_without_ranks(sys.argv[1:])]
+    command = [*interpreter(), "-m", "hpcfed", *_without_ranks(sys.argv[1:])]
 
     def start(place: Place, variables: Mapping[str, str]) -> Ended:
         again = ["--resume"] if variables and not options.resume else []

@@ -54,7 +54,7 @@ def train(options: RunOptions, stop: StopRequest) -> int:
         load=options.experiment,
         out=options.out,
         resume=options.resume,
-        notify=(lambda text: None) if options.quiet else _say,
+        notify=progress.say,
         progress=progress,
         stop_requested=lambda: stop.requested,
     )
@@ -96,7 +96,3 @@ def _report(result: RunResult) -> None:
     if result.status == "stopped":
         print(f"stopped; continue with --resume. Run file: {result.path}")
     sys.stdout.flush()
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)

@@ -17,11 +17,15 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from hpcfed.base import terminal
 from hpcfed.errors import InputError
 from hpcfed.launch import chatter, hosts, settings, signs, stopping
 from hpcfed.launch.restart import Ended, Place
 
-__all__ = ["exit_code", "find_mpirun", "reachable", "run_job", "run_ranks", "started_as"]
+__all__ = [
+    *("exit_code", "find_mpirun", "interpreter", "reachable", "run_job", "run_ranks"),
+    "started_as",
+]
 
 _OWN_EXIT_CODES = (0, 2, 75)
 # Set by Open MPI's mpirun; MPICH's mpirun and srun --mpi=pmi2; srun with any other --mpi. In this
@@ -131,12 +135,19 @@ def exit_code(returncode: int) -> int:
     return returncode if returncode in _OWN_EXIT_CODES else 1
 
 
+def interpreter() -> list[str]:
+    """Return the command that starts Python so that it searches modules as this process does.
+
+    ``-P`` keeps the working directory from the front of the path, where a file of a common name
+    would be taken for a library's; dotted paths of the experiment search it last.
+    """
+    package = Path(__file__).parents[2]
+    return [sys.executable] if package == Path.cwd() else [sys.executable, "-P"]
+
+
 def _terminal() -> dict[str, str]:
-    """Tell the ranks, whose output is a pipe, the size of the terminal behind it."""
-    if not sys.stdout.isatty():
-        return {}
-    size = shutil.get_terminal_size()
-    return {"HPCFED_TERMINAL": f"{size.columns}x{size.lines}"}
+    """Tell the ranks, whose output is a pipe, which terminal lies behind it."""
+    return {terminal.VARIABLE: terminal.own_place()}
 
 
 def _end_with_parent() -> stopping.Action:

@@ -35,7 +35,7 @@ def of_engine(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def lines(runs: Sequence[Run]) -> Iterator[str]:
-    """Yield which engine each run takes (one for all, or by points), and which code of one's own."""
+    """Yield which engine each run takes (one for all, or by points), and what code."""
     engines = of_engine(runs)
     for engine, mine in engines.items():
         which = "all runs" if len(engines) == 1 else f"{len(mine)} runs: {_first(mine)}"

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # Any: a message's values are of any JSON type
 
+from hpcfed.launch import interpreter
+
 # deaths that were asked for: the process got the signal before it could stop in order
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
 
@@ -30,7 +32,7 @@ class PackedProcess:
     """Starts when first needed; ends with its owner, at the latest when that one is killed."""
 
     def __init__(self, out: Path, environment: Mapping[str, str]) -> None:
-        self._command = [sys.executable, "-m", "hpcfed", "sweep", "worker", "--out", str(out)]
+        self._command = [*interpreter(), "-m", "hpcfed", "sweep", "worker", "--out", str(out)]
         self._environment = environment
         self._process: subprocess.Popen[str] | None = None
         self._ready = False

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from hpcfed.base.terminal import console, terminal_size
+from hpcfed.base.terminal import console, terminal
 from hpcfed.sweep.planning.grid import describe
 from hpcfed.sweep.planning.manifest import Run
 from hpcfed.sweep.working.supervisor import Watcher
@@ -21,7 +21,7 @@ class Reporter(Watcher):
     @classmethod
     def of(cls, runs: Sequence[Run], done: dict[str, int]) -> Reporter:
         """Return what shows ``runs``, of which ``done`` says the rounds so far."""
-        return cls(runs, done, bar=terminal_size() is not None)
+        return cls(runs, done, bar=terminal() is not None)
 
     def __init__(self, runs: Sequence[Run], done: dict[str, int], bar: bool) -> None:
         self._total = sum(run.num_rounds for run in runs)

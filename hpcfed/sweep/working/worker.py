@@ -29,7 +29,7 @@ from hpcfed.errors import InputError, StoppedRunError
 from hpcfed.federation.progress import describe
 from hpcfed.federation.run import Request
 from hpcfed.federation.run import run as federate
-from hpcfed.launch import reachable, run_job
+from hpcfed.launch import interpreter, reachable, run_job
 from hpcfed.launch.restart import Ended as JobEnded
 from hpcfed.launch.restart import Place, policy, see_through
 from hpcfed.launch.stopping import requests_from_signals
@@ -138,7 +138,7 @@ def _in_process(task: Task, channel: IO[str]) -> Ended:
 def _launched(task: Task) -> Ended:
     """Run on several ranks; success is judged by the run file."""
     resources, site = task.manifest.resources, task.manifest.site
-    program = [sys.executable, "-m", "hpcfed", "sweep", "one", "--out", str(task.paths.out),
+    program = [*interpreter(), "-m", "hpcfed", "sweep", "one", "--out", str(task.paths.out),
                "--run", task.run.digest]  # fmt: skip
 
     def start(place: Place, variables: Mapping[str, str]) -> JobEnded:

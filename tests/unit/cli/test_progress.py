@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import os
+import pty
+import re
 import sys
+import termios
+from collections.abc import Iterator
 
 import pytest
 
@@ -64,18 +70,61 @@ def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == ""
 
 
-def test_a_terminal_behind_the_launcher_gets_a_bar(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def pseudo_terminal() -> Iterator[tuple[int, str]]:
+    """Return our end of a terminal of 80 columns, and the path of the other."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    yield ours, os.ttyname(theirs)
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_a_terminal_behind_the_launcher_gets_a_bar_that_fits_its_width(
+    pseudo_terminal: tuple[int, str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv(terminal.VARIABLE, "100x30")
+    ours, path = pseudo_terminal
+    monkeypatch.setenv(terminal.VARIABLE, f"{os.uname().nodename}:{path}")
     show = progress.reporter(quiet=False)
-    for index in range(1, 11):
+    show(report(1))
+    show.say("a remark")
+    for index in range(2, 11):
         show(report(index))
     show.close()
-    text = capsys.readouterr().out
-    assert "10/10" in text
-    assert "validation 50.0 %" in text
-    assert "\x1b" in text
+    text = os.read(ours, 1 << 16).decode()
+    for part in ("10/10", "left", "train loss 1.250", "validation 50.0 %", "uplink 2.5 MB"):
+        assert part in text
+    assert "a remark" in text
+    frames = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text))
+    assert max(map(len, frames)) <= 80
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("place", ["", "elsewhere:/dev/pts/0", "HOST:/dev/null", "HOST:/no/such"])
+def test_where_there_is_no_terminal_there_are_lines(
+    place: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(terminal.VARIABLE, place.replace("HOST", os.uname().nodename))
+    progress.reporter(quiet=False)(report(1))
+    assert capsys.readouterr().out.startswith("round 1/10: ")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_what_the_output_cannot_encode_is_no_error(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs = {name: io.BytesIO() for name in ("stdout", "stderr")}
+    for name, output in outputs.items():
+        monkeypatch.setattr(sys, name, io.TextIOWrapper(output, encoding=encoding))
+    terminal.never_fail_to_encode()
+    print("größe ✓ 漢")
+    console = terminal.console()
+    console.print("漢 ━━━")
+    sys.stdout.flush()
+    assert b"?" in outputs["stdout"].getvalue()
+    monkeypatch.undo()
 
 
 def test_reports_are_flushed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -264,12 +264,12 @@ def test_ranks_stop_when_their_launcher_is_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.mpi
-def test_ranks_learn_the_size_of_the_terminal() -> None:
+def test_ranks_learn_which_terminal_lies_behind_the_launcher() -> None:
     import pty
 
     ours, theirs = pty.openpty()
     script = "import os; print(os.environ['HPCFED_TERMINAL'])"
-    environment = ranks_environment() | {"COLUMNS": "91", "LINES": "17"}
+    environment = ranks_environment()
     subprocess.run(
         [sys.executable, "-c", LAUNCH, "1", "-c", script],
         env=environment,
@@ -277,8 +277,9 @@ def test_ranks_learn_the_size_of_the_terminal() -> None:
         check=True,
         timeout=30,
     )
+    path = os.ttyname(theirs)
     os.close(theirs)
-    assert os.read(ours, 100).strip() == b"91x17"
+    assert os.read(ours, 100).decode().strip() == f"{os.uname().nodename}:{path}"
     os.close(ours)
 
 
