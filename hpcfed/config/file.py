@@ -23,6 +23,7 @@ from hpcfed.errors import InputError
 
 Tree = dict[str, Any]
 _FREE_KEYS = ("name", "run", "uplink.transport", "client.threads", "server.rounds", "data.root")
+_OF_SWEEPS = ("base", "grid", "zip", "points", "exclude")
 _EXCLUSIVE = {"client.epochs": "steps", "client.steps": "epochs"}
 
 
@@ -49,6 +50,11 @@ def parse_experiment(
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{source}: not valid TOML: {error}") from None
+    if found := [key for key in _OF_SWEEPS if key in tree]:
+        raise InputError(
+            f"{source}: is a sweep file (it has {', '.join(found)}), not an experiment; use it "
+            "with hpcfed sweep plan, run or submit"
+        )
     for item in overrides:
         _override(tree, item)
     return build_experiment(tree, source)

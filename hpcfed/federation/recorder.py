@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hpcfed.base.atomic import full_disk_stops
 from hpcfed.errors import InputError
 from hpcfed.federation import memory as residual_files
+from hpcfed.federation.doubts import AFTER_ROUNDS, doubts
 from hpcfed.federation.evaluation import Evaluation
 from hpcfed.federation.job import Job
 from hpcfed.federation.memory import Residuals
@@ -49,6 +50,7 @@ class Hooks:
 
     stop_requested: Callable[[], bool]
     progress: Callable[[RoundReport], None]
+    notify: Callable[[str], None] = lambda text: None
 
 
 class RunRecorder:
@@ -90,6 +92,9 @@ class RunRecorder:
         self._uplink_bytes += float(np.nanmin(ways))
         num_rounds = self._job.experiment.server.rounds
         self._hooks.progress(RoundReport(state.round, num_rounds, values, self._uplink_bytes))
+        if state.round == AFTER_ROUNDS:
+            for doubt in doubts(self.record.log.rounds, len(self._job.data.train.class_names)):
+                self._hooks.notify(doubt)
 
     def write(self, state: ServerState, residuals: Residuals | None, status: str) -> None:
         """Write the run file, residuals first. Raises StoppedRunError when the disk is full."""

@@ -101,7 +101,7 @@ def _work(request: Request, plan: Plan, transport: Transport, past: Past) -> str
     _announce(request, job, start, transport)
     if past.lost and transport.rank == 0:
         request.notify(f"lost {past.lost}")
-    hooks = Hooks(request.stop_requested, request.progress)
+    hooks = Hooks(request.stop_requested, request.progress, request.notify)
     recorder = RunRecorder(job, transport, plan, start.record, hooks)
     if past.lost and experiment.run.on_rank_failure == "stop":
         recorder.write(start.state, residuals, "stopped")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from hpcfed.config import Experiment
 from hpcfed.errors import InputError
+from hpcfed.launch.hosts import is_host
 from hpcfed.records.runfile import RUN_FILE, read_record
 from hpcfed.records.state import State, glance
 
@@ -120,7 +121,9 @@ def place_left(place: Place, run_file: Path, reachable: Reachable) -> Place:
     """Return where to start again: without the hosts that are gone, and with their ranks fewer."""
     try:
         hosts = str(read_record(run_file).attempts[-1]["hosts"]).split(",")
-    except InputError:  # the job died before its first write: nobody knows where it was
+    except (InputError, IndexError):  # it died before its first write: nobody knows where it was
+        return place
+    if not all(is_host(name) for name in hosts):  # a file of somebody else's may name anything
         return place
     left = reachable(hosts) if len(hosts) > 1 else hosts
     if not left or left == hosts:

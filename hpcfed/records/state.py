@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +28,7 @@ class Holder(NamedTuple):
 
 
 _MADE = ("data_digest", "origins", "written")
+_CLOCK_S = 5.0  # by so much clocks may differ
 NOBODY = Holder(0, "")
 
 
@@ -93,6 +96,32 @@ def glance_at(path: Path) -> State:
 def holder_of(attributes: Mapping[str, Any]) -> Holder:
     """Return which start wrote the file with these attributes; files of old do not say it."""
     return Holder(int(attributes.get("attempt", 0)), str(attributes.get("writer", "")))
+
+
+def status_of(attributes: Mapping[str, Any]) -> str:
+    """Return a run's status as its file says it, but "stopped" where its writer has died here.
+
+    A killed process cannot say so itself. On other hosts nobody knows.
+    """
+    status = str(attributes.get("status", ""))
+    writer = str(attributes.get("writer", ""))
+    return "stopped" if status == "running" and _has_died(writer) else status
+
+
+def _has_died(writer: str) -> bool:
+    host, _, rest = writer.rpartition(".")[0].rpartition(".")
+    process, began_ns = rest, writer.rpartition(".")[2]
+    if host != os.uname().nodename or not (process.isdecimal() and began_ns.isdecimal()):
+        return False
+    try:
+        fields = Path("/proc", process, "stat").read_text(encoding="utf-8").rpartition(")")[2]
+        uptime = float(Path("/proc/uptime").read_text(encoding="utf-8").split()[0])
+    except FileNotFoundError:
+        return Path("/proc/uptime").exists()
+    except (OSError, ValueError, IndexError):
+        return False
+    started = time.time() - uptime + int(fields.split()[19]) / os.sysconf("SC_CLK_TCK")
+    return started > int(began_ns) / 1e9 + _CLOCK_S  # another one that has its number now
 
 
 def read_columns(path: Path) -> Columns:

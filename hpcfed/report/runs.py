@@ -19,6 +19,7 @@ from hpcfed.records import origins
 from hpcfed.records.columns import Columns, read_columns
 from hpcfed.records.origins import Made
 from hpcfed.records.runfile import RUN_FILE
+from hpcfed.records.state import status_of
 from hpcfed.report.collected import read_collected
 from hpcfed.report.flatten import Value, flat
 from hpcfed.report.planned import MANIFEST, RUNS, Plan, Planned, divide, read_failures, read_plan
@@ -63,7 +64,7 @@ class Run:
     @property
     def status(self) -> str:
         """running, stopped, finished or failed."""
-        return str(self.columns.attributes.get("status", ""))
+        return status_of(self.columns.attributes)
 
     @property
     def error(self) -> str:

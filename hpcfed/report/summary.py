@@ -14,6 +14,7 @@ from hpcfed.base.terminal import console
 from hpcfed.errors import InputError
 from hpcfed.records.names import dropped_text
 from hpcfed.records.runfile import RUN_FILE, Record, read_record, uplink_bytes
+from hpcfed.records.state import status_of
 from hpcfed.report.planned import divide
 
 Rows = list[tuple[str, str]]
@@ -47,7 +48,7 @@ def summary(path: Path) -> Rows:
     attributes = record.attributes
     lines = [
         ("run", f"{attributes['name']} ({path})"),
-        ("status", f"{attributes['status']} {attributes['error']}".strip()),
+        ("status", f"{_status(attributes)} {attributes['error']}".strip()),
         ("rounds", f"{record.log.num_rounds}"),
         ("clients", f"{len(record.clients['num_samples'])}, {_ranks(record)}"),
         ("data", f"{record.clients['num_samples'].sum()} samples of {attributes['data_source']}"),
@@ -82,8 +83,15 @@ def overview(paths: list[Path], root: Path) -> Iterator[tuple[str, ...]]:
         rounds = record.log.rounds
         uplink = size_text(uplink_bytes(record.log))
         accuracies = (_last(rounds, "validation_accuracy"), _last(rounds, "test_accuracy"))
-        status = str(record.attributes["status"])
+        status = status_of(record.attributes)
         yield name, status, str(record.log.num_rounds), *map(percent, accuracies), uplink
+
+
+def _status(attributes: dict[str, Any]) -> str:
+    status = status_of(attributes)
+    if status == attributes["status"]:
+        return status
+    return f"{status}: its process has died; continue with --resume"
 
 
 def percent(fraction: float) -> str:

@@ -9,7 +9,9 @@ result; where datagrams do not arrive, the watchdog only knows less.
 from __future__ import annotations
 
 import json
+import math
 import os
+import secrets
 import socket
 import sys
 import threading
@@ -19,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any  # Any: the broadcast function of a communicator
 
 _BEATS_PER_LIMIT = 6
+_LONGEST = 200
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Watchdog:
         self._addresses = [
             (("127.0.0.1" if local else hosts[r]), broadcast(port, root=r)) for r in (0, 1)
         ]
+        self._token = broadcast(secrets.randbits(62), root=0)
         # a rank may hang before its first beat
         self._beats = {r: Beat("starting", False, self._since, self._since) for r in range(size)}
         self._reported: str = ""
@@ -75,7 +79,7 @@ class Watchdog:
         pause = min(self._limit / _BEATS_PER_LIMIT, 10.0)
         while not self._closed.wait(pause):
             age = time.monotonic() - self._since
-            words = [self._rank, self._phase, self._waiting, age, self._process]
+            words = [self._token, self._rank, self._phase, self._waiting, age, self._process]
             beat = json.dumps(words).encode()
             for address in self._addresses:
                 try:
@@ -86,17 +90,14 @@ class Watchdog:
     def _listen(self, channel: socket.socket) -> None:
         while not self._closed.is_set():
             try:
-                beat = channel.recv(512)
+                datagram = channel.recv(1024)
             except OSError:
                 return
-            try:
-                rank, phase, waiting, age, process = json.loads(beat)
-            except (ValueError, TypeError):
-                continue  # not from one of us
-            if rank not in self._beats:
-                continue
             now = time.monotonic()
-            self._beats[rank] = Beat(phase, waiting, now - age, now, process)
+            found = read_beat(datagram, self._token, now)
+            if found is None or found[0] not in self._beats:
+                continue  # not from one of us
+            self._beats[found[0]] = found[1]
             if self._speaks(now) and (text := late_ranks(self._beats, now, self._limit)):
                 if text != self._reported:
                     print(f"hpcfed watchdog: {text}", file=sys.stderr, flush=True)
@@ -107,6 +108,26 @@ class Watchdog:
             return True
         root = self._beats[0]
         return now - root.heard > self._limit
+
+
+def read_beat(datagram: bytes, token: int, now: float) -> tuple[int, Beat] | None:
+    """Return the rank and the beat of a datagram; None for one that is not of this job."""
+    try:
+        words = json.loads(datagram)
+    except (ValueError, RecursionError):
+        return None
+    kinds = (int, int, str, bool, float, str)
+    if not isinstance(words, list) or [type(word) for word in words] != list(kinds):
+        return None
+    sent, rank, phase, waiting, age, process = words
+    if sent != token or not 0 <= age < math.inf:
+        return None
+    return rank, Beat(_plain(phase), waiting, now - age, now, _plain(process))
+
+
+def _plain(text: str) -> str:
+    """Return what of a text may be printed on a terminal."""
+    return "".join(c for c in text[:_LONGEST] if c.isprintable())
 
 
 def late_ranks(beats: dict[int, Beat], now: float, limit: float) -> str:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any  # Any: values of an experiment's keys are of any TOML type
 
+from hpcfed.config import Experiment
 from hpcfed.config.file import flatten, key_paths, set_key
 from hpcfed.config.jobs import find_job
 from hpcfed.errors import InputError
@@ -61,6 +62,11 @@ class Sweep:
 def read_sweep(path: Path) -> Sweep:
     """Read a sweep file and its base. Raises InputError for anything wrong but invalid points."""
     table, text = read_toml(path, "sweep file")
+    if "base" not in table and any(key in Experiment.model_fields for key in set(table) - {"name"}):
+        raise InputError(
+            f"{path}: is an experiment, not a sweep file; run it with hpcfed run, or name it in a "
+            f'sweep file, base = "{path.name}"'
+        )
     if unknown := [key for key in table if key not in _KNOWN]:
         raise InputError(f"{path}: {unknown_key(unknown[0], _KNOWN)}")
     base = table.get("base")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from hpcfed.federation.mpi.watchdog import Beat, late_ranks
+import json
+
+import pytest
+
+from hpcfed.federation.mpi.watchdog import Beat, late_ranks, read_beat
 
 NOW, LIMIT = 1000.0, 60.0
 
@@ -62,3 +66,38 @@ def test_the_process_of_a_late_rank_is_named_where_it_is_known() -> None:
     stopped = Beat("training", False, NOW - 500, NOW - 61, "process 7 on a")
     text = late_ranks({0: waiting(61), 1: stopped}, NOW, LIMIT)
     assert "rank 1 (last heard of in training, process 7 on a, now silent" in text
+
+
+def datagram(*words: object) -> bytes:
+    return json.dumps(words).encode()
+
+
+def test_a_beat_of_this_job_is_read() -> None:
+    rank, beat = read_beat(datagram(7, 2, "training", False, 1.5, "process 3 on a"), 7, NOW)
+    assert (rank, beat) == (2, Beat("training", False, NOW - 1.5, NOW, "process 3 on a"))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"", b"\xff\xfe", b"[", b"7", b"null", b"{}", b"[" * 100_000,
+        datagram(8, 2, "training", False, 1.5, ""),  # another job's
+        datagram(7, [2], "training", False, 1.5, ""),
+        datagram(7, True, "training", False, 1.5, ""),
+        datagram(7, 2, {"a": 1}, False, 1.5, ""),
+        datagram(7, 2, "training", 0, 1.5, ""),
+        datagram(7, 2, "training", False, "1.5", ""),
+        datagram(7, 2, "training", False, -1.0, ""),
+        b'[7, 2, "training", false, Infinity, ""]',
+        b'[7, 2, "training", false, NaN, ""]',
+        datagram(7, 2, "training", False, 1.5),
+    ],
+)  # fmt: skip
+def test_anything_else_is_no_beat_and_ends_nothing(data: bytes) -> None:
+    assert read_beat(data, 7, NOW) is None
+
+
+def test_control_characters_never_reach_the_terminal() -> None:
+    _, beat = read_beat(datagram(7, 2, "a\x1b[2Jb\n", False, 1.5, "x" * 500 + "\x07"), 7, NOW)
+    assert beat.phase == "a[2Jb"
+    assert beat.process == "x" * 200
