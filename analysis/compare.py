@@ -1,4 +1,4 @@
-"""Two sweeps, or two settings of one, paired by seed: compare.py A [B] [--first ...]."""
+"""Two sweeps, or two settings of one, paired by seeds: compare.py A [B] [--first ...]."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ QUANTITIES = ("test_accuracy", "validation_accuracy", "test_loss", "validation_l
 def main() -> None:
     """Parse arguments and compare."""
     parser = args.parser(
-        "Difference of two sweeps or settings, paired by seed, as Markdown, LaTeX and CSV. Keys "
+        "Difference of two sweeps or settings, paired by seeds, as Markdown, LaTeX and CSV. Keys "
         "that vary within a side give a row each; the two sides are told apart by --first and "
         "--second, or by two paths.",
         {"OUT.csv": compare.COLUMNS},

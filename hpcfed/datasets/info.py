@@ -100,7 +100,7 @@ def describe(config: DataConfig, out_png: Path | None = None) -> DataInfo:
 
 def describe_split(name: str, events: EventSet, ids: I64) -> SplitInfo:
     """Count the samples ``ids`` (n,) of a set that keeps counts."""
-    spikes = spikes_per_sample(events)[ids]
+    spikes = events.num_spikes[ids]
     num_events = events.num_events[ids]
     table = np.zeros((len(events.class_names), len(events.group_names)), np.int64)
     np.add.at(table, (events.labels[ids], events.groups[ids]), 1)
@@ -115,14 +115,6 @@ def describe_split(name: str, events: EventSet, ids: I64) -> SplitInfo:
         num_merged=int((spikes - num_events).sum()),
         num_silent=int((num_events == 0).sum()),
     )
-
-
-def spikes_per_sample(events: EventSet) -> I64:
-    """Return (S,) int64: spikes of each sample, counting those that share a bin if known."""
-    if events.counts is None:
-        return events.num_events
-    running = np.concatenate([[0], np.cumsum(events.counts, dtype=np.int64)])
-    return np.diff(running[events.sample_offsets])
 
 
 def draw_raster(data: Data, out_png: Path) -> None:

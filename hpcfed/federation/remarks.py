@@ -12,7 +12,7 @@ def remarks(job: Job) -> Iterator[str]:
     """Yield what the user may not know: spikes that are cut off, and speakers that nobody told."""
     data, experiment = job.data, job.experiment
     if (cut := num_cut(job)) > 0:
-        kept = sum(int(events.num_events.sum()) for events in _events(job))
+        kept = sum(int(events.num_spikes.sum()) for events in _events(job))
         part = 100 * cut / (cut + kept)
         yield (
             f"{cut} spikes ({part:.1f} %) lie at or after data.duration = "

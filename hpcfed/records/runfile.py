@@ -68,7 +68,7 @@ EVALUATION_FIELDS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "confusion": (("label", "prediction"), "1", "samples by label and prediction"),
     "group_accuracy": (("group",), "1", "fraction right by group; NaN: no samples of it"),
     "layer_rates": (("layer",), "1", "spikes per neuron and bin of each hidden layer"),
-    "input_rate": ((), "1", "events per channel and bin of the input"),
+    "input_rate": ((), "1", "spikes per channel and bin of the input"),
 }
 
 

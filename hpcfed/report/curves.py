@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from hpcfed.errors import InputError
 from hpcfed.report.flatten import Value, value_text
-from hpcfed.report.grid import SEEDS, sort_key, varying_keys
+from hpcfed.report.grid import SEEDS, Replicate, replicate, sort_key, varying_keys
 from hpcfed.report.runs import Found, Run
-from hpcfed.report.statistics import FEWEST, T_INTERVAL, band_over_seeds
+from hpcfed.report.statistics import FEWEST, T_INTERVAL, band_over_seeds, limits_of
 
 F64 = NDArray[np.float64]
 
@@ -70,7 +70,7 @@ class Curves:
 
     def band(self, quantity: str) -> tuple[F64, F64, F64]:
         """Return mean, low and high (R,)."""
-        return band_over_seeds(self.values(quantity))
+        return band_over_seeds(self.values(quantity), limits_of(quantity))
 
 
 def group(found: Found, names: Sequence[str] | None = None, prefix: str = "") -> list[Curves]:
@@ -85,11 +85,11 @@ def group(found: Found, names: Sequence[str] | None = None, prefix: str = "") ->
             f"runs that differ in {', '.join(mixed)} cannot be averaged as seeds of one setting; "
             "add these keys to --by, or choose one value of each with --where"
         )
-    members: dict[tuple[Value, ...], dict[Value, Run]] = {}
+    members: dict[tuple[Value, ...], dict[Replicate, Run]] = {}
     keys = varying if names is None else list(names)
     for run in runs:
-        seeds = tuple(run.keys.get(key) for key in SEEDS)
-        members.setdefault(tuple(run.keys.get(k) for k in keys), {}).setdefault(seeds, run)
+        setting = tuple(run.keys.get(key) for key in keys)
+        members.setdefault(setting, {}).setdefault(replicate(run.keys), run)
     ordered = sorted(members, key=lambda values: [sort_key(value) for value in values])
     return [_curves(prefix, keys, values, list(members[values].values())) for values in ordered]
 

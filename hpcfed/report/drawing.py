@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import unicodedata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any  # Any: matplotlib's keywords
 
@@ -107,9 +107,32 @@ def plain(text: str, longest: int = 60) -> str:
 
     A leading underscore would hide a curve from the legend, so a space goes before it.
     """
-    kept = "".join(" " if unicodedata.category(c).startswith("C") else c for c in text).strip()
+    kept = _one_line(text)
     shortened = kept if len(kept) <= longest else kept[: longest - 3] + "..."
     return f" {shortened}" if shortened.startswith("_") else shortened
+
+
+def told_apart(texts: Sequence[str], longest: int = 60) -> list[str]:
+    """Return ``plain`` texts, cut where they are alike and not where they differ."""
+    lines = [_one_line(text) for text in texts]
+    shown = {line: plain(line, longest) for line in lines}
+    for label in set(shown.values()):
+        alike = [line for line in shown if shown[line] == label]
+        if len(alike) > 1:
+            start = max(0, _num_alike(min(alike), max(alike)) - 10)
+            tails = told_apart(["..." + line[start:] for line in alike], longest)
+            shown.update(zip(alike, tails, strict=True))
+    return [shown[line] for line in lines]
+
+
+def _num_alike(first: str, last: str) -> int:
+    """Return how many characters the first and the last of sorted texts, so all, begin with."""
+    pairs = enumerate(zip(first, last, strict=False))
+    return next((at for at, (one, other) in pairs if one != other), len(first))
+
+
+def _one_line(text: str) -> str:
+    return "".join(" " if unicodedata.category(c).startswith("C") else c for c in text).strip()
 
 
 def bytes_axis(axes: Axes) -> None:

@@ -18,6 +18,7 @@ from hpcfed.report.runs import SEED, Found, Run
 MASK, DROP = "uplink.mask_probability", "participation.drop_probability"
 SEEDS = (SEED, "data.split_seed")
 Group = tuple[tuple[str, Value], ...]
+Replicate = tuple[Value, ...]
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Cell:
         group: the other varying keys and their values.
         mask: p.
         drop: q, one value or one per client.
-        runs: one finished run a seed, by seed.
+        runs: one finished run a repetition, by seed.
         num_planned: runs that the grid foresees here, seen or not.
     """
 
@@ -51,6 +52,15 @@ class Cell:
     def label(self) -> str:
         """The setting in words."""
         return f"p = {self.mask:g}, q = {drop_text(self.drop)}"
+
+
+def replicate(keys: Mapping[str, Value]) -> Replicate:
+    """Return which repetition of its setting a configuration is: the values of all SEEDS.
+
+    Runs are repetitions of one setting where they differ in these keys alone, and a pair where
+    they agree in them.
+    """
+    return tuple(keys.get(name) for name in SEEDS)
 
 
 def varying_keys(items: Iterable[Run | Planned]) -> tuple[str, ...]:
@@ -108,7 +118,7 @@ def cells(found: Found) -> list[Cell]:
     """Return the grid's cells, sorted by group, q and p; cells without a run included.
 
     Where a manifest tells what was planned, that is the grid; elsewhere it is the product of the
-    values seen, in each group. Two runs of one seed in a cell count once.
+    values seen, in each group. Two runs of one repetition in a cell count once.
     """
     finished = found.finished().runs
     items: list[Run | Planned] = [*found.runs, *found.planned]
@@ -117,12 +127,12 @@ def cells(found: Found) -> list[Cell]:
     def place(keys: Mapping[str, Value]) -> tuple[Group, float, Value]:
         return tuple((n, keys.get(n)) for n in names), mask_of(keys), drop_of(keys)
 
-    runs: dict[tuple[Group, float, Value], dict[Value, Run]] = {}
-    foreseen: dict[tuple[Group, float, Value], set[Value]] = {}
+    runs: dict[tuple[Group, float, Value], dict[Replicate, Run]] = {}
+    foreseen: dict[tuple[Group, float, Value], set[Replicate]] = {}
     for item in items:
-        foreseen.setdefault(place(item.keys), set()).add(_seeds(item.keys))
+        foreseen.setdefault(place(item.keys), set()).add(replicate(item.keys))
     for run in finished:
-        runs.setdefault(place(run.keys), {}).setdefault(_seeds(run.keys), run)
+        runs.setdefault(place(run.keys), {}).setdefault(replicate(run.keys), run)
     if not found.planned:
         for group in {at[0] for at in foreseen}:
             for q in {at[2] for at in foreseen if at[0] == group}:
@@ -159,9 +169,5 @@ def _order(cell: Cell) -> tuple[object, ...]:
     return groups, mean_drop(cell.drop), str(cell.drop), cell.mask
 
 
-def _by_seed(runs: Mapping[Value, Run]) -> tuple[Run, ...]:
+def _by_seed(runs: Mapping[Replicate, Run]) -> tuple[Run, ...]:
     return tuple(runs[seeds] for seeds in sorted(runs, key=lambda s: [sort_key(v) for v in s]))
-
-
-def _seeds(keys: Mapping[str, Value]) -> Value:
-    return tuple(keys.get(name) for name in SEEDS)

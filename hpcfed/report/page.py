@@ -24,7 +24,7 @@ from hpcfed.report.flatten import Value, value_text
 from hpcfed.report.grid import group_text, mean_drop, sort_key, varying_keys
 from hpcfed.report.page_data import page_data
 from hpcfed.report.runs import Found, Run, find
-from hpcfed.report.statistics import BOOTSTRAP, T_INTERVAL
+from hpcfed.report.statistics import PAIRED_INTERVAL, T_INTERVAL
 from hpcfed.report.summary import percent, size_text, summary
 
 PAGE = "report.html"
@@ -92,7 +92,7 @@ def render(found: Found, out: Path) -> str:
         failures=failures(found),
         metric=shown.metric.replace("_", " "),
         t_interval=T_INTERVAL,
-        bootstrap=BOOTSTRAP,
+        paired_interval=PAIRED_INTERVAL,
         css=Markup((folder / "page.css").read_text(encoding="utf-8")),
         script=Markup(_script(folder)),
         data=Markup(embedded(page_data(found, shown, out))),

@@ -5,6 +5,7 @@ What cannot be read is listed with its reason and left out. R rounds.
 
 from __future__ import annotations
 
+import difflib
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ from hpcfed.records.origins import Made
 from hpcfed.records.runfile import RUN_FILE
 from hpcfed.records.state import status_of
 from hpcfed.report.collected import read_collected
-from hpcfed.report.flatten import Value, flat
+from hpcfed.report.flatten import Value, flat, value_text
 from hpcfed.report.planned import MANIFEST, RUNS, Plan, Planned, divide, read_failures, read_plan
 
 F64 = NDArray[np.float64]
@@ -132,7 +133,13 @@ class Found:
         return replace(self, runs=done, skipped=(*self.skipped, *others))
 
     def where(self, conditions: Mapping[str, Value]) -> Found:
-        """Return the runs and plans whose keys have these values."""
+        """Return the runs and plans whose keys have these values.
+
+        Raises InputError for a key that none of them has, and for a value that none has.
+        """
+        items = [*(r.keys for r in self.runs), *(p.keys for p in self.planned)]
+        for key, value in conditions.items() if items else ():
+            _check_condition(key, value, [keys[key] for keys in items if key in keys], items)
         return replace(
             self,
             runs=tuple(r for r in self.runs if _agrees(r.keys, conditions)),
@@ -210,6 +217,24 @@ def configuration(columns: Columns) -> dict[str, Value]:
     except (KeyError, TypeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"its configuration cannot be read: {error}") from None
     return dict(flat(tree))
+
+
+def _check_condition(
+    key: str, value: Value, values: Sequence[Value], items: Sequence[Mapping[str, Value]]
+) -> None:
+    if not values:
+        known = sorted({name for keys in items for name in keys})
+        tails = {name.rpartition(".")[2]: name for name in known}
+        near = difflib.get_close_matches(key, known, n=2)
+        near += [tails[n] for n in difflib.get_close_matches(key.rpartition(".")[2], tails, n=1)]
+        hint = f"; did you mean {' or '.join(dict.fromkeys(near))}?" if near else ""
+        raise InputError(f"{key}: no run here has this key{hint}")
+    if value not in values:
+        found = sorted({value_text(v) for v in values})
+        more = f" and {len(found) - 10} more" if len(found) > 10 else ""
+        raise InputError(
+            f"{key}: no run here has {value_text(value)}; found {', '.join(found[:10])}{more}"
+        )
 
 
 def _agrees(keys: Mapping[str, Value], conditions: Mapping[str, Value]) -> bool:

@@ -1,4 +1,8 @@
-"""Means with intervals, paired differences and Pareto fronts; each says how it was made."""
+"""Means with intervals, paired differences and Pareto fronts; each says how it was made.
+
+Intervals are Student's: of n values they hold what they promise, whatever n from 3 on, where the
+values are normal. A percentile bootstrap of 3 values covers 76 % where it says 95 %.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +17,13 @@ F64 = NDArray[np.float64]
 
 LEVEL = 0.95
 FEWEST = 3  # an interval of fewer values says next to nothing: points are drawn instead
-RESAMPLES = 10_000
+ANY = -math.inf, math.inf
+FRACTION = 0.0, 1.0  # the values that an accuracy can have
 T_INTERVAL = "95 % Student t interval of the mean over seeds; none for fewer than 3 seeds"
-BOOTSTRAP = (
-    f"95 % percentile bootstrap interval of the mean paired difference, {RESAMPLES} resamples of "
-    "the pairs; none for fewer than 3 pairs"
+PAIRED_INTERVAL = (
+    "95 % Student t interval of the mean paired difference; none for fewer than 3 pairs"
 )
+Limits = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -32,11 +37,16 @@ class Mean:
     high: float
 
 
-def mean_over_seeds(values: Sequence[float] | F64) -> Mean:
+def limits_of(quantity: str) -> Limits:
+    """Return the least and the greatest value that a quantity can have, by its name."""
+    return FRACTION if quantity.endswith("accuracy") else ANY
+
+
+def mean_over_seeds(values: Sequence[float] | F64, limits: Limits = ANY) -> Mean:
     """Return the mean of the known values, their standard deviation and Student's t interval.
 
     NaN is not known and not counted. From three values on there is a standard deviation (divisor
-    n - 1) and an interval of LEVEL.
+    n - 1) and an interval of LEVEL, which ends at ``limits``.
     """
     known = np.asarray(values, np.float64)
     known = known[np.isfinite(known)]
@@ -46,10 +56,10 @@ def mean_over_seeds(values: Sequence[float] | F64) -> Mean:
         return Mean(count, mean, math.nan, math.nan, math.nan)
     sd = float(known.std(ddof=1))
     half = critical(count - 1) * sd / math.sqrt(count)
-    return Mean(count, mean, sd, mean - half, mean + half)
+    return Mean(count, mean, sd, max(mean - half, limits[0]), min(mean + half, limits[1]))
 
 
-def band_over_seeds(curves: F64) -> tuple[F64, F64, F64]:
+def band_over_seeds(curves: F64, limits: Limits = ANY) -> tuple[F64, F64, F64]:
     """Return mean, low and high (R,) over curves (seeds, R), as ``mean_over_seeds`` for each R.
 
     Where fewer than three curves are known there is no interval.
@@ -62,7 +72,7 @@ def band_over_seeds(curves: F64) -> tuple[F64, F64, F64]:
         error = np.sqrt(squares / (count - 1) / count)
     factors = {n: critical(n - 1) if n >= FEWEST else math.nan for n in set(count.tolist())}
     half = error * np.array([factors[n] for n in count.tolist()], np.float64)
-    return mean, mean - half, mean + half
+    return mean, np.maximum(mean - half, limits[0]), np.minimum(mean + half, limits[1])
 
 
 def critical(freedom: int) -> float:
@@ -70,20 +80,6 @@ def critical(freedom: int) -> float:
     from scipy.special import stdtrit  # lighter than scipy.stats, the same function
 
     return float(stdtrit(freedom, (1 + LEVEL) / 2))
-
-
-def bootstrap_interval(differences: F64, seed: int = 0) -> tuple[float, float]:
-    """Return the percentile bootstrap interval of the mean of paired ``differences`` (n,).
-
-    The draws are those of ``seed``. NaN for fewer than three pairs.
-    """
-    if len(differences) < FEWEST:
-        return math.nan, math.nan
-    draws = np.random.Generator(np.random.Philox(seed))
-    chosen = draws.integers(0, len(differences), (RESAMPLES, len(differences)))
-    tails = (1 - LEVEL) / 2
-    low, high = np.quantile(differences[chosen].mean(1), [tails, 1 - tails])
-    return float(low), float(high)
 
 
 def effect_size(differences: F64) -> float:

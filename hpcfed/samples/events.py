@@ -75,6 +75,14 @@ class EventSet:
         """(S,) int64: events of each sample after binning."""
         return self.sample_offsets[1:] - self.sample_offsets[:-1]
 
+    @property
+    def num_spikes(self) -> I64:
+        """(S,) int64: spikes of each sample, the events times their counts."""
+        if self.counts is None:
+            return self.num_events
+        running = np.concatenate([[0], np.cumsum(self.counts, dtype=np.int64)])
+        return np.diff(running[self.sample_offsets])
+
     def batch_events(self, samples: I64) -> tuple[I64, I64, I64, F32]:
         """Return the events of ``samples`` (B,) as four (e,) arrays: row, bin, channel, value."""
         starts, lengths = self.sample_offsets[samples], self.num_events[samples]
@@ -88,9 +96,9 @@ class EventSet:
         return rows, bins, self.channels[index].astype(np.int64), value.astype(np.float32)
 
     def input_rate(self, samples: I64) -> float:
-        """Return the mean events per channel and bin of ``samples`` (B,)."""
+        """Return the mean spikes per channel and bin of ``samples`` (B,), each of a count one."""
         cells = len(samples) * self.num_bins * self.num_channels
-        return float(int(self.num_events[samples].sum()) / cells)
+        return float(int(self.num_spikes[samples].sum()) / cells)
 
     def examples(self, samples: I64) -> NDArray[np.uint16]:
         """Return the spikes of ``samples`` (B,): (B, T, C) uint16."""

@@ -1,32 +1,49 @@
-"""Two sweeps or two settings, paired by seed: difference, interval and effect size."""
+"""Two sweeps or two settings, paired by seeds: difference, interval and effect size."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any  # Any: a table's values are text or numbers
 
 import numpy as np
 
 from hpcfed.errors import InputError
 from hpcfed.report.flatten import Value, value_text
-from hpcfed.report.grid import SEEDS, sort_key, varying_keys
+from hpcfed.report.grid import SEEDS, Replicate, replicate, sort_key, varying_keys
 from hpcfed.report.runs import Run
-from hpcfed.report.statistics import BOOTSTRAP, bootstrap_interval, effect_size, paired_p_value
+from hpcfed.report.statistics import (
+    PAIRED_INTERVAL,
+    effect_size,
+    holm,
+    mean_over_seeds,
+    paired_p_value,
+)
 
 COLUMNS = {
     "setting": "keys that vary within the two sides, and their values",
-    "num_pairs": "seeds that both sides have, with a known value",
-    "first": "mean of the first side over these seeds",
-    "second": "mean of the second side over these seeds",
-    "difference": "mean of first minus second, by seed",
-    "low": f"lower end; {BOOTSTRAP}",
+    "num_pairs": "repetitions (seed, data.split_seed) that both sides have, with a known value",
+    "first": "mean of the first side over these pairs",
+    "second": "mean of the second side over these pairs",
+    "difference": "mean of first minus second, in pairs",
+    "low": f"lower end; {PAIRED_INTERVAL}",
     "high": "upper end of the same interval",
     "effect_size": "Cohen's d_z: mean over standard deviation of the differences",
     "p_value": "two-sided paired t test",
+    "p_adjusted": "the same, adjusted for all rows of this table (Holm)",
     "quantity": "what is compared, after the last round; accuracies are fractions",
 }
-_HEADS = ("setting", "pairs", "first", "second", "difference", "95 % interval", "d_z", "p")
+_HEADS = (
+    "setting",
+    "pairs",
+    "first",
+    "second",
+    "difference",
+    "95 % interval",
+    "d_z",
+    "p",
+    "p (Holm)",
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +59,7 @@ class Comparison:
     high: float
     effect_size: float
     p_value: float
+    p_adjusted: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -75,6 +93,8 @@ def compare(
             f"{names[0]} and {names[1]} have no two finished runs of one seed with a {quantity}, "
             f"equal in {', '.join(keys) or 'all that varies'}; nothing can be paired"
         )
+    adjusted = holm([line.p_value for line in lines])
+    lines = [replace(line, p_adjusted=p) for line, p in zip(lines, adjusted, strict=True)]
     num_single = len(first) + len(second) - 2 * sum(line.num_pairs for line in lines)
     return Compared(quantity, names, tuple(lines), num_single)
 
@@ -113,38 +133,36 @@ def latex(found: Compared) -> str:
 
 def _by_setting(
     runs: Iterable[Run], keys: Sequence[str], quantity: str
-) -> dict[tuple[Value, ...], dict[Value, float]]:
-    found: dict[tuple[Value, ...], dict[Value, float]] = {}
+) -> dict[tuple[Value, ...], dict[Replicate, float]]:
+    found: dict[tuple[Value, ...], dict[Replicate, float]] = {}
     for run in runs:
         value = run.final(quantity)
         if np.isfinite(value):
             setting = tuple(run.keys.get(key) for key in keys)
-            seeds = tuple(run.keys.get(key) for key in SEEDS)
-            found.setdefault(setting, {}).setdefault(seeds, value)
+            found.setdefault(setting, {}).setdefault(replicate(run.keys), value)
     return found
 
 
 def _line(
     keys: Sequence[str],
     setting: tuple[Value, ...],
-    first: Mapping[Value, float],
-    second: Mapping[Value, float],
+    first: Mapping[Replicate, float],
+    second: Mapping[Replicate, float],
 ) -> Comparison:
     seeds = [seed for seed in first if seed in second]
     sides = [np.array([side[seed] for seed in seeds], np.float64) for side in (first, second)]
     differences = sides[0] - sides[1]
     pairs = zip(keys, setting, strict=True)
     text = ", ".join(f"{key} = {value_text(value)}" for key, value in pairs)
-    means = [float(x.mean()) if len(seeds) else float("nan") for x in (*sides, differences)]
-    low, high = bootstrap_interval(differences)
+    means = [mean_over_seeds(x) for x in (*sides, differences)]
     return Comparison(
         setting=text or "all",
         num_pairs=len(seeds),
-        first=means[0],
-        second=means[1],
-        difference=means[2],
-        low=low,
-        high=high,
+        first=means[0].mean,
+        second=means[1].mean,
+        difference=means[2].mean,
+        low=means[2].low,
+        high=means[2].high,
         effect_size=effect_size(differences),
         p_value=paired_p_value(differences),
     )
@@ -168,7 +186,7 @@ def _cells(found: Compared, line: Comparison) -> list[str]:
         number(line.difference, "+"),
         interval,
         "-" if line.effect_size != line.effect_size else f"{line.effect_size:.2f}",
-        "-" if line.p_value != line.p_value else f"{line.p_value:.2g}",
+        *("-" if p != p else f"{p:.2g}" for p in (line.p_value, line.p_adjusted)),
     ]
 
 
@@ -177,10 +195,10 @@ def _how(found: Compared) -> str:
     single = f" {found.num_single} runs found no partner." if found.num_single else ""
     return (
         f"{found.quantity.replace('_', ' ')} after the last round; first: {found.names[0]}, "
-        f"second: {found.names[1]}; differences in {unit}, first minus second, paired by seed. "
-        f"Interval: {BOOTSTRAP}; of fewer than six pairs it is rough, for they have few distinct "
-        "resamples. d_z: mean over standard deviation of the differences; p: paired t test, not "
-        f"adjusted for the number of rows.{single}"
+        f"second: {found.names[1]}; differences in {unit}, first minus second, paired by seeds. "
+        f"Interval: {PAIRED_INTERVAL}, of each row by itself. d_z: mean over standard deviation of "
+        "the differences; p: paired t test, beside it adjusted for the number of rows (Holm)."
+        f"{single}"
     )
 
 

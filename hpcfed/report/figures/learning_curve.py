@@ -24,6 +24,7 @@ from hpcfed.report.drawing import (
     our_style,
     plain,
     save,
+    told_apart,
 )
 from hpcfed.report.runs import read_files
 
@@ -71,6 +72,10 @@ def figure(groups: Sequence[Curves], split: str = "test") -> Figure:
     single = len(groups) == 1
     drawn = new_figure(7.4 + (0 if single else 0.16 * len(groups)))
     panels = drawn.subplots(4, 1)
+    for rounds, sent in zip(panels[:2], panels[2:], strict=True):
+        sent.sharey(rounds)
+    for accuracy, loss in (panels[:2], panels[2:]):
+        loss.sharex(accuracy)
     for axes, (quantity, over_bytes) in zip(panels, _PANELS, strict=True):
         if single:
             _draw_splits(axes, groups[0], quantity, over_bytes)
@@ -102,8 +107,9 @@ def _draw_splits(axes: Axes, curves: Curves, quantity: str, over_bytes: bool) ->
 
 
 def _draw_groups(axes: Axes, groups: Sequence[Curves], name: str, over_bytes: bool) -> None:
-    for curves, colour in zip(groups, colours(len(groups)), strict=True):
-        label = f"{plain(curves.label)}{_unfinished(curves)} (n {len(curves.runs)})"
+    names = told_apart([curves.label for curves in groups])
+    for curves, text, colour in zip(groups, names, colours(len(groups)), strict=True):
+        label = f"{text}{_unfinished(curves)} (n {len(curves.runs)})"
         _draw_curves(axes, curves, name, over_bytes, (colour, label))
 
 

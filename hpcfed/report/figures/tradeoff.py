@@ -1,7 +1,7 @@
 """Accuracy against communication: the numbers of each cell of mask p and drop q.
 
 Equal budgets are cells whose expected uplink K (1 - q) (1 - p) P agrees; their difference is
-tested in pairs of equal seed, and all tests of a trade-off are corrected together.
+tested in pairs of equal seeds, and all tests of a trade-off are corrected together.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from typing import Any  # Any: a table's values are text or numbers
 import numpy as np
 
 from hpcfed.report.flatten import value_text
-from hpcfed.report.grid import Cell, Group, by_group, cells, drop_text, mean_drop
+from hpcfed.report.grid import Cell, Group, by_group, cells, drop_text, mean_drop, replicate
 from hpcfed.report.runs import Found, Run
 from hpcfed.report.statistics import (
+    PAIRED_INTERVAL,
     T_INTERVAL,
     Mean,
-    bootstrap_interval,
     holm,
+    limits_of,
     mean_over_seeds,
     paired_p_value,
     pareto_front,
@@ -51,9 +52,9 @@ PAIR_COLUMNS = {
     "budget_values": "expected uplink of both, values a round",
     "first": "the setting of higher mean accuracy",
     "second": "the setting of lower mean accuracy",
-    "num_pairs": "seeds that both have",
+    "num_pairs": "repetitions (seed, data.split_seed) that both have",
     "difference": "mean paired difference of accuracy, first minus second, fraction",
-    "low": "lower end of its 95 % percentile bootstrap interval; from 3 pairs on",
+    "low": f"lower end; {PAIRED_INTERVAL}",
     "high": "upper end of the same interval",
     "p_value": "two-sided paired t test; from 3 pairs on",
     "p_adjusted": "the same, adjusted for all pairs of this table (Holm)",
@@ -193,7 +194,7 @@ def budget_line(
 
 def _points(members: list[Cell], metric: str) -> list[Point]:
     values = [tuple(run.final(metric) for run in cell.runs) for cell in members]
-    means = [mean_over_seeds(v) for v in values]
+    means = [mean_over_seeds(v, limits_of(metric)) for v in values]
     uplinks = [_mean_uplink(cell) for cell in members]
     front = pareto_front(uplinks, [mean.mean for mean in means])
     parts = zip(members, means, values, uplinks, front.tolist(), strict=True)
@@ -225,16 +226,16 @@ def _equal(first: float, second: float) -> bool:
 
 
 def _compare(a: Point, b: Point, metric: str) -> Pair:
-    values = [{run.seed: run.final(metric) for run in point.cell.runs} for point in (a, b)]
-    common = [seed for seed in values[0] if seed in values[1]]
-    differences = np.array([values[0][seed] - values[1][seed] for seed in common], np.float64)
+    first, second = (
+        {replicate(run.keys): run.final(metric) for run in point.cell.runs} for point in (a, b)
+    )
+    differences = np.array([first[at] - second[at] for at in first if at in second], np.float64)
     differences = differences[np.isfinite(differences)]
     if len(differences) and differences.mean() < 0:
         a, b, differences = b, a, -differences
-    low, high = bootstrap_interval(differences)
-    mean = float(differences.mean()) if len(differences) else float("nan")
+    found = mean_over_seeds(differences)
     p_value = paired_p_value(differences)
-    return Pair(a, b, len(differences), mean, low, high, p_value, float("nan"))
+    return Pair(a, b, found.count, found.mean, found.low, found.high, p_value, float("nan"))
 
 
 def _group_text(group: Group) -> str:

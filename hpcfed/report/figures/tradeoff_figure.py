@@ -35,13 +35,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_DropKey = tuple[float, tuple[int, float, str]]
+_Ticks = tuple[list[float], list[_DropKey]]  # all p and all q of the picture
+
 MOST_GROUPS = 4
 LINE = "#D55E00"
 _HOW = (
     "Cells: mean ± standard deviation over seeds, n finished runs (of those planned); hatched: no "
     "finished run. Dashed: equal expected uplink K(1-q)(1-p)P, as a fraction of the full one. "
     "Bars: 95 % Student t interval; fewer than 3 seeds: single runs as small dots. Stars: equal "
-    "budgets whose best and worst differ (paired t test by seed, Holm, 5 %)."
+    "budgets whose best and worst differ (paired t test by seeds, Holm, 5 %)."
 )
 
 
@@ -63,11 +66,17 @@ def draw(found: Tradeoff) -> Figure:
     panels = figure.subplots(
         2, len(groups), squeeze=False, gridspec_kw={"height_ratios": [heat_height, 2.5]}
     )
+    for others in panels[:, 1:].T:  # panels side by side are read against each other
+        for axes, first in zip(others, panels[:, 0], strict=True):
+            axes.sharex(first)
+            axes.sharey(first)
+    everything = [point for points in groups.values() for point in points]
+    ticks = sorted({p.cell.mask for p in everything}), sorted({_drop_key(p) for p in everything})
     known = [100 * p.accuracy.mean for ps in groups.values() for p in ps if p.accuracy.count]
     scale = _Scale(min(known), max(known))
     for column, (group, points) in enumerate(groups.items()):
         top, bottom = panels[:, column]
-        _draw_heat_map(top, points, scale)
+        _draw_heat_map(top, points, ticks, scale)
         pairs = [pair for pair in widest_pairs(found) if pair.first.cell.group == group]
         _draw_against_bytes(bottom, points, pairs, found.metric)
         if group:
@@ -101,9 +110,8 @@ class _Scale:
         return colour, "black" if luminance > 0.5 else "white"
 
 
-def _draw_heat_map(axes: Axes, points: Sequence[Point], scale: _Scale) -> None:
-    masks = sorted({p.cell.mask for p in points})
-    drops = sorted({_drop_key(p) for p in points})
+def _draw_heat_map(axes: Axes, points: Sequence[Point], ticks: _Ticks, scale: _Scale) -> None:
+    masks, drops = ticks
     for point in points:
         place = masks.index(point.cell.mask), drops.index(_drop_key(point))
         _draw_cell(axes, point, place, scale)
@@ -111,7 +119,7 @@ def _draw_heat_map(axes: Axes, points: Sequence[Point], scale: _Scale) -> None:
     axes.set_ylim(-0.5, len(drops) - 0.5)
     axes.set_xticks(range(len(masks)), [f"{p:g}" for p in masks])
     labels = {_drop_key(p): drop_text(p.cell.drop) for p in points}
-    axes.set_yticks(range(len(drops)), [labels[key] for key in drops])
+    axes.set_yticks(range(len(drops)), [labels.get(key, f"{key[0]:g}") for key in drops])
     axes.set(xlabel="mask probability p", ylabel="drop probability q")
     axes.tick_params(length=0)
     for spine in axes.spines.values():
@@ -217,7 +225,7 @@ def _places(points: Sequence[Point]) -> tuple[list[float], list[float]]:
     return [p.uplink_bytes for p in points], [100 * p.accuracy.mean for p in points]
 
 
-def _drop_key(point: Point) -> tuple[float, tuple[int, float, str]]:
+def _drop_key(point: Point) -> _DropKey:
     return mean_drop(point.cell.drop), sort_key(point.cell.drop)
 
 

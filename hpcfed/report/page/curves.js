@@ -55,7 +55,8 @@ function curvesOf(members, quantity, over) {
     if (n < data.fewest) return { round, x, y: mean };
     const variance = found.reduce((s, p) => s + (p.y - mean) ** 2, 0) / (n - 1);
     const half = data.critical[Math.min(n - data.fewest, data.critical.length - 1)] * Math.sqrt(variance / n);
-    return { round, x, y: mean, low: mean - half, high: mean + half };
+    const [least, most] = quantity.endsWith("accuracy") ? [0, 100] : [-Infinity, Infinity];
+    return { round, x, y: mean, low: Math.max(mean - half, least), high: Math.min(mean + half, most) };
   });
   return [{ label: `${members.label} (n ${single.length})`, points, band: true }];
 }

@@ -165,10 +165,25 @@ def test_settings_are_paired_by_seed(tmp_path: Path) -> None:
     assert [float(second["low"]), float(second["high"])] == pytest.approx([0.2, 0.2])
     text = (tmp_path / "compare.md").read_text()
     assert "| 3 | 60.0 % | 50.0 % | +10.0 | \\[+10.0, +10.0\\] |" in text
-    assert "bootstrap" in text
+    assert "Student t interval of the mean paired difference" in text
     assert (
         r"3 & 60.0 \% & 50.0 \% & +10.0 & [+10.0, +10.0]" in (tmp_path / "compare.tex").read_text()
     )
+
+
+def test_several_rows_are_adjusted_together(tmp_path: Path) -> None:
+    noise = (0.0, 0.02, 0.05)
+    for seed in range(3):
+        for q, gain in ((0.0, 0.1), (0.5, 0.2)):
+            sides_of = {0.5: 0.4 + gain + noise[seed], 0.0: 0.4}
+            for p, test in sides_of.items():
+                write_run(tmp_path / f"{p}{seed}{q}", World(test=(test,), p=p, q=q, seed=seed))
+    run_script("compare", tmp_path, "--first", "uplink.mask_probability=0.5", "--second",
+               "uplink.mask_probability=0")  # fmt: skip
+    rows = [(float(r["p_value"]), float(r["p_adjusted"])) for r in table(tmp_path / "compare.csv")]
+    (larger, larger_adjusted), (smaller, smaller_adjusted) = sorted(rows, reverse=True)
+    assert larger_adjusted == larger
+    assert smaller_adjusted == min(2 * smaller, larger)
 
 
 def test_seeds_that_one_side_lacks_are_counted_as_single(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from run_files import record
 
 from hpcfed.errors import InputError
 from hpcfed.records.runfile import RUN_FILE, write_record
+from hpcfed.report.drawing import told_apart
 from hpcfed.report.figures.learning_curve import draw
 from tests.places import REPOSITORY
 
@@ -62,3 +63,13 @@ def test_the_script_ends_with_two_and_one_message_for_bad_input(run: Path) -> No
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_long_labels_are_cut_where_they_are_alike() -> None:
+    head = "model.hidden = [" + ", ".join(["128"] * 20)
+    texts = [f"{head}, 64], neuron = lif", f"{head}, 64], neuron = alif", f"{head}, 32]", "short"]
+    shown = told_apart(texts)
+    assert len(set(shown)) == 4
+    assert all(len(text) <= 60 for text in shown)
+    assert [text.rpartition(" ")[2] for text in shown] == ["lif", "alif", "32]", "short"]
+    assert told_apart(["same", "same"]) == ["same", "same"]

@@ -97,6 +97,20 @@ def test_conditions_choose_runs_and_plans(tmp_path: Path) -> None:
     assert ([run.seed for run in found.runs], len(found.planned)) == ([0], 2)
 
 
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ("uplink.mask_probabilty=0.5", "no run .* did you mean uplink.mask_probability"),
+        ("mask_probability=0.5", "no run .* did you mean uplink.mask_probability"),
+        ("uplink.mask_probability=0.7", "no run here has 0.7; found 0, 0.5"),
+    ],
+)
+def test_a_condition_that_no_run_can_meet_is_named(tmp_path: Path, item: str, message: str) -> None:
+    write_sweep(tmp_path, [World(p=p) for p in (0.0, 0.5)])
+    with pytest.raises(InputError, match=message):
+        find(tmp_path).where(parse_conditions([item]))
+
+
 @pytest.mark.parametrize("item", ["seed", "=3", " = 3"])
 def test_a_condition_without_key_or_value_is_bad_input(item: str) -> None:
     with pytest.raises(InputError, match="expected KEY=VALUE"):

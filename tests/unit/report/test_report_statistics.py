@@ -9,8 +9,9 @@ import pytest
 from scipy.stats import ttest_rel
 
 from hpcfed.report.statistics import (
+    FRACTION,
+    LEVEL,
     band_over_seeds,
-    bootstrap_interval,
     effect_size,
     holm,
     mean_over_seeds,
@@ -44,21 +45,37 @@ def test_a_band_is_the_interval_of_each_round() -> None:
     assert np.isnan([low[1], high[1], mean[2]]).all()
 
 
-def test_a_bootstrap_interval_of_equal_differences_is_a_point() -> None:
-    assert bootstrap_interval(np.full(4, 0.25)) == (0.25, 0.25)
+@pytest.mark.parametrize("count", [3, 5, 10])
+def test_intervals_cover_what_they_say(count: int) -> None:
+    draws = np.random.Generator(np.random.Philox(count)).normal(0.7, 0.05, (4000, 2, count))
+    error = math.sqrt(LEVEL * (1 - LEVEL) / len(draws))
+    means = [mean_over_seeds(row) for row in draws[:, 0]]
+    paired = [mean_over_seeds(first - second) for first, second in draws]
+    _, low, high = band_over_seeds(draws[:, 0].T)
+    covered = {
+        "mean": np.mean([found.low <= 0.7 <= found.high for found in means]),
+        "difference": np.mean([found.low <= 0 <= found.high for found in paired]),
+        "band": np.mean((low <= 0.7) & (high >= 0.7)),
+    }
+    assert covered == pytest.approx(dict.fromkeys(covered, LEVEL), abs=3 * error)
+    # an interval and the test beside it say the same
+    for found, (first, second) in zip(paired[:200], draws, strict=False):
+        is_zero_outside = not found.low <= 0 <= found.high
+        assert is_zero_outside == (paired_p_value(first - second) < 1 - LEVEL)
 
 
-def test_a_bootstrap_interval_of_many_pairs_is_near_the_normal_one() -> None:
-    differences = np.random.Generator(np.random.Philox(1)).normal(1.0, 2.0, 400)
-    half = 1.96 * differences.std() / 20
-    expected = differences.mean() - half, differences.mean() + half
-    assert bootstrap_interval(differences) == pytest.approx(expected, abs=0.02)
-    assert bootstrap_interval(differences) == bootstrap_interval(differences)
+@pytest.mark.parametrize("values", [[0.98, 1.0, 0.9], [0.0, 0.02, 0.1]])
+def test_intervals_of_accuracies_end_at_nothing_and_everything(values: list[float]) -> None:
+    free, found = mean_over_seeds(values), mean_over_seeds(values, FRACTION)
+    assert free.low < 0 or free.high > 1
+    assert (found.low, found.high) == (max(0.0, free.low), min(1.0, free.high))
+    _, low, high = band_over_seeds(np.array(values)[:, None], FRACTION)
+    assert (low[0], high[0]) == pytest.approx((found.low, found.high))
 
 
 def test_two_pairs_have_neither_interval_nor_effect_nor_test() -> None:
     pair = np.array([0.1, 0.2])
-    assert all(map(math.isnan, (*bootstrap_interval(pair), effect_size(pair))))
+    assert all(map(math.isnan, (mean_over_seeds(pair).low, effect_size(pair))))
     assert math.isnan(paired_p_value(pair))
 
 

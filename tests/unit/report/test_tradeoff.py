@@ -78,6 +78,32 @@ def test_equal_budgets_are_compared_by_seed(tmp_path: Path) -> None:
     assert pair.significant
 
 
+def test_pairs_agree_in_every_seed(tmp_path: Path) -> None:
+    # q 0.5 is better by 0.05 in every split; by position, as runs are found, it is not
+    first, second = (0.5, 0.6, 0.7, 0.8, 0.9), (0.95, 0.85, 0.75, 0.65, 0.55)
+    split = [[f"data.split_seed={s}"] for s in range(5)]
+    worlds = [World(test=(first[s],), p=0.5, sets=split[s]) for s in range(4)]
+    worlds += [World(test=(second[4 - s],), q=0.5, sets=split[s]) for s in range(1, 5)]
+    write_runs(tmp_path, worlds)
+    (pair,) = tradeoff(find(tmp_path)).pairs
+    assert pair.first.cell.label == "p = 0, q = 0.5"
+    assert (pair.num_pairs, pair.difference) == (3, pytest.approx(0.05))
+
+
+def test_pictures_side_by_side_have_the_same_axes(tmp_path: Path) -> None:
+    worlds = [World(test=(0.5 + 0.1 * e,), p=p, seed=s, sets=[f"client.epochs={e}"])
+              for e, masks in ((1, (0.0, 0.5)), (2, (0.5, 0.9))) for p in masks
+              for s in range(3)]  # fmt: skip
+    write_runs(tmp_path, worlds)
+    with our_style():
+        drawn = draw(tradeoff(find(tmp_path)))
+    heat, bytes_left, bytes_right = drawn.axes[:2], drawn.axes[2], drawn.axes[3]
+    for axes in heat:
+        assert [t.get_text() for t in axes.get_xticklabels()] == ["0", "0.5", "0.9"]
+    assert bytes_left.get_xlim() == bytes_right.get_xlim()
+    assert bytes_left.get_ylim() == bytes_right.get_ylim()
+
+
 def test_a_difference_that_seeds_explain_is_not_significant(tmp_path: Path) -> None:
     noise = (0.5, 0.7, 0.6)
     write_runs(tmp_path, [World(test=(noise[s],), p=0.5, seed=s) for s in range(3)]

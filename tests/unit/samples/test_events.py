@@ -122,3 +122,11 @@ def test_an_event_set_is_frozen() -> None:
     with pytest.raises(AttributeError):
         events.num_channels = 5  # type: ignore[misc]
     assert replace(events, num_channels=5).num_channels == 5
+
+
+def test_the_input_rate_counts_every_spike() -> None:
+    samples = np.array([0, 1])
+    assert tiny().input_rate(samples) == 4 / (2 * 4 * 3)
+    counted = tiny(Binning(1.0, 4, counts=True))
+    assert counted.num_spikes.tolist() == [4, 1]
+    assert counted.input_rate(samples) == 5 / (2 * 4 * 3)
