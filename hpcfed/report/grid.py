@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpcfed.report.flatten import Value, value_text
 from hpcfed.report.planned import Planned
@@ -17,6 +18,7 @@ from hpcfed.report.runs import SEED, Found, Run
 
 MASK, DROP = "uplink.mask_probability", "participation.drop_probability"
 SEEDS = (SEED, "data.split_seed")
+F64 = NDArray[np.float64]
 Group = tuple[tuple[str, Value], ...]
 Replicate = tuple[Value, ...]
 
@@ -61,6 +63,16 @@ def replicate(keys: Mapping[str, Value]) -> Replicate:
     they agree in them.
     """
     return tuple(keys.get(name) for name in SEEDS)
+
+
+def paired_differences(first: Sequence[Run], second: Sequence[Run], quantity: str) -> F64:
+    """Return first minus second after the last round, (n,), of runs of equal repetition.
+
+    Pairs of which one value is not known are left out.
+    """
+    one, other = ({replicate(r.keys): r.final(quantity) for r in runs} for runs in (first, second))
+    differences = np.array([one[at] - other[at] for at in one if at in other], np.float64)
+    return differences[np.isfinite(differences)]
 
 
 def varying_keys(items: Iterable[Run | Planned]) -> tuple[str, ...]:

@@ -24,7 +24,8 @@ from hpcfed.report.flatten import Value, value_text
 from hpcfed.report.grid import group_text, mean_drop, sort_key, varying_keys
 from hpcfed.report.page_data import page_data
 from hpcfed.report.runs import Found, Run, find
-from hpcfed.report.statistics import PAIRED_INTERVAL, T_INTERVAL
+from hpcfed.report.settings import Setting, settings
+from hpcfed.report.statistics import PAIRED_INTERVAL, T_INTERVAL, Mean
 from hpcfed.report.summary import percent, size_text, summary
 
 PAGE = "report.html"
@@ -86,6 +87,7 @@ def render(found: Found, out: Path) -> str:
         state=state_lines(found),
         summary=_summary(found, shown),
         budgets=[_budget_row(pair) for pair in widest_pairs(shown)],
+        settings=_setting_rows(settings(found, shown.metric)),
         varying=_varying(found.runs),
         common=_common(found.runs),
         provenance=_provenance(found.runs),
@@ -189,11 +191,8 @@ def _setting(point: Point) -> str:
 
 
 def _accuracy_text(point: Point) -> str:
-    mean = point.accuracy
-    interval = ""
-    if mean.low == mean.low:
-        interval = f" [{100 * mean.low:.1f}, {100 * mean.high:.1f}]"
-    return f"{percent(mean.mean)}{interval}, n {mean.count}, {size_text(point.uplink_bytes)}"
+    mean, sent = point.accuracy, size_text(point.uplink_bytes)
+    return f"{percent(mean.mean)}{_interval(mean, '.1f')}, n {mean.count}, {sent}"
 
 
 def _total_seconds(run: Run) -> float:
@@ -212,6 +211,32 @@ def _budget_row(pair: Pair) -> tuple[str, ...]:
         interval,
         "yes" if pair.significant else ("no" if pair.p_adjusted == pair.p_adjusted else "-"),
     )
+
+
+def _setting_rows(found: Sequence[Setting]) -> list[tuple[str, ...]]:
+    return [_setting_row(setting) for setting in found] if len(found) > 1 else []
+
+
+def _setting_row(setting: Setting) -> tuple[str, ...]:
+    accuracy, difference = setting.accuracy, setting.difference
+    return (
+        setting.label,
+        str(accuracy.count),
+        percent(accuracy.mean) + _interval(accuracy, ".1f"),
+        size_text(setting.uplink_bytes),
+        "the best on validation" if setting.is_best else _difference_text(difference),
+        "-" if setting.p_adjusted != setting.p_adjusted else f"{setting.p_adjusted:.2g}",
+    )
+
+
+def _difference_text(difference: Mean) -> str:
+    known = difference.count > 0
+    return f"{100 * difference.mean:+.1f}" + _interval(difference, "+.1f") if known else "-"
+
+
+def _interval(mean: Mean, form: str) -> str:
+    known = mean.low == mean.low
+    return f" [{100 * mean.low:{form}}, {100 * mean.high:{form}}]" if known else ""
 
 
 def _varying(runs: Sequence[Run]) -> Rows:

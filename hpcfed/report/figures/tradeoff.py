@@ -15,7 +15,15 @@ from typing import Any  # Any: a table's values are text or numbers
 import numpy as np
 
 from hpcfed.report.flatten import value_text
-from hpcfed.report.grid import Cell, Group, by_group, cells, drop_text, mean_drop, replicate
+from hpcfed.report.grid import (
+    Cell,
+    Group,
+    by_group,
+    cells,
+    drop_text,
+    mean_drop,
+    paired_differences,
+)
 from hpcfed.report.runs import Found, Run
 from hpcfed.report.statistics import (
     PAIRED_INTERVAL,
@@ -226,11 +234,7 @@ def _equal(first: float, second: float) -> bool:
 
 
 def _compare(a: Point, b: Point, metric: str) -> Pair:
-    first, second = (
-        {replicate(run.keys): run.final(metric) for run in point.cell.runs} for point in (a, b)
-    )
-    differences = np.array([first[at] - second[at] for at in first if at in second], np.float64)
-    differences = differences[np.isfinite(differences)]
+    differences = paired_differences(a.cell.runs, b.cell.runs, metric)
     if len(differences) and differences.mean() < 0:
         a, b, differences = b, a, -differences
     found = mean_over_seeds(differences)

@@ -16,6 +16,8 @@ from hpcfed.errors import InputError
 from hpcfed.report.page import failures, render, state_lines, write_page
 from hpcfed.report.page_data import shown_rounds
 from hpcfed.report.runs import find
+from hpcfed.report.settings import settings
+from hpcfed.report.statistics import mean_over_seeds
 from tests.places import REPOSITORY
 
 
@@ -177,3 +179,29 @@ main()
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
     assert (tmp_path / "report.html").is_file()
+
+
+def test_settings_of_any_key_stand_in_a_table_beside_the_best(tmp_path: Path) -> None:
+    gains = {1: (0.0, 0.01, 0.02), 2: (0.1, 0.12, 0.11)}
+    worlds = [
+        World(test=(0.5 + gains[epochs][seed],), seed=seed, sets=[f"client.epochs={epochs}"])
+        for epochs in gains
+        for seed in range(3)
+    ]
+    write_sweep(tmp_path, worlds)
+    worse, best = settings(find(tmp_path), "test_accuracy")
+    assert (worse.label, best.label) == ("client.epochs = 1", "client.epochs = 2")
+    assert (best.is_best, best.difference.count) == (True, 0)
+    expected = mean_over_seeds([-0.1, -0.11, -0.09])
+    assert worse.difference.mean == pytest.approx(expected.mean)
+    assert worse.difference.low == pytest.approx(expected.low)
+    table = re.search(r'<table id="settings">.*?</table>', page(tmp_path), re.DOTALL)
+    assert table is not None
+    assert "client.epochs = 1" in table.group()
+    assert "-10.0 [-12.5, -7.5]" in table.group()
+    assert "the best on validation" in table.group()
+
+
+def test_one_setting_has_no_table_of_settings(tmp_path: Path) -> None:
+    write_sweep(tmp_path, [World(seed=seed) for seed in range(2)])
+    assert 'id="settings"' not in page(tmp_path)
