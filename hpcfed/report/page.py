@@ -29,7 +29,8 @@ from hpcfed.report.statistics import PAIRED_INTERVAL, T_INTERVAL, Mean
 from hpcfed.report.summary import percent, size_text, summary
 
 PAGE = "report.html"
-SCRIPTS = ("basics", "tradeoff", "curves", "table", "begin")  # in the order in which they run
+# in the order in which they run
+SCRIPTS = ("basics", "grid", "tradeoff", "curves", "table", "begin")
 STATES = ("finished", "running", "stopped", "failed")
 Rows = list[tuple[str, str]]
 

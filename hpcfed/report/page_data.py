@@ -40,6 +40,7 @@ def page_data(found: Found, shown: Tradeoff, out: Path) -> Json:
         "metric": shown.metric,
         "keys": keys,
         "seeds": [key for key in keys if key in SEEDS],
+        "widest": _widest(found.runs, keys),
         "quantities": list(QUANTITIES),
         "phases": list(PHASES),
         "runs": [_run(run, keys, out) for run in found.runs],
@@ -50,6 +51,12 @@ def page_data(found: Found, shown: Tradeoff, out: Path) -> Json:
         "critical": [_short(critical(n - 1)) for n in range(FEWEST, min(seeds, 200) + 1)],
         "fewest": FEWEST,
     }
+
+
+def _widest(runs: Sequence[Run], keys: Sequence[str]) -> list[str]:
+    """Return the two keys besides the seeds that have the most values."""
+    free = [key for key in keys if key not in SEEDS]
+    return sorted(free, key=lambda key: -len({run.keys.get(key) for run in runs}))[:2]
 
 
 def _run(run: Run, keys: Sequence[str], out: Path) -> Json:

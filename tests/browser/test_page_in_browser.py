@@ -278,3 +278,40 @@ def test_a_planned_sweep_has_a_page(chromium: Any, tmp_path: Path) -> None:
     write_sweep(tmp_path, [], missing=grid((0.0, 0.5), (0.0,)))
     open_page(chromium, write_page(tmp_path))
     assert "no run" in {text.text for text in every(chromium, "#heat text")}
+
+
+@pytest.fixture(scope="module")
+def categories(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the page of a sweep over a category, a number and seeds, where p and q stay."""
+    folder = tmp_path_factory.mktemp("categories")
+    worlds = [
+        World(test=(0.3, 0.4 + 0.1 * epochs + gain + 0.01 * seed), seed=seed, p=0.5,
+              sets=[f'model.neuron="{kind}"', f"client.epochs={epochs}"])
+        for kind, gain in (("lif", 0.2), ("alif", 0.0)) for epochs in (1, 2, 3) for seed in range(3)
+    ]  # fmt: skip
+    write_sweep(folder, worlds)
+    return write_page(folder)
+
+
+def test_a_sweep_over_other_keys_is_a_grid_over_them(chromium: Any, categories: Path) -> None:
+    open_page(chromium, categories)
+    chosen = [one(chromium, css).get_attribute("value") for css in ("#x-key", "#y-key")]
+    assert chosen == ["client.epochs", "model.neuron"]
+    shown = {text.text for text in every(chromium, "#heat text")}
+    assert {"1", "2", "3", "lif", "alif", "51.0", "61.0", "71.0", "81.0", "91.0", "n 3"} <= shown
+    assert len(every(chromium, "#heat [data-cell]")) == 6
+    assert len(every(chromium, "#bytes [data-point]")) == 6
+    label = one(chromium, "#heat [data-cell='2,1']").get_attribute("aria-label")
+    assert label.startswith("client.epochs = 3, model.neuron = lif: 91.0 ± 1.0 %")
+    assert len(every(chromium, "#settings tbody tr")) == 6
+
+
+def test_any_two_keys_can_be_the_axes(chromium: Any, categories: Path) -> None:
+    open_page(chromium, categories)
+    choose(chromium, "#y-key", "")
+    assert len(every(chromium, "#heat [data-cell]")) == 3
+    assert len(every(chromium, "#group option")) == 2
+    assert len(every(chromium, "#bytes [data-point]")) == 6  # all settings in one plot
+    choose(chromium, "#x-key", "model.neuron")
+    choose(chromium, "#y-key", "client.epochs")
+    assert len(every(chromium, "#heat [data-cell]")) == 6

@@ -1,15 +1,8 @@
 // Fills the page once, and draws it anew when its width changes.
 
-function makeGroups() {
-  const select = byId("group");
-  data.groups.forEach((g, index) => select.append(element("option", { value: index }, g.text || "all")));
-  byId("group-label").hidden = data.groups.length < 2;
-  select.addEventListener("change", () => { group = Number(select.value); drawHeat(); drawBytes(); });
-}
-
 function drawAll() { drawHeat(); drawBytes(); drawCurves(); }
 
-makeGroups();
+makeAxes();
 makeFilters();
 makeTable();
 drawTimes();

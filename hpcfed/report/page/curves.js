@@ -54,7 +54,7 @@ function curvesOf(members, quantity, over) {
     const n = found.length, mean = found.reduce((s, p) => s + p.y, 0) / n, x = found.reduce((s, p) => s + p.x, 0) / n;
     if (n < data.fewest) return { round, x, y: mean };
     const variance = found.reduce((s, p) => s + (p.y - mean) ** 2, 0) / (n - 1);
-    const half = data.critical[Math.min(n - data.fewest, data.critical.length - 1)] * Math.sqrt(variance / n);
+    const half = tValue(n) * Math.sqrt(variance / n);
     const [least, most] = quantity.endsWith("accuracy") ? [0, 100] : [-Infinity, Infinity];
     return { round, x, y: mean, low: Math.max(mean - half, least), high: Math.min(mean + half, most) };
   });

@@ -1,9 +1,9 @@
-// The heat map over p and q, and accuracy against bytes.
-
-let group = 0;
+// The heat map over two keys, p and q if they vary, and accuracy against bytes.
 
 function cellText(shown, cell) {
-  const lines = [`p = ${show(shown.masks[cell.at[0]])}, q = ${shown.drops[cell.at[1]]}`];
+  const names = shown.names || ["p", "q"], values = [show(shown.masks[cell.at[0]]), shown.drops[cell.at[1]]];
+  const parts = names.map((name, i) => name && `${name} = ${values[i]}`).filter(Boolean);
+  const lines = [[...parts, ...(shown.names && shown.text ? [shown.text] : [])].join(", ")];
   if (cell.n) {
     const spread = known(cell.sd) ? ` ± ${percent(cell.sd)}` : "";
     lines[0] += `: ${percent(cell.mean)}${spread} %`;
@@ -34,21 +34,26 @@ function openCell(cell) {
   byId("curves").focus({ preventScroll: true });
 }
 
+const cut = (text) => (text.length > 24 ? `${text.slice(0, 10)}...${text.slice(-11)}` : text);
+
 function range(cells) {
   const means = cells.filter((c) => c.n).map((c) => c.mean);
   return means.length ? [Math.min(...means), Math.max(...means)] : [0, 1];
 }
 
 function drawHeat() {
-  const shown = data.groups[group];
+  const shown = grids[group];
   if (!shown) { byId("heat").textContent = "There is no finished run yet."; return; }
-  const columns = shown.masks.length, rows = shown.drops.length, left = 74, top = 8, right = 44;
-  const { svg, width } = newChart("heat", left + right + 46 * columns, top + 74 * rows + 48, "Heat map of the trade-off");
+  const names = shown.names || ["mask probability p", shown.drops.length > 2 ? "drop probability q" : "drop q"];
+  const columns = shown.masks.length, rows = shown.drops.length, top = 8, right = 44;
+  const below = shown.masks.map(show).map(cut), beside = shown.drops.map(cut), longest = (list) => Math.max(...list.map((t) => t.length));
+  const slanted = longest(below) > 7, left = Math.max(74, 34 + 7 * longest(beside)), foot = slanted ? 36 + 5 * longest(below) : 48;
+  const { svg, width } = newChart("heat", left + right + 46 * columns, top + 74 * rows + foot, "Heat map of the trade-off");
   const cellWidth = Math.min(120, (width - left - right) / columns), cellHeight = 74;
   const x = (i) => left + cellWidth * (i + 0.5), y = (j) => top + cellHeight * (rows - j - 0.5);
   const pattern = shape(shape(svg, "defs", {}), "pattern", { id: "hatch", width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" });
   shape(pattern, "line", { x1: 0, x2: 0, y1: 0, y2: 6, stroke: "var(--line)", "stroke-width": 2 });
-  const [low, high] = range(data.groups.flatMap((g) => g.cells));
+  const [low, high] = range(grids.flatMap((g) => g.cells));
   const marks = [], texts = [], labels = [];
   for (const cell of shown.cells) {
     const cx = x(cell.at[0]), cy = y(cell.at[1]);
@@ -80,11 +85,14 @@ function drawHeat() {
       style: `fill:${colour.ink}`, "pointer-events": "none" }, line));
   }
   for (const [name, attributes] of labels) shape(svg, "text", attributes, name);
-  shown.masks.forEach((p, i) => shape(svg, "text", { x: x(i), y: top + cellHeight * rows + 16, "text-anchor": "middle" }, show(p)));
-  shown.drops.forEach((q, j) => shape(svg, "text", { x: left - 6, y: y(j) + 4, "text-anchor": "end" }, q));
-  shape(svg, "text", { x: left + cellWidth * columns / 2, y: top + cellHeight * rows + 38, "text-anchor": "middle" }, "mask probability p");
+  below.forEach((p, i) => {
+    const place = { x: x(i), y: top + cellHeight * rows + 16 };
+    shape(svg, "text", { ...place, "text-anchor": slanted ? "end" : "middle", ...(slanted && { transform: `rotate(-35 ${place.x} ${place.y})` }) }, p);
+  });
+  beside.forEach((q, j) => shape(svg, "text", { x: left - 6, y: y(j) + 4, "text-anchor": "end" }, q));
+  shape(svg, "text", { x: left + cellWidth * columns / 2, y: top + cellHeight * rows + foot - 10, "text-anchor": "middle" }, names[0]);
   const middle = top + cellHeight * rows / 2;
-  shape(svg, "text", { x: 12, y: middle, "text-anchor": "middle", transform: `rotate(-90 12 ${middle})` }, rows > 2 ? "drop probability q" : "drop q");
+  shape(svg, "text", { x: 12, y: middle, "text-anchor": "middle", transform: `rotate(-90 12 ${middle})` }, names[1]);
   roam(marks);
 }
 
@@ -98,9 +106,11 @@ function symbol(parent, index, x, y, colour) {
 }
 
 function drawBytes() {
-  const shown = data.groups[group];
+  const shown = grids[group];
   if (!shown) { byId("bytes").textContent = ""; return; }
-  const cells = shown.cells.filter((c) => c.n && c.bytes > 0);
+  // over p and q one setting, else all of them in one plot
+  const owners = new Map((shown.names ? grids : [shown]).flatMap((g) => g.cells.map((c) => [c, g])));
+  const cells = [...owners.keys()].filter((c) => c.n && c.bytes > 0);
   if (!cells.length) { byId("bytes").textContent = "No finished run has an accuracy and sent anything."; return; }
   const { svg, width, height } = newChart("bytes", 300, 380, "Accuracy against uplink bytes");
   const box = { left: 56, right: width - 14, top: 10, bottom: height - 66 };
@@ -112,7 +122,7 @@ function drawBytes() {
   const front = cells.filter((c) => c.front).sort((a, b) => a.bytes - b.bytes);
   const path = front.map((c, i) => (i ? `H${x(c.bytes)}V${y(c.mean)}` : `M${x(c.bytes)} ${y(c.mean)}`)).join("");
   if (path) shape(svg, "path", { class: "front", d: path });
-  for (const [at, first, second] of data.stars) {
+  for (const [at, first, second] of shown.names ? [] : data.stars) {
     const found = [first, second].map((place) => cells.find((c) => c.at.join() === place.join()));
     if (at !== group || !found[0] || !found[1]) continue;
     shape(svg, "line", { class: "star", x1: x(found[0].bytes), x2: x(found[1].bytes), y1: y(found[0].mean), y2: y(found[1].mean) });
@@ -126,14 +136,14 @@ function drawBytes() {
     shape(mark, "circle", { class: "ring", cx, cy, r: 9 });
     shape(mark, "circle", { cx, cy, r: 9, fill: "transparent" });
     symbol(mark, index, cx, cy, colour);
-    makeButton(mark, cellText(shown, cell), () => openCell(cell));
+    makeButton(mark, cellText(owners.get(cell), cell), () => openCell(cell));
     marks.push({ node: mark, x: cx, y: cy });
   }
   roam(marks);
   let at = box.left;
   rows.forEach((row, index) => {
     symbol(svg, index, at + 6, height - 10, seriesColour(index, rows.length));
-    const text = shape(svg, "text", { x: at + 16, y: height - 6 }, `q = ${shown.drops[row]}`);
+    const text = shape(svg, "text", { x: at + 16, y: height - 6 }, [shown.names ? shown.names[1] : "q", shown.drops[row]].filter(Boolean).join(" = "));
     at += 30 + text.getComputedTextLength();
   });
 }
