@@ -23,6 +23,7 @@ from hpcfed.report.figures.tradeoff import Pair, Point, Tradeoff, tradeoff, wide
 from hpcfed.report.flatten import Value, value_text
 from hpcfed.report.grid import group_text, mean_drop, sort_key, varying_keys
 from hpcfed.report.page_data import page_data
+from hpcfed.report.pictures import pictures
 from hpcfed.report.runs import Found, Run, find
 from hpcfed.report.settings import Setting, settings
 from hpcfed.report.statistics import PAIRED_INTERVAL, T_INTERVAL, Mean
@@ -88,6 +89,7 @@ def render(found: Found, out: Path) -> str:
         state=state_lines(found),
         summary=_summary(found, shown),
         budgets=[_budget_row(pair) for pair in widest_pairs(shown)],
+        pictures=pictures(found) if is_single(found) else [],
         settings=_setting_rows(settings(found, shown.metric)),
         varying=_varying(found.runs),
         common=_common(found.runs),
@@ -155,13 +157,18 @@ def failures_without_file(found: Found) -> dict[str, str]:
     return {name: text for name, text in found.failures.items() if name not in known}
 
 
+def is_single(found: Found) -> bool:
+    """Say whether the page is about one run alone, and its file is here."""
+    return len(found.runs) == 1 and not found.planned and found.runs[0].file.is_file()
+
+
 def _title(found: Found) -> str:
     names = {str(run.keys.get("name", "")) for run in found.runs}
     return names.pop() if len(names) == 1 else found.root.resolve().name
 
 
 def _summary(found: Found, shown: Tradeoff) -> Rows:
-    if len(found.runs) == 1 and not found.planned and found.runs[0].file.is_file():
+    if is_single(found):
         return summary(found.runs[0].file)
     points = [p for points in shown.groups.values() for p in points if p.accuracy.count]
     lines: Rows = []

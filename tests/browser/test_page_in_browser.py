@@ -315,3 +315,22 @@ def test_any_two_keys_can_be_the_axes(chromium: Any, categories: Path) -> None:
     choose(chromium, "#x-key", "model.neuron")
     choose(chromium, "#y-key", "client.epochs")
     assert len(every(chromium, "#heat [data-cell]")) == 6
+
+
+def test_the_page_of_one_run_shows_its_figures_in_the_colours_of_the_page(
+    chromium: Any, tmp_path: Path
+) -> None:
+    write_run(tmp_path, World(test=(0.3, 0.5)))
+    open_page(chromium, write_page(tmp_path))
+    assert not one(chromium, "#tradeoff").is_displayed()
+    figures = every(chromium, "#run figure")
+    assert len(figures) == 3
+    width = one(chromium, "body").size["width"]
+    for figure in figures:
+        assert figure.is_displayed()
+        assert figure.get_attribute("tabindex") == "0"
+        assert 0 < figure.size["width"] <= width
+        ink = figure.find_element("css selector", "svg text").value_of_css_property("fill")
+        assert ink == one(chromium, "body").value_of_css_property("color").replace(
+            "rgba", "rgb").replace(", 1)", ")")  # fmt: skip
+    assert one(chromium, "#curve svg").is_displayed()

@@ -205,3 +205,22 @@ def test_settings_of_any_key_stand_in_a_table_beside_the_best(tmp_path: Path) ->
 def test_one_setting_has_no_table_of_settings(tmp_path: Path) -> None:
     write_sweep(tmp_path, [World(seed=seed) for seed in range(2)])
     assert 'id="settings"' not in page(tmp_path)
+
+
+def test_the_page_of_one_run_shows_it_and_no_trade_off(tmp_path: Path) -> None:
+    write_run(tmp_path, World(test=(0.3, 0.5)))
+    text = page(tmp_path)
+    assert text.count("<svg") == 3
+    assert '<section id="tradeoff" hidden>' in text
+    assert 'href="#tradeoff"' not in text
+    assert not re.findall(r"https?://(?!www\.w3\.org/2000/svg)", text)
+    for word in ("recognised", "took part", "accuracy / %", "time / s"):
+        assert word in text
+    assert text.count("<style") == 1  # a picture brings no rules for the rest of the page
+    ids = re.findall(r'\sid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+
+
+def test_the_page_of_a_run_without_an_evaluation_says_what_it_cannot_show(tmp_path: Path) -> None:
+    write_run(tmp_path, World(test=(NAN,), validation=(NAN,)))
+    assert "no evaluation yet, no spikes are stored" in re.sub(r"\s+", " ", page(tmp_path))
