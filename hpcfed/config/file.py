@@ -27,9 +27,9 @@ _OF_SWEEPS = ("base", "grid", "zip", "points", "exclude")
 _EXCLUSIVE = {"client.epochs": "steps", "client.steps": "epochs"}
 
 
-def read_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+def read_experiment(path: Path | str, overrides: Sequence[str] = ()) -> Experiment:
     """Read a job file and apply ``KEY=VALUE`` overrides. Raises InputError for anything wrong."""
-    return parse_experiment(read_text(path, "job file"), overrides, source=str(path))
+    return parse_experiment(read_text(Path(path), "job file"), overrides, source=str(path))
 
 
 def read_text(path: Path, what: str) -> str:

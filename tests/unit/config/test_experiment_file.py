@@ -225,3 +225,9 @@ def test_every_job_of_the_repository_is_valid(path: Path) -> None:
         assert len(cells(read_sweep(path))) == 72
     else:
         assert read_experiment(path).name == path.stem
+
+
+def test_a_path_may_be_text(tmp_path: Path) -> None:
+    job = tmp_path / "job.toml"
+    job.write_text("seed = 3\n")
+    assert read_experiment(str(job)) == read_experiment(job)
