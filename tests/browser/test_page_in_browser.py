@@ -317,20 +317,39 @@ def test_any_two_keys_can_be_the_axes(chromium: Any, categories: Path) -> None:
     assert len(every(chromium, "#heat [data-cell]")) == 6
 
 
+@pytest.fixture(scope="module")
+def single(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the page of one run."""
+    folder = tmp_path_factory.mktemp("single")
+    write_run(folder, World(test=(0.3, 0.5)))
+    return write_page(folder)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_of_one_run_shows_its_figures_in_the_colours_of_the_page(
-    chromium: Any, tmp_path: Path
+    chromium: Any, single: Path, scheme: str
 ) -> None:
-    write_run(tmp_path, World(test=(0.3, 0.5)))
-    open_page(chromium, write_page(tmp_path))
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    open_page(chromium, single)
     assert not one(chromium, "#tradeoff").is_displayed()
     figures = every(chromium, "#run figure")
     assert len(figures) == 3
     width = one(chromium, "body").size["width"]
+    ink = "return getComputedStyle(arguments[0])[arguments[1]]"
+    page_ink = chromium.execute_script(ink, one(chromium, "body"), "color")
     for figure in figures:
         assert figure.is_displayed()
         assert figure.get_attribute("tabindex") == "0"
+        assert figure.get_attribute("aria-label")
         assert 0 < figure.size["width"] <= width
-        ink = figure.find_element("css selector", "svg text").value_of_css_property("fill")
-        assert ink == one(chromium, "body").value_of_css_property("color").replace(
-            "rgba", "rgb").replace(", 1)", ")")  # fmt: skip
+        text = figure.find_element("css selector", "svg text")
+        assert chromium.execute_script(ink, text, "fill") == page_ink
     assert one(chromium, "#curve svg").is_displayed()
+
+
+def test_the_page_of_one_run_prints_its_figures(chromium: Any, single: Path) -> None:
+    open_page(chromium, single)
+    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert all(figure.is_displayed() for figure in every(chromium, "#run figure svg"))
+    assert not one(chromium, "nav").is_displayed()
