@@ -88,6 +88,18 @@ def test_it_is_said_which_engine_each_run_takes_and_which_gpu_is_idle(
     assert command[0] == "plan" or told.stdout.startswith("#!/bin/bash\n")
 
 
+@pytest.mark.parametrize("command", [["plan"], ["plan", "--dry-run"]])
+def test_planning_names_the_modules_that_runs_import(command: list[str], tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    path = written(tmp_path, "[grid]\nseed = [0, 1]", base=TOY).path
+    told = CliRunner().invoke(sweep_app, [*command, str(path), "--out", out])
+    assert "its runs import tests.toy_world\n" in told.stdout
+    plain = written(tmp_path, "[grid]\nseed = [0, 1]", base="seed = 1\n").path
+    told = CliRunner().invoke(sweep_app, [*command, str(plain), "--out", f"{out}2"])
+    assert told.exit_code == 0, told.output
+    assert "import" not in told.stdout
+
+
 @pytest.mark.parametrize(("gpus", "workers"), [(0, 16), (1, 3), (2, 1), (4, 1)])
 def test_here_no_more_runs_go_on_at_once_than_gpus_allow(
     gpus: int, workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
