@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import textwrap
 import unicodedata
 import warnings
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 SEQUENCE = "cividis"  # even in grey, and for any colour vision
 MOST_COLOURS = 14
+MOST_LINES = 4  # of a label in a legend
 
 _SETTINGS: Any = {
     "font.size": 8,
@@ -109,26 +111,26 @@ def plain(text: str, longest: int = 60) -> str:
     """
     kept = _one_line(text)
     shortened = kept if len(kept) <= longest else kept[: longest - 3] + "..."
-    return f" {shortened}" if shortened.startswith("_") else shortened
+    return _visible(shortened)
 
 
-def told_apart(texts: Sequence[str], longest: int = 60) -> list[str]:
-    """Return ``plain`` texts, cut where they are alike and not where they differ."""
+def told_apart(texts: Sequence[str], columns: int = 60) -> list[str]:
+    """Return texts fit for a legend, in lines of ``columns``, of which different ones stay so.
+
+    Nothing is left out of a text of a few lines; longer ones are cut, and then all are numbered.
+    """
     lines = [_one_line(text) for text in texts]
-    shown = {line: plain(line, longest) for line in lines}
-    for label in set(shown.values()):
-        alike = [line for line in shown if shown[line] == label]
-        if len(alike) > 1:
-            start = max(0, _num_alike(min(alike), max(alike)) - 10)
-            tails = told_apart(["..." + line[start:] for line in alike], longest)
-            shown.update(zip(alike, tails, strict=True))
+    distinct = list(dict.fromkeys(lines))
+    if max(map(len, distinct), default=0) <= MOST_LINES * columns:
+        shown = {line: _visible("\n".join(textwrap.wrap(line, columns))) for line in distinct}
+    else:
+        numbered = enumerate(distinct, start=1)
+        shown = {line: plain(f"{number}: {line}", columns) for number, line in numbered}
     return [shown[line] for line in lines]
 
 
-def _num_alike(first: str, last: str) -> int:
-    """Return how many characters the first and the last of sorted texts, so all, begin with."""
-    pairs = enumerate(zip(first, last, strict=False))
-    return next((at for at, (one, other) in pairs if one != other), len(first))
+def _visible(label: str) -> str:
+    return f" {label}" if label.startswith("_") else label
 
 
 def _one_line(text: str) -> str:
@@ -151,7 +153,5 @@ def bytes_axis(axes: Axes) -> None:
 
 def note(figure: Figure, text: str) -> None:
     """Write how a figure was made below it."""
-    import textwrap
-
     columns = int(20 * figure.get_size_inches()[0])
     figure.supxlabel("\n".join(textwrap.wrap(text, columns)), fontsize=6, x=0.01, ha="left")

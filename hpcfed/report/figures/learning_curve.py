@@ -70,7 +70,10 @@ def figure(groups: Sequence[Curves], split: str = "test") -> Figure:
             " choose some with --where KEY=VALUE"
         )
     single = len(groups) == 1
-    drawn = new_figure(7.4 + (0 if single else 0.16 * len(groups)))
+    names = told_apart([curves.label for curves in groups])
+    named = list(zip(names, groups, strict=True))
+    num_lines = sum(name.count("\n") + 1 for name in names)
+    drawn = new_figure(7.4 + (0 if single else 0.16 * num_lines))
     panels = drawn.subplots(4, 1)
     for rounds, sent in zip(panels[:2], panels[2:], strict=True):
         sent.sharey(rounds)
@@ -80,7 +83,7 @@ def figure(groups: Sequence[Curves], split: str = "test") -> Figure:
         if single:
             _draw_splits(axes, groups[0], quantity, over_bytes)
         else:
-            _draw_groups(axes, groups, f"{split}_{quantity}", over_bytes)
+            _draw_groups(axes, named, f"{split}_{quantity}", over_bytes)
         _finish(axes, quantity, over_bytes)
     if single:
         panels[0].set_title(plain(groups[0].label) + _unfinished(groups[0]))
@@ -106,9 +109,10 @@ def _draw_splits(axes: Axes, curves: Curves, quantity: str, over_bytes: bool) ->
             _draw_curves(axes, curves, name, over_bytes, (SPLIT_COLOURS[split], split))
 
 
-def _draw_groups(axes: Axes, groups: Sequence[Curves], name: str, over_bytes: bool) -> None:
-    names = told_apart([curves.label for curves in groups])
-    for curves, text, colour in zip(groups, names, colours(len(groups)), strict=True):
+def _draw_groups(
+    axes: Axes, named: Sequence[tuple[str, Curves]], name: str, over_bytes: bool
+) -> None:
+    for (text, curves), colour in zip(named, colours(len(named)), strict=True):
         label = f"{text}{_unfinished(curves)} (n {len(curves.runs)})"
         _draw_curves(axes, curves, name, over_bytes, (colour, label))
 

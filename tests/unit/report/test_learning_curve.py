@@ -65,11 +65,23 @@ def test_the_script_ends_with_two_and_one_message_for_bad_input(run: Path) -> No
     assert done.stderr.count("\n") == 1
 
 
-def test_long_labels_are_cut_where_they_are_alike() -> None:
-    head = "model.hidden = [" + ", ".join(["128"] * 20)
-    texts = [f"{head}, 64], neuron = lif", f"{head}, 64], neuron = alif", f"{head}, 32]", "short"]
+def test_no_two_settings_have_one_label() -> None:
+    texts = [
+        f"participation.drop_probability = {q}, uplink.mask_probability = {p}, client.epochs = {e}"
+        for q in (0, 0.5) for p in (0, 0.5) for e in (1, 2)
+    ]  # fmt: skip
     shown = told_apart(texts)
-    assert len(set(shown)) == 4
-    assert all(len(text) <= 60 for text in shown)
-    assert [text.rpartition(" ")[2] for text in shown] == ["lif", "alif", "32]", "short"]
-    assert told_apart(["same", "same"]) == ["same", "same"]
+    assert len(set(shown)) == 8
+    assert [" ".join(label.split()) for label in shown] == texts  # nothing is left out
+    assert max(len(line) for label in shown for line in label.split("\n")) <= 60
+
+
+def test_labels_too_long_for_a_legend_are_numbered() -> None:
+    head = "0.125, " * 60
+    shown = told_apart([head + "a", head + "b", head + "a"])
+    assert shown[0].startswith("1: 0.125")
+    assert shown[1].startswith("2: 0.125")
+    assert shown[2] == shown[0]
+    assert max(map(len, shown)) <= 60
+    assert len(set(told_apart(["_" * 30 + c for c in "ab"], 10))) == 2
+    assert told_apart([]) == []
