@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
@@ -69,11 +70,23 @@ def folder_of(path: Path) -> Path:
     return path if path.is_dir() else path.parent
 
 
+def say(text: object) -> None:
+    """Print a line, unless nobody reads any more."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def run(work: Callable[[], Iterable[Path]]) -> None:
-    """Do the work and name the files written; bad input is one message and exit code 2."""
+    """Do the work and name the files written; bad input is one message and exit code 2.
+
+    Who reads the output (``| head``) may have seen enough before: the files are written all the
+    same.
+    """
     try:
         for path in work():
-            print(path)
+            say(path)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -61,7 +61,7 @@ def work(options: argparse.Namespace) -> Iterator[Path]:
     quantity = options.quantity or tradeoff.best_metric([*sides[0], *sides[1]])
     found = compare.compare(sides[0], sides[1], quantity, (names[0], names[1]))
     text = compare.markdown(found)
-    print(text)
+    args.say(text)
     out = options.out or args.folder_of(paths[0]) / "compare"
     tables = [out.with_name(out.name + ending) for ending in (".md", ".tex", ".csv")]
     write_text(tables[0], text)

@@ -56,7 +56,7 @@ def work(options: argparse.Namespace) -> Iterator[Path]:
     for row in costs if len(costs) <= len(targets) * 3 else []:
         if row["round"] is not None:
             cost = f"round {row['round']}, {size_text(row['uplink_bytes'])}"
-            print(f"{row['run']}: {100 * row['target']:g} % on validation at {cost}")
+            args.say(f"{row['run']}: {100 * row['target']:g} % on validation at {cost}")
     table, table_of_targets = args.beside(picture, ".csv"), args.beside(picture, "_targets.csv")
     write_csv(table, curves.COLUMNS, curves.rows(groups))
     write_csv(table_of_targets, curves.TARGET_COLUMNS, costs)

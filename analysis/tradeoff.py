@@ -35,7 +35,7 @@ def work(options: argparse.Namespace) -> Iterator[Path]:
     found = tradeoff.tradeoff(args.selected(options.path, options.where), options.metric)
     for pair in found.pairs:
         if pair.significant:
-            print(
+            args.say(
                 f"equal budget: {pair.first.cell.label} beats {pair.second.cell.label} by "
                 f"{100 * pair.difference:.1f} [{100 * pair.low:.1f}, {100 * pair.high:.1f}] points"
             )

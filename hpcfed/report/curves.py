@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hpcfed.errors import InputError
 from hpcfed.report.flatten import Value, value_text
 from hpcfed.report.grid import SEEDS, Replicate, replicate, sort_key, varying_keys
-from hpcfed.report.runs import Found, Run
+from hpcfed.report.runs import Found, Run, check_key
 from hpcfed.report.statistics import FEWEST, T_INTERVAL, band_over_seeds, limits_of
 
 F64 = NDArray[np.float64]
@@ -76,7 +76,8 @@ class Curves:
 def group(found: Found, names: Sequence[str] | None = None, prefix: str = "") -> list[Curves]:
     """Return the groups of the runs that have a round; ``names`` None is all keys that vary.
 
-    Raises InputError where ``names`` would mix runs that differ in more than their seeds.
+    Raises InputError where ``names`` would mix runs that differ in more than their seeds, and for a
+    key that no run has.
     """
     runs = [run for run in found.runs if run.num_rounds]
     varying = [key for key in varying_keys(runs) if key not in SEEDS]
@@ -85,6 +86,8 @@ def group(found: Found, names: Sequence[str] | None = None, prefix: str = "") ->
             f"runs that differ in {', '.join(mixed)} cannot be averaged as seeds of one setting; "
             "add these keys to --by, or choose one value of each with --where"
         )
+    for key in names or ():
+        check_key(key, [run.keys for run in runs])
     members: dict[tuple[Value, ...], dict[Replicate, Run]] = {}
     keys = varying if names is None else list(names)
     for run in runs:

@@ -27,7 +27,6 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 SEQUENCE = "cividis"  # even in grey, and for any colour vision
 MOST_COLOURS = 14
-MOST_LINES = 4  # of a label in a legend
 
 _SETTINGS: Any = {
     "font.size": 8,
@@ -114,14 +113,14 @@ def plain(text: str, longest: int = 60) -> str:
     return _visible(shortened)
 
 
-def told_apart(texts: Sequence[str], columns: int = 60) -> list[str]:
-    """Return texts fit for a legend, in lines of ``columns``, of which different ones stay so.
+def told_apart(texts: Sequence[str], columns: int = 60, most_lines: int = 4) -> list[str]:
+    """Return texts fit for a figure, in lines of ``columns``, of which different ones stay so.
 
-    Nothing is left out of a text of a few lines; longer ones are cut, and then all are numbered.
+    Nothing is left out where all texts fit; longer ones are cut, and then all are numbered.
     """
     lines = [_one_line(text) for text in texts]
     distinct = list(dict.fromkeys(lines))
-    if max(map(len, distinct), default=0) <= MOST_LINES * columns:
+    if max(map(len, distinct), default=0) <= most_lines * columns:
         shown = {line: _visible("\n".join(textwrap.wrap(line, columns))) for line in distinct}
     else:
         numbered = enumerate(distinct, start=1)

@@ -232,7 +232,7 @@ def _setting_row(setting: Setting) -> tuple[str, ...]:
         str(accuracy.count),
         percent(accuracy.mean) + _interval(accuracy, ".1f"),
         size_text(setting.uplink_bytes),
-        "the best on validation" if setting.is_best else _difference_text(difference),
+        "(compared with)" if setting.is_reference else _difference_text(difference),
         "-" if setting.p_adjusted != setting.p_adjusted else f"{setting.p_adjusted:.2g}",
     )
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.report.curves import QUANTITIES
-from hpcfed.report.drawing import plain
+from hpcfed.report.drawing import told_apart
 from hpcfed.report.figures.timing import PHASES
 from hpcfed.report.figures.tradeoff import Point, Tradeoff, budget_levels, budget_line, widest_pairs
 from hpcfed.report.flatten import Value, value_text
@@ -35,6 +35,7 @@ def page_data(found: Found, shown: Tradeoff, out: Path) -> Json:
     keys = list(varying_keys(found.runs))
     place = {id(run): index for index, run in enumerate(found.runs)}
     cap = max(FEWEST_ROUNDS, MOST_VALUES // max(1, len(found.runs)))
+    texts = told_apart([group_text(group) for group in shown.groups], 250)
     seeds = max([len(found.runs), FEWEST])
     return {
         "metric": shown.metric,
@@ -45,7 +46,10 @@ def page_data(found: Found, shown: Tradeoff, out: Path) -> Json:
         "phases": list(PHASES),
         "runs": [_run(run, keys, out) for run in found.runs],
         "curves": [_curves(run, cap) for run in found.runs],
-        "groups": [_group(group, points, place) for group, points in shown.groups.items()],
+        "groups": [
+            _group(text, points, place)
+            for text, points in zip(texts, shown.groups.values(), strict=True)
+        ],
         "stars": _stars(shown),
         # of the t distribution, for n - 1 degrees of freedom, from n = 3 on
         "critical": [_short(critical(n - 1)) for n in range(FEWEST, min(seeds, 200) + 1)],
@@ -106,7 +110,7 @@ def shown_rounds(run: Run, cap: int) -> NDArray[np.int64]:
     return np.unique([*candidates[chosen], run.num_rounds - 1])
 
 
-def _group(group: Any, points: Sequence[Point], place: dict[int, int]) -> Json:
+def _group(text: str, points: Sequence[Point], place: dict[int, int]) -> Json:
     masks = sorted({point.cell.mask for point in points})
     drops = sorted({_drop_key(point) for point in points})
     names = {_drop_key(point): drop_text(point.cell.drop) for point in points}
@@ -114,7 +118,7 @@ def _group(group: Any, points: Sequence[Point], place: dict[int, int]) -> Json:
     levels = [] if by_client or len(masks) < 2 or len(drops) < 2 else budget_levels(points)
     means = [mean for mean, _ in drops]
     return {
-        "text": plain(group_text(group), 200),
+        "text": text,
         "masks": masks,
         "drops": [names[key] for key in drops],
         "cells": [

@@ -139,7 +139,8 @@ class Found:
         """
         items = [*(r.keys for r in self.runs), *(p.keys for p in self.planned)]
         for key, value in conditions.items() if items else ():
-            _check_condition(key, value, [keys[key] for keys in items if key in keys], items)
+            check_key(key, items)
+            _check_value(key, value, [keys[key] for keys in items if key in keys])
         return replace(
             self,
             runs=tuple(r for r in self.runs if _agrees(r.keys, conditions)),
@@ -219,16 +220,18 @@ def configuration(columns: Columns) -> dict[str, Value]:
     return dict(flat(tree))
 
 
-def _check_condition(
-    key: str, value: Value, values: Sequence[Value], items: Sequence[Mapping[str, Value]]
-) -> None:
-    if not values:
-        known = sorted({name for keys in items for name in keys})
+def check_key(key: str, items: Sequence[Mapping[str, Value]]) -> None:
+    """Raise InputError, naming keys that are near, where none of ``items`` has this key."""
+    known = sorted({name for keys in items for name in keys})
+    if known and key not in known:
         tails = {name.rpartition(".")[2]: name for name in known}
         near = difflib.get_close_matches(key, known, n=2)
         near += [tails[n] for n in difflib.get_close_matches(key.rpartition(".")[2], tails, n=1)]
         hint = f"; did you mean {' or '.join(dict.fromkeys(near))}?" if near else ""
         raise InputError(f"{key}: no run here has this key{hint}")
+
+
+def _check_value(key: str, value: Value, values: Sequence[Value]) -> None:
     if value not in values:
         found = sorted({value_text(v) for v in values})
         more = f" and {len(found) - 10} more" if len(found) > 10 else ""

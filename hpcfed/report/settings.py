@@ -1,7 +1,8 @@
-"""The settings of a sweep, whatever keys vary: accuracy, bytes, and the difference to the best.
+"""The settings of a sweep, whatever keys vary: accuracy, bytes, and the difference to one of them.
 
-A setting is all finished runs that differ in their seeds alone. The best is that of the highest
-mean validation accuracy, so that no test sample has a part in the choice.
+A setting is all finished runs that differ in their seeds alone. Where runs were tested the others
+are compared with the best on validation; where they were not, with the first: numbers that have
+chosen a setting cannot be compared with it as well.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from hpcfed.report.curves import Curves, group
 from hpcfed.report.grid import paired_differences
 from hpcfed.report.runs import Found
 from hpcfed.report.statistics import (
+    DIFFERENCE,
     Mean,
     holm,
     limits_of,
     mean_over_seeds,
     paired_p_value,
 )
+
+VALIDATION = "validation_accuracy"
 
 
 @dataclass(frozen=True)
@@ -30,15 +34,15 @@ class Setting:
         label: its varying keys and their values.
         accuracy: after the last round, fraction.
         uplink_bytes: bytes sent up in all rounds, mean over seeds.
-        is_best: whether it is the one that the others are compared with.
-        difference: paired difference of accuracy to the best, fraction; none for the best itself.
+        is_reference: whether it is the one that the others are compared with.
+        difference: paired difference of accuracy to the reference, fraction; none for itself.
         p_adjusted: of its paired t test, adjusted for all settings (Holm); NaN below three pairs.
     """
 
     label: str
     accuracy: Mean
     uplink_bytes: float
-    is_best: bool
+    is_reference: bool
     difference: Mean
     p_adjusted: float
 
@@ -48,9 +52,11 @@ def settings(found: Found, metric: str) -> list[Setting]:
     groups = group(found.finished())
     if not groups:
         return []
-    best = max(groups, key=_validation)
+    reference = max(groups, key=_validation) if metric != VALIDATION else groups[0]
     differences = [
-        np.empty(0) if curves is best else paired_differences(curves.runs, best.runs, metric)
+        np.empty(0)
+        if curves is reference
+        else paired_differences(curves.runs, reference.runs, metric)
         for curves in groups
     ]
     adjusted = holm([paired_p_value(found) for found in differences])
@@ -59,8 +65,8 @@ def settings(found: Found, metric: str) -> list[Setting]:
             curves.label,
             mean_over_seeds([run.final(metric) for run in curves.runs], limits_of(metric)),
             float(np.mean([run.uplink_bytes()[-1] for run in curves.runs])),
-            curves is best,
-            mean_over_seeds(difference),
+            curves is reference,
+            mean_over_seeds(difference, DIFFERENCE),
             p_value,
         )
         for curves, difference, p_value in zip(groups, differences, adjusted, strict=True)
@@ -68,5 +74,5 @@ def settings(found: Found, metric: str) -> list[Setting]:
 
 
 def _validation(curves: Curves) -> float:
-    mean = mean_over_seeds([run.final("validation_accuracy") for run in curves.runs]).mean
+    mean = mean_over_seeds([run.final(VALIDATION) for run in curves.runs]).mean
     return mean if mean == mean else -1.0

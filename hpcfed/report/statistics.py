@@ -19,6 +19,7 @@ LEVEL = 0.95
 FEWEST = 3  # an interval of fewer values says next to nothing: points are drawn instead
 ANY = -math.inf, math.inf
 FRACTION = 0.0, 1.0  # the values that an accuracy can have
+DIFFERENCE = -1.0, 1.0  # and those of a difference of two
 T_INTERVAL = "95 % Student t interval of the mean over seeds; none for fewer than 3 seeds"
 PAIRED_INTERVAL = (
     "95 % Student t interval of the mean paired difference; none for fewer than 3 pairs"
@@ -37,9 +38,11 @@ class Mean:
     high: float
 
 
-def limits_of(quantity: str) -> Limits:
-    """Return the least and the greatest value that a quantity can have, by its name."""
-    return FRACTION if quantity.endswith("accuracy") else ANY
+def limits_of(quantity: str, difference: bool = False) -> Limits:
+    """Return the least and the greatest value of a quantity, or of its difference, by its name."""
+    if not quantity.endswith("accuracy"):
+        return ANY
+    return DIFFERENCE if difference else FRACTION
 
 
 def mean_over_seeds(values: Sequence[float] | F64, limits: Limits = ANY) -> Mean:

@@ -353,3 +353,13 @@ def test_the_page_of_one_run_prints_its_figures(chromium: Any, single: Path) -> 
     chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     assert all(figure.is_displayed() for figure in every(chromium, "#run figure svg"))
     assert not one(chromium, "nav").is_displayed()
+
+
+def test_a_repetition_counts_once(chromium: Any, tmp_path: Path) -> None:
+    for name, test in (("a", 0.5), ("b", 0.9), ("c", 0.7)):  # a and b are the same repetition
+        seed = 1 if name == "c" else 0
+        write_run(tmp_path / name, World(test=(0.1, test), seed=seed, sets=["client.epochs=1"]))
+    write_run(tmp_path / "d", World(test=(0.1, 0.4), seed=0, sets=["client.epochs=2"]))
+    open_page(chromium, write_page(tmp_path))
+    shown = {text.text for text in every(chromium, "#heat text")}
+    assert {"60.0", "n 2"} <= shown

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hpcfed.errors import InputError
 from hpcfed.records.runfile import Record
-from hpcfed.report.drawing import COLOURS, SEQUENCE, Look, new_figure, plain
+from hpcfed.report.drawing import COLOURS, SEQUENCE, Look, new_figure, plain, told_apart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -112,6 +112,8 @@ def draw(record: Record) -> Figure:
     heights = [1.5, 1.5, 1.5, 1.2] + ([1.2, 3.6] if evaluated else [])
     figure = new_figure(sum(heights) + 1.2)
     panels = figure.subplots(len(heights), 1, gridspec_kw={"height_ratios": heights})
+    for axes in panels[1:3]:
+        axes.sharex(panels[0])  # all over rounds
     panels[0].set_title(plain(record.attributes["name"]))
     _draw_participation(panels[0], _table(record, "participated"))
     _draw_by_client(panels[1], _table(record, "train_loss"), "training loss / nat")
@@ -174,7 +176,7 @@ def _draw_groups(axes: Axes, record: Record) -> None:
     known = np.flatnonzero(np.isfinite(accuracy))
     axes.bar(np.arange(len(known)), accuracy[known], color=COLOURS[0], width=0.8)
     axes.set(ylabel=f"{found['split']} accuracy / %", ylim=(0, 100), xlabel="speaker")
-    names = [plain(str(found["group"][i]), 14) for i in known]
+    names = told_apart([str(found["group"][i]) for i in known], 14, 1)
     step = -(-len(names) // MOST_NAMES)
     turn: Look = {"rotation": 90, "fontsize": 6} if len(names) > 4 else {}
     axes.set_xticks(range(0, len(names), max(1, step)), names[:: max(1, step)], **turn)
@@ -186,7 +188,7 @@ def _draw_confusion(axes: Axes, record: Record) -> None:
     totals = counts.sum(1, keepdims=True)
     shares = np.divide(100 * counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
     image = axes.imshow(shares, cmap=SEQUENCE, vmin=0, vmax=100)
-    names = [plain(str(name), 10) for name in found["label"]]
+    names = told_apart([str(name) for name in found["label"]], 10, 1)
     step = max(1, -(-len(names) // MOST_NAMES))
     ticks = range(0, len(names), step)
     axes.set_xticks(ticks, names[::step], rotation=90, fontsize=6)

@@ -14,8 +14,10 @@ from hpcfed.report.grid import SEEDS, Replicate, replicate, sort_key, varying_ke
 from hpcfed.report.runs import Run
 from hpcfed.report.statistics import (
     PAIRED_INTERVAL,
+    Limits,
     effect_size,
     holm,
+    limits_of,
     mean_over_seeds,
     paired_p_value,
 )
@@ -85,7 +87,8 @@ def compare(
     keys = list(dict.fromkeys(order))
     sides = [_by_setting(runs, keys, quantity) for runs in (first, second)]
     shared = [setting for setting in sides[0] if setting in sides[1]]
-    lines = [_line(keys, setting, sides[0][setting], sides[1][setting])
+    limits = limits_of(quantity, difference=True)
+    lines = [_line(keys, setting, (sides[0][setting], sides[1][setting]), limits)
              for setting in sorted(shared, key=lambda s: [sort_key(v) for v in s])]  # fmt: skip
     lines = [line for line in lines if line.num_pairs]
     if not lines:
@@ -146,23 +149,23 @@ def _by_setting(
 def _line(
     keys: Sequence[str],
     setting: tuple[Value, ...],
-    first: Mapping[Replicate, float],
-    second: Mapping[Replicate, float],
+    values: tuple[Mapping[Replicate, float], Mapping[Replicate, float]],
+    limits: Limits,
 ) -> Comparison:
-    seeds = [seed for seed in first if seed in second]
-    sides = [np.array([side[seed] for seed in seeds], np.float64) for side in (first, second)]
+    seeds = [seed for seed in values[0] if seed in values[1]]
+    sides = [np.array([side[seed] for seed in seeds], np.float64) for side in values]
     differences = sides[0] - sides[1]
     pairs = zip(keys, setting, strict=True)
     text = ", ".join(f"{key} = {value_text(value)}" for key, value in pairs)
-    means = [mean_over_seeds(x) for x in (*sides, differences)]
+    first, second, difference = (mean_over_seeds(x, limits) for x in (*sides, differences))
     return Comparison(
         setting=text or "all",
         num_pairs=len(seeds),
-        first=means[0].mean,
-        second=means[1].mean,
-        difference=means[2].mean,
-        low=means[2].low,
-        high=means[2].high,
+        first=first.mean,
+        second=second.mean,
+        difference=difference.mean,
+        low=difference.low,
+        high=difference.high,
         effect_size=effect_size(differences),
         p_value=paired_p_value(differences),
     )

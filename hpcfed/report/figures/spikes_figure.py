@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpcfed.records.runfile import Record
-from hpcfed.report.drawing import COLOURS, Look, new_figure, note, plain
+from hpcfed.report.drawing import COLOURS, Look, new_figure, note, told_apart
 from hpcfed.report.figures.spikes import Count, Energy, Layer, layers, operations, snn_energy_nj
 from hpcfed.report.flatten import Value
 
@@ -24,7 +24,8 @@ def draw(record: Record, keys: dict[str, Value], energy: Energy, saturated: floa
     found = layers(record)
     counts = operations(record, keys)
     labels = record.evaluation["example_spikes"]["label"][:MOST_SAMPLES]
-    names = [plain(str(record.evaluation["label"][label]), 12) for label in labels]
+    classes = told_apart([str(name) for name in record.evaluation["label"]], 12, 1)
+    names = [classes[label] for label in labels]
     heights = [1.1 * len(found), 1.1 * len(found)] + ([1.6] if counts else [])
     figure = new_figure(sum(heights) + 1.1)
     parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
@@ -37,8 +38,8 @@ def draw(record: Record, keys: dict[str, Value], energy: Energy, saturated: floa
     for axes, name in zip(panels[0], names, strict=True):
         axes.set_title(name)
     parts[0].supxlabel("time / s", fontsize=8)
-    for axes, layer in zip(parts[1].subplots(len(found), 1, squeeze=False)[:, 0], found,
-                           strict=True):  # fmt: skip
+    rows = parts[1].subplots(len(found), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, layer in zip(rows, found, strict=True):
         _draw_rates(axes, layer, saturated)
     if counts:
         _draw_operations(parts[2].subplots(1, 2, width_ratios=[2, 1]), counts, energy)

@@ -237,7 +237,7 @@ def _compare(a: Point, b: Point, metric: str) -> Pair:
     differences = paired_differences(a.cell.runs, b.cell.runs, metric)
     if len(differences) and differences.mean() < 0:
         a, b, differences = b, a, -differences
-    found = mean_over_seeds(differences)
+    found = mean_over_seeds(differences, limits_of(metric, difference=True))
     p_value = paired_p_value(differences)
     return Pair(a, b, found.count, found.mean, found.low, found.high, p_value, float("nan"))
 

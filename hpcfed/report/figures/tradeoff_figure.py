@@ -18,7 +18,7 @@ from hpcfed.report.drawing import (
     colours,
     new_figure,
     note,
-    plain,
+    told_apart,
 )
 from hpcfed.report.figures.tradeoff import (
     Pair,
@@ -74,13 +74,14 @@ def draw(found: Tradeoff) -> Figure:
     ticks = sorted({p.cell.mask for p in everything}), sorted({_drop_key(p) for p in everything})
     known = [100 * p.accuracy.mean for ps in groups.values() for p in ps if p.accuracy.count]
     scale = _Scale(min(known), max(known))
+    titles = told_apart([group_text(group) for group in groups], 40)
     for column, (group, points) in enumerate(groups.items()):
         top, bottom = panels[:, column]
         _draw_heat_map(top, points, ticks, scale)
         pairs = [pair for pair in widest_pairs(found) if pair.first.cell.group == group]
         _draw_against_bytes(bottom, points, pairs, found.metric)
         if group:
-            top.set_title(plain(group_text(group)), pad=10)
+            top.set_title(titles[column], pad=10)
     bar = figure.colorbar(scale.mappable(), ax=panels[0, :].tolist(), aspect=30, pad=0.02)
     bar.set_label(f"{_metric_text(found.metric)} / %")
     note(figure, _HOW)

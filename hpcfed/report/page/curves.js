@@ -39,7 +39,7 @@ function byValues(a, b) {
 // Return the curves of a group: one with a band where there are seeds enough, else one a run.
 function curvesOf(members, quantity, over) {
   const factor = quantity.endsWith("accuracy") ? 100 : 1;
-  const single = members.runs.map((index) => {
+  const single = repetitions(members.runs).map((index) => {
     const values = data.curves[index][quantity] || [], own = expanded[index];
     const points = values.map((value, i) => ({ round: own.at[i], x: over === "round" ? own.at[i] : own.uplink[i], y: known(value) ? factor * value : null }));
     return { label: members.label, points: points.filter((p) => known(p.y) && p.x > 0), run: data.runs[index].label };

@@ -54,15 +54,25 @@ function gridsOver(xKey, yKey) {
 // Return a cell with its numbers: those of its finished runs, whose metric is known.
 function numbers({ at, all }) {
   const metric = data.metric.startsWith("test") ? "test" : "validation";
-  const runs = all.filter((index) => data.runs[index].status === "finished");
+  const runs = repetitions(all.filter((index) => data.runs[index].status === "finished"));
   const values = runs.map((index) => data.runs[index][metric]).filter(known), n = values.length;
-  const mean = n ? values.reduce((s, v) => s + v, 0) / n : null, cell = { at, n, planned: all.length, runs, mean, front: false };
+  const mean = n ? values.reduce((s, v) => s + v, 0) / n : null, cell = { at, n, planned: repetitions(all).length, runs, mean, front: false };
   const sizes = runs.map((index) => data.runs[index].uplink).filter(known);
   cell.bytes = sizes.length ? sizes.reduce((s, v) => s + v, 0) / sizes.length : null;
   if (n < data.fewest) return cell;
   cell.sd = Math.sqrt(values.reduce((s, v) => s + (v - mean) ** 2, 0) / (n - 1));
   const half = tValue(n) * cell.sd / Math.sqrt(n);
   return { ...cell, low: Math.max(0, mean - half), high: Math.min(1, mean + half) };
+}
+
+// Return runs without a second one of the same values of all keys, seeds included: it counts once.
+function repetitions(runs) {
+  const first = new Map();
+  for (const index of runs) {
+    const id = JSON.stringify(data.runs[index].keys);
+    if (!first.has(id)) first.set(id, index);
+  }
+  return [...first.values()];
 }
 
 const tValue = (n) => data.critical[Math.min(n - data.fewest, data.critical.length - 1)];

@@ -34,7 +34,11 @@ function openCell(cell) {
   byId("curves").focus({ preventScroll: true });
 }
 
-const cut = (text) => (text.length > 24 ? `${text.slice(0, 10)}...${text.slice(-11)}` : text);
+// Return texts that fit beside an axis; where a cut one would be another's, all are numbered.
+function ticks(texts) {
+  const cut = texts.map((text) => (text.length > 24 ? `${text.slice(0, 10)}...${text.slice(-11)}` : text));
+  return new Set(cut).size < new Set(texts).size ? cut.map((text, i) => `${i + 1}: ${text}`) : cut;
+}
 
 function range(cells) {
   const means = cells.filter((c) => c.n).map((c) => c.mean);
@@ -46,7 +50,7 @@ function drawHeat() {
   if (!shown) { byId("heat").textContent = "There is no finished run yet."; return; }
   const names = shown.names || ["mask probability p", shown.drops.length > 2 ? "drop probability q" : "drop q"];
   const columns = shown.masks.length, rows = shown.drops.length, top = 8, right = 44;
-  const below = shown.masks.map(show).map(cut), beside = shown.drops.map(cut), longest = (list) => Math.max(...list.map((t) => t.length));
+  const below = ticks(shown.masks.map(show)), beside = ticks(shown.drops), longest = (list) => Math.max(...list.map((t) => t.length));
   const slanted = longest(below) > 7, left = Math.max(74, 34 + 7 * longest(beside)), foot = slanted ? 36 + 5 * longest(below) : 48;
   const { svg, width } = newChart("heat", left + right + 46 * columns, top + 74 * rows + foot, "Heat map of the trade-off");
   const cellWidth = Math.min(120, (width - left - right) / columns), cellHeight = 74;

@@ -103,3 +103,9 @@ def test_more_settings_than_colours_ask_for_a_choice(tmp_path: Path) -> None:
     write_runs(tmp_path, [World(sets=[f"client.epochs={n}"]) for n in range(1, 17)])
     with our_style(), pytest.raises(InputError, match="16 settings cannot be told apart"):
         figure(group(find(tmp_path)))
+
+
+def test_a_mistyped_key_to_group_by_is_named(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", World())
+    with pytest.raises(InputError, match=r"client.epoch: no run .* did you mean client.epochs"):
+        group(find(tmp_path), ["client.epoch"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +13,13 @@ from run_files import record
 
 from hpcfed.errors import InputError
 from hpcfed.records.runfile import RUN_FILE, read_record, write_record
-from hpcfed.report.drawing import our_style
+from hpcfed.report.drawing import our_style, told_apart
 from hpcfed.report.figures import clients, spikes, timing
 from hpcfed.report.figures.compare import compare, latex, markdown
 from hpcfed.report.figures.spikes_figure import draw as draw_spikes
 from hpcfed.report.runs import find
 from scripts import run_script, table
+from tests.places import REPOSITORY
 
 KEYS = {"model.kind": "snn", "model.neuron": "lif", "data.num_bins": 4, "data.duration": 1.0}
 
@@ -237,3 +240,30 @@ def test_a_missing_run_is_bad_input(script: str, capsys: pytest.CaptureFixture[s
         run_script(script, "nowhere")
     assert stop.value.code == 2
     assert capsys.readouterr().err.startswith("error: nowhere")
+
+
+def test_a_reader_that_leaves_costs_no_table(tmp_path: Path) -> None:
+    sides(tmp_path)
+    script = REPOSITORY / "analysis" / "compare.py"
+    command = [sys.executable, script, tmp_path, "--first", "uplink.mask_probability=0.5",
+               "--second", "uplink.mask_probability=0"]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (0, b"")
+    assert (tmp_path / "compare.csv").exists()
+
+
+def test_panels_over_rounds_have_one_axis(tmp_path: Path) -> None:
+    run = read_record(write_run(tmp_path, World(test=(0.3, 0.5, 0.6))))
+    run.log.clients["train_loss"][0][:] = NAN  # as where nobody trained in the first round
+    with our_style():
+        drawn = clients.draw(run)
+    assert len({axes.get_xlim() for axes in drawn.axes[:3]}) == 1
+
+
+def test_alike_names_of_classes_stay_apart() -> None:
+    names = told_apart(["background noise 1", "background noise 2", "zero"], 10, 1)
+    assert len(set(names)) == 3
+    assert max(map(len, names)) <= 10

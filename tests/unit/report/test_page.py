@@ -191,7 +191,7 @@ def test_settings_of_any_key_stand_in_a_table_beside_the_best(tmp_path: Path) ->
     write_sweep(tmp_path, worlds)
     worse, best = settings(find(tmp_path), "test_accuracy")
     assert (worse.label, best.label) == ("client.epochs = 1", "client.epochs = 2")
-    assert (best.is_best, best.difference.count) == (True, 0)
+    assert (best.is_reference, best.difference.count) == (True, 0)
     expected = mean_over_seeds([-0.1, -0.11, -0.09])
     assert worse.difference.mean == pytest.approx(expected.mean)
     assert worse.difference.low == pytest.approx(expected.low)
@@ -200,6 +200,16 @@ def test_settings_of_any_key_stand_in_a_table_beside_the_best(tmp_path: Path) ->
     assert "client.epochs = 1" in table.group()
     assert "-10.0 [-12.5, -7.5]" in table.group()
     assert "the best on validation" in table.group()
+
+
+def test_numbers_that_chose_a_setting_are_not_compared_with_it(tmp_path: Path) -> None:
+    worlds = [World(test=(NAN,), validation=(0.5 + 0.1 * epochs + 0.01 * seed,), seed=seed,
+                    sets=[f"client.epochs={epochs}"])
+              for epochs in (1, 2) for seed in range(3)]  # fmt: skip
+    write_sweep(tmp_path, worlds)
+    assert "each against the first" in page(tmp_path)
+    first, _ = settings(find(tmp_path), "validation_accuracy")
+    assert first.is_reference
 
 
 def test_one_setting_has_no_table_of_settings(tmp_path: Path) -> None:
