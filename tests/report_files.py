@@ -12,7 +12,9 @@ import numpy as np
 from run_files import record
 
 from hpcfed.config.file import digest, parse_experiment, to_toml
-from hpcfed.records.runfile import CLIENT_FIELDS, ROUND_FIELDS, RUN_FILE, Log, write_record
+from hpcfed.records.log import Log
+from hpcfed.records.runfile import write_record
+from hpcfed.records.schema import CLIENT_FIELDS, ROUND_FIELDS, RUN_FILE
 
 NAN = float("nan")
 SIZE = 8  # parameters of the record in run_files

@@ -11,8 +11,10 @@ import h5py
 import numpy as np
 
 from hpcfed.config.file import digest, parse_experiment, to_toml
+from hpcfed.records.log import Log
 from hpcfed.records.reading import BLOCK_BYTES, block
-from hpcfed.records.runfile import CLIENT_FIELDS, ROUND_FIELDS, Log, Record
+from hpcfed.records.runfile import Record
+from hpcfed.records.schema import CLIENT_FIELDS, ROUND_FIELDS
 
 
 def record(num_rounds: int = 3, num_clients: int = 2, **changes: Any) -> Record:

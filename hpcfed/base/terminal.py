@@ -8,12 +8,15 @@ which is else found among the processes above.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
+
+from hpcfed.base import processes
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -113,27 +116,19 @@ def _at(path: str) -> Terminal | None:
 def _of_launcher() -> str:
     """Return the path of the terminal that the launcher above us writes to, empty if to none."""
     found = ""
-    for process in _above():
-        try:
-            name = (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
-            if not name.startswith(_LAUNCHERS):
-                continue
-            found = str((process / "fd" / "1").readlink())
-        except OSError:
-            continue
+    for number in _above():
+        if processes.read(number, "comm").decode(errors="replace").startswith(_LAUNCHERS):
+            with contextlib.suppress(OSError):
+                found = str(Path("/proc", str(number), "fd", "1").readlink())
     return found if found.startswith(("/dev/pts/", "/dev/tty")) else ""
 
 
-def _above() -> Iterator[Path]:
-    """Yield the processes above this one in /proc, the nearest first."""
+def _above() -> Iterator[int]:
+    """Yield the numbers of the processes above this one, the nearest first."""
     number = os.getppid()
     for _ in range(_MOST_ABOVE):
-        process = Path("/proc") / str(number)
-        yield process
-        try:
-            fields = (process / "stat").read_text(encoding="utf-8", errors="replace")
-            number = int(fields.rpartition(")")[2].split()[1])
-        except (OSError, ValueError, IndexError):
+        yield number
+        process = processes.find(number)
+        if process is None or process.parent <= 1:
             return
-        if number <= 1:
-            return
+        number = process.parent

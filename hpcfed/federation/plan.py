@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +9,9 @@ from hpcfed.config import Experiment
 from hpcfed.config.file import changed_keys, parse_experiment, to_toml
 from hpcfed.errors import InputError
 from hpcfed.learning.engines import resolve_engine
-from hpcfed.records import runfile as records
 from hpcfed.records.runfile import Record, read_record
-from hpcfed.records.state import NOBODY, Holder, holder_of
+from hpcfed.records.schema import RUN_FILE
+from hpcfed.records.state import NOBODY, Holder, holder_of, this_writer
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ def decide(
     Raises InputError; writes nothing.
     """
     folder = out or Path("results") / experiment.name
-    path = folder / records.RUN_FILE
+    path = folder / RUN_FILE
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file; choose another folder with --out")
     if path.exists() and not resume:
@@ -69,8 +67,8 @@ def decide(
         engine = resolve_engine(experiment)
         client = experiment.client.model_copy(update={"engine": engine})
         experiment = experiment.model_copy(update={"client": client})
-    writer = f"{os.uname().nodename}.{os.getpid()}.{time.time_ns()}"
-    holder = Holder(max(base.attempt, before.holder.attempt if before else 0) + 1, writer)
+    number = max(base.attempt, before.holder.attempt if before else 0) + 1
+    holder = Holder(number, this_writer())
     return Plan(to_toml(experiment), str(folder), resumed, first_round, finished, base, holder)
 
 

@@ -27,7 +27,9 @@ from hpcfed.federation.server import ServerState
 from hpcfed.federation.uplink.aggregation import STATISTICS, predicted_bytes
 from hpcfed.federation.uplink.cost import uplink_cost
 from hpcfed.learning.schedule import learning_rate
-from hpcfed.records.runfile import RUN_FILE, Record, uplink_bytes, write_record
+from hpcfed.records.log import uplink_bytes
+from hpcfed.records.runfile import Record, write_record
+from hpcfed.records.schema import RUN_FILE
 from hpcfed.records.state import glance
 
 NAN = float("nan")
@@ -68,7 +70,7 @@ class RunRecorder:
         self._plan = plan
         self.record = record
         self._hooks = hooks
-        self._uplink_bytes = uplink_bytes(record.log)
+        self._uplink_bytes = float(uplink_bytes(record.log.rounds).sum())
         self._evaluated: tuple[ServerState, dict[str, Evaluation]] | None = None
         self._last_write = time.monotonic()
         self._seconds_write = 0.0
@@ -88,8 +90,7 @@ class RunRecorder:
             self._evaluated = state, outcome.evaluations
         values = self._round_values(outcome, state, spent)
         self.record.log.append(values, _client_rows(outcome, self._job.population.num_clients))
-        ways = [values[f"uplink_bytes_{way}"] for way in ("seed", "bitmask", "coordinates")]
-        self._uplink_bytes += float(np.nanmin(ways))
+        self._uplink_bytes += float(uplink_bytes(values))
         num_rounds = self._job.experiment.server.rounds
         self._hooks.progress(RoundReport(state.round, num_rounds, values, self._uplink_bytes))
         if state.round == AFTER_ROUNDS:

@@ -28,7 +28,7 @@ from hpcfed.federation.remarks import remarks
 from hpcfed.federation.rounds import run_rounds
 from hpcfed.federation.server import ServerState
 from hpcfed.federation.start import Start, begin
-from hpcfed.records import runfile as records
+from hpcfed.records.schema import RUN_FILE
 from hpcfed.records.state import Holder
 
 
@@ -79,7 +79,7 @@ def run_on(ranks: Survivors, request: Request) -> RunResult:
         plan = _plan(request, transport, plan, bool(ranks.lost))
         status = "finished" if plan.finished else _work(request, plan, transport, ranks.past)
         transport.close()
-        return RunResult(status, Path(plan.folder) / records.RUN_FILE)
+        return RunResult(status, Path(plan.folder) / RUN_FILE)
 
     with ranks.ending_together():
         return ranks.see_through(attempt)

@@ -29,9 +29,10 @@ from hpcfed.federation.plan import Plan
 from hpcfed.federation.remarks import num_cut
 from hpcfed.federation.server import ServerState, first_state
 from hpcfed.networks.layout import initial_params
-from hpcfed.records import runfile as records
+from hpcfed.records.log import Log
 from hpcfed.records.origins import read as read_origins
 from hpcfed.records.runfile import Record, read_record
+from hpcfed.records.schema import RUN_FILE
 
 PACKAGES = ("hpcfed", "numpy", "torch", "norse", "triton", "mpi4py", "h5py")
 
@@ -56,9 +57,9 @@ def begin(job: Job, plan: Plan, transport: Transport, past: Past) -> Start:
         start = _fresh(job)
         since = past.began
         _make(folder)
-        if (folder / records.RUN_FILE).exists():
+        if (folder / RUN_FILE).exists():
             raise InputError(f"{folder}: another run has just begun there; choose another folder")
-    remove_leftovers(folder, records.RUN_FILE)
+    remove_leftovers(folder, RUN_FILE)
     attributes = start.record.attributes | {
         "name": job.experiment.name,
         "config_toml": to_toml(job.experiment),
@@ -105,7 +106,7 @@ def _make(folder: Path) -> None:
 
 def _continued(job: Job, folder: Path, past: Past) -> tuple[Start, float | None]:
     """Return the continued run, and since when its work was lost (Unix time; None: nothing was)."""
-    record = read_record(folder / records.RUN_FILE)
+    record = read_record(folder / RUN_FILE)
     if record.attributes["data_digest"] != job.data.digest:
         raise InputError(
             f"{folder}: was run on other data ({record.attributes['data_source']}); restore it, "
@@ -159,7 +160,7 @@ def _empty_record(job: Job) -> Record:
             "spikes_cut": num_cut(job),
             "provenance": json.dumps(provenance),
         },
-        log=records.Log(),
+        log=Log(),
         clients={
             "num_samples": job.num_samples,
             "group": np.array(job.population.group_names(job.data.train), object),

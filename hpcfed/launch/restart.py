@@ -16,7 +16,8 @@ from pathlib import Path
 from hpcfed.config import Experiment
 from hpcfed.errors import InputError
 from hpcfed.launch.hosts import is_host
-from hpcfed.records.runfile import RUN_FILE, read_record
+from hpcfed.records.runfile import read_record
+from hpcfed.records.schema import RUN_FILE
 from hpcfed.records.state import State, glance
 
 FINISHED, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 75

@@ -20,13 +20,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
+from hpcfed.base import processes
 from hpcfed.launch import signs
 
 Action = Callable[[], None]
 Requests = queue.SimpleQueue[int]
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
-_PROC = Path("/proc")
 _LOOK_AGAIN_S = 0.05
 _LEAVE_TOGETHER_S = 2.0  # ranks that end without MPI do so at about the same time
 _TERM_GRACE_S = 2.0  # Open MPI needs half a second to end its ranks and clean up
@@ -113,7 +113,7 @@ def _wait_until_caught(mpirun: int, command: Sequence[str], requests: Requests) 
 
 
 def _can_be_signalled(mpirun: int, command: Sequence[str]) -> bool:
-    if not _PROC.joinpath("self", "status").exists():
+    if not processes.is_told():
         return True
     ranks = _ranks(mpirun, command)
     return bool(ranks) and all(_catches_usr1(pid) for pid in (mpirun, *ranks))
@@ -121,11 +121,11 @@ def _can_be_signalled(mpirun: int, command: Sequence[str]) -> bool:
 
 def _ranks(mpirun: int, command: Sequence[str]) -> list[int]:
     wanted = b"".join(os.fsencode(word) + b"\0" for word in command)
-    return [pid for pid in _members(mpirun) if _read(pid, "cmdline") == wanted]
+    return [pid for pid in _members(mpirun) if processes.read(pid, "cmdline") == wanted]
 
 
 def _catches_usr1(pid: int) -> bool:
-    caught = re.search(rb"^SigCgt:\s*([0-9a-f]+)", _read(pid, "status"), re.MULTILINE)
+    caught = re.search(rb"^SigCgt:\s*([0-9a-f]+)", processes.read(pid, "status"), re.MULTILINE)
     return caught is None or bool(int(caught.group(1), 16) >> (signal.SIGUSR1 - 1) & 1)
 
 
@@ -133,23 +133,14 @@ def _members(mpirun: int) -> list[int]:
     """Return the processes below ``mpirun`` or in its session, without itself."""
     parents: dict[int, int] = {}
     members: set[int] = set()
-    for entry in _PROC.glob("[0-9]*"):
-        # pid (name) state parent group session ...; the name may hold anything
-        fields = _read(int(entry.name), "stat").rpartition(b")")[2].split()
-        if len(fields) > 3:
-            parents[int(entry.name)] = int(fields[1])
-            if int(fields[3]) == mpirun:
-                members.add(int(entry.name))
+    for number in processes.numbers():
+        if (found := processes.find(number)) is not None:
+            parents[number] = found.parent
+            if found.session == mpirun:
+                members.add(number)
     grown = True
     while grown:
         below = {pid for pid, parent in parents.items() if parent in members | {mpirun}}
         grown = not below <= members
         members |= below
     return sorted(members - {mpirun})
-
-
-def _read(pid: int, name: str) -> bytes:
-    try:
-        return _PROC.joinpath(str(pid), name).read_bytes()
-    except OSError:
-        return b""  # it has ended meanwhile

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # Any: an HDF5 attribute is of any scalar type
 
@@ -20,112 +20,24 @@ from numpy.typing import NDArray
 
 from hpcfed.base.atomic import replacing
 from hpcfed.errors import InputError
+from hpcfed.records.log import Log
 from hpcfed.records.reading import BLOCK_BYTES, DamagedFileError, block, opened
+from hpcfed.records.schema import (
+    ATTEMPT_FIELDS,
+    AXES,
+    CHECKPOINT_FIELDS,
+    CLIENT_FIELDS,
+    EVALUATION_FIELDS,
+    FORMAT,
+    NAMED,
+    ROUND_FIELDS,
+    ROUND_MEANING,
+    RUN_FILE,
+    SCHEMA_VERSION,
+    check,
+)
 
 Array = NDArray[Any]
-
-FORMAT = "hpcfed-run"
-SCHEMA_VERSION = 1
-RUN_FILE = "run.h5"
-
-ROUND_MEANING = "rounds done, counted from 1"
-# name -> (dtype, unit, meaning)
-ROUND_FIELDS: dict[str, tuple[str, str, str]] = {
-    "train_loss": ("f8", "nat", "mean local loss of the accepted clients, weighted by samples"),
-    "validation_accuracy": ("f8", "1", "fraction right on validation; NaN when not evaluated"),
-    "validation_loss": ("f8", "nat", "mean loss on validation; NaN when not evaluated"),
-    "test_accuracy": ("f8", "1", "fraction right on test; NaN when not evaluated"),
-    "test_loss": ("f8", "nat", "mean loss on test; NaN when not evaluated"),
-    "num_participants": ("i8", "1", "clients that trained this round"),
-    "num_rejected": ("i8", "1", "updates left out: not finite, or reaching 2^12"),
-    "uplink_values": ("i8", "1", "values sent by all participants"),
-    "uplink_bytes_seed": ("f8", "B", "uplink as values and mask seeds; NaN: a seed cannot say it"),
-    "uplink_bytes_bitmask": ("f8", "B", "uplink as values and one bit per entry"),
-    "uplink_bytes_coordinates": ("f8", "B", "uplink as values and one index per value"),
-    "downlink_bytes": ("f8", "B", "full model to each participant"),
-    "predicted_bytes": ("f8", "B", "expected payload through MPI: updates and model"),
-    "mpi_bytes": ("f8", "B", "payload moved through MPI: updates and model"),
-    "seconds_train": ("f8", "s", "local training, mean over ranks"),
-    "seconds_communicate": ("f8", "s", "inside collectives, mean over ranks"),
-    "seconds_wait": ("f8", "s", "waiting for other ranks, mean over ranks"),
-    "seconds_evaluate": ("f8", "s", "evaluation, mean over ranks"),
-    "seconds_write": ("f8", "s", "writing the run file before this round, at the root"),
-    "hidden_rate": ("f8", "1", "spikes per hidden neuron and bin in training; NaN for an ANN"),
-    "learning_rate": ("f8", "1", "local learning rate of the round"),
-    "params_digest": ("S64", "", "SHA-256 of the global parameters after the round"),
-}
-CLIENT_FIELDS: dict[str, tuple[str, str, str]] = {
-    "participated": ("u1", "1", "1 where the client trained in the round"),
-    "train_loss": ("f4", "nat", "mean local training loss; NaN where it did not train"),
-    "update_norm": ("f4", "1", "L2 norm of the local update; NaN where it did not train"),
-}
-# the names of the dimensions' entries, which are stored as they are
-_NAMED = ("label", "prediction", "group", "layer")
-# of an example's input, by its number of dimensions: events in time, images
-_AXES = {1: (), 3: ("bin", "channel"), 4: ("channel", "row", "column")}
-# name -> (dimensions, unit, meaning); the names of the dimensions' entries are stored beside them
-EVALUATION_FIELDS: dict[str, tuple[tuple[str, ...], str, str]] = {
-    "confusion": (("label", "prediction"), "1", "samples by label and prediction"),
-    "group_accuracy": (("group",), "1", "fraction right by group; NaN: no samples of it"),
-    "layer_rates": (("layer",), "1", "spikes per neuron and bin of each hidden layer"),
-    "input_rate": ((), "1", "spikes per channel and bin of the input"),
-}
-
-
-CHECKPOINT_FIELDS = {
-    "round": "rounds done",
-    "moments": "server optimiser's moments by (moment, parameter); empty for plain",
-    "residuals": "name of the file of error feedback's residuals beside this one; empty: none",
-}
-ATTEMPT_FIELDS = {
-    "started": "when the start was made, UTC",
-    "ended": "how it ended: finished, stopped, killed or failed; empty while running",
-    "num_ranks": "ranks of the start; after a loss those that are left",
-    "hosts": "hosts of the ranks",
-    "lost": "ranks of the job that had died before, by their first number and host; empty: none",
-    "seconds_lost": "from the last write of the start before to this one, if a death lies between",
-    "mpi": "MPI library",
-    "versions": "packages that shape a result, as JSON",
-    "first_round": "rounds done before",
-    "last_round": "rounds done at its last write",
-}
-
-
-@dataclass
-class Log:
-    """What grows while a run goes on: one value, or one (N,) row, per round."""
-
-    rounds: dict[str, list[Any]] = field(
-        default_factory=lambda: {name: [] for name in ROUND_FIELDS}
-    )
-    clients: dict[str, list[Array]] = field(
-        default_factory=lambda: {name: [] for name in CLIENT_FIELDS}
-    )
-
-    @property
-    def num_rounds(self) -> int:
-        """Rounds recorded."""
-        return len(self.rounds["params_digest"])
-
-    def append(self, values: Mapping[str, Any], per_client: Mapping[str, Array]) -> None:
-        """Add one round."""
-        for name, column in self.rounds.items():
-            column.append(values[name])
-        for name, rows in self.clients.items():
-            rows.append(per_client[name])
-
-    def truncated(self, num_rounds: int) -> Log:
-        """Return the first ``num_rounds`` rounds."""
-        return Log(
-            {name: column[:num_rounds] for name, column in self.rounds.items()},
-            {name: rows[:num_rounds] for name, rows in self.clients.items()},
-        )
-
-
-def uplink_bytes(log: Log) -> float:
-    """Return the bytes sent up in all rounds, each round in the way that takes fewest."""
-    ways = [log.rounds[f"uplink_bytes_{way}"] for way in ("seed", "bitmask", "coordinates")]
-    return float(np.fmin.reduce(np.array(ways, np.float64)).sum()) if log.num_rounds else 0.0
 
 
 @dataclass(frozen=True)
@@ -151,16 +63,16 @@ class Record:
     attempts: list[dict[str, Any]]
 
 
-def write_record(path: Path, record: Record, check: Callable[[], None] = lambda: None) -> None:
+def write_record(path: Path, record: Record, before: Callable[[], None] = lambda: None) -> None:
     """Replace the run file at ``path`` atomically. Raises OSError, leaving the old file whole.
 
-    ``check`` is called right before and may raise.
+    ``before`` is called right before and may raise.
     """
     image = io.BytesIO()
     with h5py.File(image, "w", userblock_size=BLOCK_BYTES) as built:
         _fill(built, record)
     content = image.getbuffer()
-    with replacing(path, check) as file:
+    with replacing(path, before) as file:
         file.write(block(content[BLOCK_BYTES:]))
         file.write(content[BLOCK_BYTES:])
 
@@ -189,15 +101,8 @@ def is_damaged(path: Path) -> bool:
 
 def _whole(path: Path) -> Record:
     with opened(path) as file:
-        _check_version(file)
+        check(file.attrs)
         return _read(file)
-
-
-def _check_version(file: h5py.File) -> None:
-    if file.attrs.get("format") != FORMAT:
-        raise InputError("not a run file of hpcfed")
-    if file.attrs["schema_version"] > SCHEMA_VERSION:
-        raise InputError("written by a newer hpcfed; update hpcfed to read it")
 
 
 def _fill(file: h5py.File, record: Record) -> None:
@@ -241,8 +146,7 @@ def _fill_evaluation(group: h5py.Group, evaluation: Mapping[str, Any]) -> None:
         return
     group.attrs["split"], group.attrs["round"] = evaluation["split"], evaluation["round"]
     scales = {
-        name: _put(group, name, evaluation[name], ("", f"names along {name}"), ())
-        for name in _NAMED
+        name: _put(group, name, evaluation[name], ("", f"names along {name}"), ()) for name in NAMED
     }
     for name, scale in scales.items():
         scale.make_scale(name)
@@ -256,7 +160,7 @@ def _fill_examples(group: h5py.Group, examples: Mapping[str, Array]) -> None:
     """Write a few samples' input and spikes; each axis has a scale, which xarray asks for."""
     found: dict[str, h5py.Dataset] = {}
     for name, values in examples.items():
-        axes = ("sample", *_AXES[values.ndim]) if name == "input" else ("sample", "bin", name)
+        axes = ("sample", *AXES[values.ndim]) if name == "input" else ("sample", "bin", name)
         if name.startswith("hidden"):
             axes = ("sample", "bin", f"{name}_neuron")
         names = axes[: values.ndim]
@@ -343,7 +247,7 @@ def _read(file: h5py.File) -> Record:
 def _read_evaluation(group: h5py.Group) -> dict[str, Any]:
     found: dict[str, Any] = dict(group.attrs)
     for name, item in group.items():
-        if isinstance(item, h5py.Dataset) and item.is_scale and name not in _NAMED:
+        if isinstance(item, h5py.Dataset) and item.is_scale and name not in NAMED:
             continue  # made anew when written
         found[name] = _read_evaluation(item) if isinstance(item, h5py.Group) else _texts(item)
     return found

@@ -1,4 +1,4 @@
-"""What a sweep asks of a run file: how far the run is, and its numbers without the rest."""
+"""How far a run is, as its file says it: what sweeps, launchers and a taken-over run ask."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any, NamedTuple  # Any: an HDF5 attribute is of any scalar type
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hpcfed.base import processes
 from hpcfed.errors import InputError
-from hpcfed.records.columns import check
 from hpcfed.records.reading import opened
-from hpcfed.records.runfile import CLIENT_FIELDS, ROUND_FIELDS
+from hpcfed.records.schema import ROUND_FIELDS, check
 
 _SECONDS = tuple(name for name in ROUND_FIELDS if name.startswith("seconds_"))
+_MADE = ("data_digest", "origins", "written")
+_CLOCK_S = 5.0  # by so much clocks may differ
 
 
 class Holder(NamedTuple):
@@ -27,8 +28,6 @@ class Holder(NamedTuple):
     writer: str
 
 
-_MADE = ("data_digest", "origins", "written")
-_CLOCK_S = 5.0  # by so much clocks may differ
 NOBODY = Holder(0, "")
 
 
@@ -50,21 +49,6 @@ class State:
     seconds: float
     holder: Holder
     attributes: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Columns:
-    """A run's numbers; R rounds, N clients.
-
-    Attributes:
-        attributes: of the root group.
-        rounds: (R,) each, float64, and ``params_digest`` as (R,) S64.
-        clients: (R, N) each, and (N,) num_samples.
-    """
-
-    attributes: dict[str, Any]
-    rounds: dict[str, NDArray[Any]]
-    clients: dict[str, NDArray[Any]]
 
 
 def glance(path: Path) -> State | None:
@@ -108,30 +92,17 @@ def status_of(attributes: Mapping[str, Any]) -> str:
     return "stopped" if status == "running" and _has_died(writer) else status
 
 
+def this_writer() -> str:
+    """Return this process as the writer of a file: host, number and time, ns since the epoch."""
+    return f"{os.uname().nodename}.{os.getpid()}.{time.time_ns()}"
+
+
 def _has_died(writer: str) -> bool:
-    host, _, rest = writer.rpartition(".")[0].rpartition(".")
-    process, began_ns = rest, writer.rpartition(".")[2]
-    if host != os.uname().nodename or not (process.isdecimal() and began_ns.isdecimal()):
+    parts = writer.rsplit(".", 2)
+    if parts[0] != os.uname().nodename or not all(part.isdecimal() for part in parts[1:]):
         return False
-    try:
-        fields = Path("/proc", process, "stat").read_text(encoding="utf-8").rpartition(")")[2]
-        uptime = float(Path("/proc/uptime").read_text(encoding="utf-8").split()[0])
-    except FileNotFoundError:
-        return Path("/proc/uptime").exists()
-    except (OSError, ValueError, IndexError):
+    if len(parts) < 3 or not processes.is_told():
         return False
-    started = time.time() - uptime + int(fields.split()[19]) / os.sysconf("SC_CLK_TCK")
-    return started > int(began_ns) / 1e9 + _CLOCK_S  # another one that has its number now
-
-
-def read_columns(path: Path) -> Columns:
-    """Read a run's numbers. Raises InputError, without the path, if they cannot be read."""
-    with opened(path) as file:
-        check(file.attrs)
-        rounds, clients = file["rounds"], file["clients"]
-        found = {
-            name: rounds[name][()] if dtype[0] == "S" else np.asarray(rounds[name][()], "f8")
-            for name, (dtype, _, _) in ROUND_FIELDS.items()
-        }
-        of_clients = {name: clients[name][()] for name in (*CLIENT_FIELDS, "num_samples")}
-        return Columns(dict(file.attrs), found, of_clients)
+    found = processes.find(int(parts[1]))
+    # one that began later is another one that has its number now
+    return found is None or processes.began(found) > int(parts[2]) / 1e9 + _CLOCK_S

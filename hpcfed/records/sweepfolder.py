@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpcfed.records.runfile import RUN_FILE
+from hpcfed.records.schema import RUN_FILE
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hpcfed.errors import InputError
 from hpcfed.records.columns import NUMERIC_FIELDS, Columns, read_columns
 from hpcfed.records.names import run_name
-from hpcfed.records.runfile import RUN_FILE
+from hpcfed.records.schema import RUN_FILE
 from hpcfed.report.flatten import Value
 from hpcfed.report.planned import Planned
 
@@ -76,7 +76,7 @@ def _split(
         keys = known.get(digest) or {key: values[place] for key, values in coordinates.items()}
         mine = per_client[place][np.isfinite(per_client[place])]
         size = _num_params(columns)
-        whole = Columns(attributes, columns, len(mine), int(mine.sum()), size, {}, 0)
+        whole = Columns(attributes, columns, mine.astype(np.int64), num_params=size)
         found.append(CollectedRun(digest, keys, whole))
     return found
 

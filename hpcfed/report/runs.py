@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from hpcfed.errors import InputError
 from hpcfed.records import origins
 from hpcfed.records.columns import Columns, read_columns
+from hpcfed.records.log import uplink_bytes
 from hpcfed.records.origins import Made
-from hpcfed.records.runfile import RUN_FILE
+from hpcfed.records.schema import RUN_FILE
 from hpcfed.records.state import status_of
 from hpcfed.report.collected import read_collected
 from hpcfed.report.flatten import Value, flat, value_text
@@ -89,8 +90,7 @@ class Run:
 
     def uplink_bytes(self) -> F64:
         """Return the bytes sent up so far, after each round (R,), each in its cheapest way."""
-        ways = [self.rounds[f"uplink_bytes_{way}"] for way in ("seed", "bitmask", "coordinates")]
-        return np.asarray(np.cumsum(np.fmin.reduce(ways)))
+        return np.cumsum(uplink_bytes(self.rounds))
 
 
 @dataclass(frozen=True)

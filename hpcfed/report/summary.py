@@ -12,8 +12,10 @@ import numpy as np
 
 from hpcfed.base.terminal import console
 from hpcfed.errors import InputError
+from hpcfed.records.log import WAYS, uplink_bytes
 from hpcfed.records.names import dropped_text
-from hpcfed.records.runfile import RUN_FILE, Record, read_record, uplink_bytes
+from hpcfed.records.runfile import Record, read_record
+from hpcfed.records.schema import RUN_FILE
 from hpcfed.records.state import status_of
 from hpcfed.report.planned import divide
 
@@ -81,7 +83,7 @@ def overview(paths: list[Path], root: Path) -> Iterator[tuple[str, ...]]:
             yield name, f"unreadable: {error}", "", "", "", ""
             continue
         rounds = record.log.rounds
-        uplink = size_text(uplink_bytes(record.log))
+        uplink = size_text(float(uplink_bytes(rounds).sum()))
         accuracies = (_last(rounds, "validation_accuracy"), _last(rounds, "test_accuracy"))
         status = status_of(record.attributes)
         yield name, status, str(record.log.num_rounds), *map(percent, accuracies), uplink
@@ -136,7 +138,7 @@ def _costs(rounds: dict[str, list[Any]]) -> Rows:
     def total(name: str) -> float:
         return float(np.sum(rounds[name]))
 
-    ways = [(w, total(f"uplink_bytes_{w}")) for w in ("seed", "bitmask", "coordinates")]
+    ways = [(w, total(f"uplink_bytes_{w}")) for w in WAYS]
     text = ", ".join(f"{size_text(size)} as values + {w}" for w, size in ways if size == size)
     names = ("train", "communicate", "wait", "evaluate", "write")
     seconds = ", ".join(f"{total(f'seconds_{name}'):.1f} {name}" for name in names)

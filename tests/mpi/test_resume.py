@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpcfed.records.runfile import RUN_FILE, Record, read_record
+from hpcfed.records.runfile import Record, read_record
+from hpcfed.records.schema import RUN_FILE
 from tests.mpi.launch import Ended, end, mpirun, start, toy, toy_arguments, wait
 from tests.toy_world import FAULT_VARIABLE
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from hpcfed.records.runfile import RUN_FILE, Record, read_record
+from hpcfed.records.runfile import Record, read_record
+from hpcfed.records.schema import RUN_FILE
 from tests.mpi.chaos import ToyJob, chaos_run, undisturbed, wrong
 from tests.mpi.launch import toy
 from tests.toy_world import FAULT_VARIABLE

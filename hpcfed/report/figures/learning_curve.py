@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.errors import InputError
-from hpcfed.records.runfile import RUN_FILE
+from hpcfed.records.schema import RUN_FILE
 from hpcfed.report.curves import Curves, group, has_band
 from hpcfed.report.drawing import (
     COLOURS,

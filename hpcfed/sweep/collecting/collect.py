@@ -21,9 +21,9 @@ from pathlib import Path
 from hpcfed.config.file import flatten
 from hpcfed.errors import InputError
 from hpcfed.records import origins
+from hpcfed.records.columns import Columns, read_columns
 from hpcfed.records.names import dropped_text
 from hpcfed.records.origins import Made
-from hpcfed.records.state import Columns, read_columns
 from hpcfed.records.sweepfolder import Paths
 from hpcfed.sweep.collecting import cube, finals
 from hpcfed.sweep.planning.manifest import Manifest, Run
@@ -94,7 +94,7 @@ def _apart(found: Sequence[Found], columns: Mapping[str, Columns]) -> dict[str, 
 
 
 def _read(item: Found) -> Columns:
-    columns = read_columns(item.path)
+    columns = read_columns(item.path, with_clients=True)
     if columns.attributes.get("config_digest") != item.run.config_digest:
         raise InputError("is a run of another configuration")
     return columns

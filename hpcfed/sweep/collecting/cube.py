@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.base.atomic import replacing_path
-from hpcfed.records.runfile import CLIENT_FIELDS, ROUND_FIELDS, ROUND_MEANING
-from hpcfed.records.state import Columns
+from hpcfed.records.columns import Columns
+from hpcfed.records.schema import CLIENT_FIELDS, ROUND_FIELDS, ROUND_MEANING
 from hpcfed.sweep.collecting.axes import Axes, axes_of, coordinate
 from hpcfed.sweep.planning.manifest import Manifest, Run
 
@@ -109,8 +109,8 @@ def _clients(axes: Axes, columns: Sequence[Columns]) -> Iterator[xarray.Dataset]
     import xarray
 
     num_rounds = max(len(c.rounds["params_digest"]) for c in columns)
-    num_clients = max(len(c.clients["num_samples"]) for c in columns)
-    samples = _cells(axes, [c.clients["num_samples"] for c in columns], num_clients)
+    num_clients = max(len(c.num_samples) for c in columns)
+    samples = _cells(axes, [c.num_samples for c in columns], num_clients)
     about = {"units": "1", "description": "training samples"}
     places = {"round": _rounds(num_rounds), "client": np.arange(num_clients)}
     yield xarray.Dataset(
@@ -201,7 +201,8 @@ def _split(root: xarray.Dataset, clients: xarray.Dataset) -> dict[str, Columns]:
         found[digest] = Columns(
             {attribute: str(about[name][place]) for name, (attribute, _) in _ABOUT.items()},
             {name: rows[place, :count] for name, rows in rounds.items()},
-            of_clients | {"num_samples": samples[place, :num_clients].astype(np.int64)},
+            samples[place, :num_clients].astype(np.int64),
+            of_clients,
         )
     return found
 

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from hpcfed.base.atomic import replacing
 from hpcfed.config.file import flatten
-from hpcfed.records.state import Columns
+from hpcfed.records.columns import Columns
+from hpcfed.records.log import WAYS
 from hpcfed.records.sweepfolder import Paths
 from hpcfed.sweep.collecting.axes import RUN, axes_of, coordinate
 from hpcfed.sweep.planning.manifest import Manifest, Run
 
 _EVALUATED = ("train_loss", "validation_accuracy", "validation_loss", "test_accuracy", "test_loss")
-_SUMS = ("uplink_values", "uplink_bytes_seed", "uplink_bytes_bitmask", "uplink_bytes_coordinates",
+_SUMS = ("uplink_values", *(f"uplink_bytes_{way}" for way in WAYS),
          "downlink_bytes", "num_participants", "num_rejected")  # fmt: skip
 _SECONDS = ("seconds_train", "seconds_communicate", "seconds_wait", "seconds_evaluate",
             "seconds_write")  # fmt: skip
@@ -50,7 +51,7 @@ def _values(columns: Columns) -> dict[str, Any]:
     values: dict[str, Any] = {
         "status": str(columns.attributes.get("status", "")),
         "num_rounds": len(rounds["params_digest"]),
-        "num_clients": len(columns.clients["num_samples"]),
+        "num_clients": columns.num_clients,
     }
     values |= {name: _last(rounds[name]) for name in _EVALUATED}
     known = bool(np.isfinite(validation).any())

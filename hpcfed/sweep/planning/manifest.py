@@ -21,7 +21,7 @@ from hpcfed.config.file import build_experiment, digest
 from hpcfed.config.own import own_code
 from hpcfed.errors import InputError
 from hpcfed.records.names import run_name
-from hpcfed.records.runfile import RUN_FILE
+from hpcfed.records.schema import RUN_FILE
 from hpcfed.records.sweepfolder import Paths
 from hpcfed.sweep.planning import engines
 from hpcfed.sweep.planning.grid import Cell, cells, keys_that_vary, name_of, resolved

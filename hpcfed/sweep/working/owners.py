@@ -14,8 +14,9 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Protocol
 
+from hpcfed.base import processes
+
 VARIABLE = "HPCFED_SWEEP_OWNER"  # in the environment of everything an owner starts
-_PROC = Path("/proc")
 _NONE = "-"
 
 
@@ -134,27 +135,19 @@ class Presence:
 
 def _exists(owner: Owner) -> bool:
     """Say whether the owner, or anything it has started, still runs on this host."""
-    if not _PROC.joinpath("self", "stat").exists():
+    if not processes.is_told():
         return True
     if _started(owner.pid) == owner.started:
         return True
     mark = f"{VARIABLE}={owner.name}".encode()
-    for entry in _PROC.glob("[0-9]*"):
-        try:
-            if mark in (entry / "environ").read_bytes().split(b"\0"):
-                return True
-        except OSError:
-            continue  # it has ended meanwhile, or is somebody else's
-    return False
+    return any(mark in processes.read(p, "environ").split(b"\0") for p in processes.numbers())
 
 
 def _started(pid: int) -> int:
     """Return when a process began, in clock ticks since the boot; -1 if there is none."""
-    try:
-        fields = _PROC.joinpath(str(pid), "stat").read_bytes().rpartition(b")")[2].split()
-    except OSError:
-        return -1
-    return -1 if fields[0] == b"Z" else int(fields[19])  # a zombie does nothing any more
+    found = processes.find(pid)
+    # a zombie does nothing any more
+    return -1 if found is None or found.state == "Z" else found.started
 
 
 def _host() -> str:
@@ -163,6 +156,6 @@ def _host() -> str:
 
 def _boot() -> str:
     try:
-        return _PROC.joinpath("sys/kernel/random/boot_id").read_text().strip()[:8]
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
     except OSError:
         return _NONE

@@ -11,7 +11,8 @@ import h5py
 import numpy as np
 import pytest
 
-from hpcfed.records.runfile import RUN_FILE, write_record
+from hpcfed.records.runfile import write_record
+from hpcfed.records.schema import RUN_FILE
 from tests.places import REPOSITORY
 from tests.run_files import record
 from tests.shd_files import write_file

@@ -12,7 +12,8 @@ from hpcfed.config.file import parse_experiment
 from hpcfed.launch.hosts import host_options, reachable
 from hpcfed.launch.restart import Ended, Place, first_start, place_left, policy, see_through
 from hpcfed.launch.settings import Launcher, loss_options
-from hpcfed.records.runfile import RUN_FILE, write_record
+from hpcfed.records.runfile import write_record
+from hpcfed.records.schema import RUN_FILE
 from tests.run_files import record
 
 DIED = Ended(137, asked=False, failed=False)

@@ -18,7 +18,8 @@ from hpcfed.errors import InputError
 from hpcfed.federation.plan import decide
 from hpcfed.records import columns, state
 from hpcfed.records.reading import DamagedFileError
-from hpcfed.records.runfile import RUN_FILE, is_damaged, read_record, write_record
+from hpcfed.records.runfile import is_damaged, read_record, write_record
+from hpcfed.records.schema import RUN_FILE
 from hpcfed.report.runs import find
 from hpcfed.report.summary import print_summary
 from hpcfed.sweep.working.worker import set_aside_unreadable
@@ -43,7 +44,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "resume": resume,
     "record": read_record,
     "columns": columns.read_columns,
-    "collect": state.read_columns,
+    "collect": lambda path: columns.read_columns(path, with_clients=True),
     "status": state.glance_at,
 }
 

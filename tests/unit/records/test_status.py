@@ -16,7 +16,8 @@ from hpcfed.config.jobs import packaged_jobs
 from hpcfed.errors import InputError
 from hpcfed.launch.hosts import is_host
 from hpcfed.launch.restart import Place, place_left
-from hpcfed.records.runfile import RUN_FILE, write_record
+from hpcfed.records.runfile import write_record
+from hpcfed.records.schema import RUN_FILE
 from hpcfed.records.state import status_of
 from hpcfed.report.runs import find
 from hpcfed.report.summary import summary

@@ -11,7 +11,8 @@ from hpcfed.base.atomic import replacing
 from hpcfed.config.file import parse_experiment
 from hpcfed.errors import InputError
 from hpcfed.federation.plan import Plan, decide
-from hpcfed.records.runfile import RUN_FILE, write_record
+from hpcfed.records.runfile import write_record
+from hpcfed.records.schema import RUN_FILE
 from hpcfed.records.state import NOBODY, Holder, glance
 from tests.run_files import edited, record
 

@@ -12,7 +12,8 @@ from report_files import NAN, World, write_run
 from run_files import record
 
 from hpcfed.errors import InputError
-from hpcfed.records.runfile import RUN_FILE, read_record, write_record
+from hpcfed.records.runfile import read_record, write_record
+from hpcfed.records.schema import RUN_FILE
 from hpcfed.report.drawing import our_style, told_apart
 from hpcfed.report.figures import clients, spikes, timing
 from hpcfed.report.figures.compare import compare, latex, markdown

@@ -10,7 +10,8 @@ import pytest
 from run_files import record
 
 from hpcfed.errors import InputError
-from hpcfed.records.runfile import RUN_FILE, write_record
+from hpcfed.records.runfile import write_record
+from hpcfed.records.schema import RUN_FILE
 from hpcfed.report.drawing import told_apart
 from hpcfed.report.figures.learning_curve import draw
 from tests.places import REPOSITORY

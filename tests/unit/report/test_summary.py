@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hpcfed.errors import InputError
-from hpcfed.records.runfile import Log, write_record
+from hpcfed.records.log import Log
+from hpcfed.records.runfile import write_record
 from hpcfed.report.summary import best_round, find_runs, overview, percent, size_text, summary
 from tests.run_files import record
 

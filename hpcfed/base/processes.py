@@ -1,0 +1,55 @@
+"""Processes of this host, as Linux's /proc tells of them; elsewhere nothing is known of them."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+_PROC = Path("/proc")
+
+
+class Process(NamedTuple):
+    """One process: its state as a letter, numbers of parent and session, and when it began.
+
+    ``started`` is in clock ticks since the boot.
+    """
+
+    state: str
+    parent: int
+    session: int
+    started: int
+
+
+def is_told() -> bool:
+    """Say whether this host tells of its processes."""
+    return (_PROC / "self" / "stat").exists()
+
+
+def numbers() -> list[int]:
+    """Return the numbers of all processes."""
+    return [int(entry.name) for entry in _PROC.glob("[0-9]*")]
+
+
+def read(pid: int, name: str) -> bytes:
+    """Return a file of a process, empty if it has ended meanwhile or is somebody else's."""
+    try:
+        return _PROC.joinpath(str(pid), name).read_bytes()
+    except OSError:
+        return b""
+
+
+def find(pid: int) -> Process | None:
+    """Return the process of that number, None if there is none."""
+    # pid (name) state parent group session ... started; the name may hold anything
+    fields = read(pid, "stat").rpartition(b")")[2].split()
+    if len(fields) < 20:
+        return None
+    return Process(fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[19]))
+
+
+def began(process: Process) -> float:
+    """Return when a process began, in seconds since the epoch by the clock of now."""
+    uptime = float((_PROC / "uptime").read_text(encoding="utf-8").split()[0])
+    return time.time() - uptime + process.started / os.sysconf("SC_CLK_TCK")

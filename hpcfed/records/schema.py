@@ -1,0 +1,84 @@
+"""What a run file holds: names, types, units and meanings. R rounds, N clients."""
+
+from __future__ import annotations
+
+from typing import Any  # Any: an HDF5 attribute is of any scalar type
+
+from hpcfed.errors import InputError
+
+FORMAT = "hpcfed-run"
+SCHEMA_VERSION = 1
+RUN_FILE = "run.h5"
+
+ROUND_MEANING = "rounds done, counted from 1"
+# name -> (dtype, unit, meaning)
+ROUND_FIELDS: dict[str, tuple[str, str, str]] = {
+    "train_loss": ("f8", "nat", "mean local loss of the accepted clients, weighted by samples"),
+    "validation_accuracy": ("f8", "1", "fraction right on validation; NaN when not evaluated"),
+    "validation_loss": ("f8", "nat", "mean loss on validation; NaN when not evaluated"),
+    "test_accuracy": ("f8", "1", "fraction right on test; NaN when not evaluated"),
+    "test_loss": ("f8", "nat", "mean loss on test; NaN when not evaluated"),
+    "num_participants": ("i8", "1", "clients that trained this round"),
+    "num_rejected": ("i8", "1", "updates left out: not finite, or reaching 2^12"),
+    "uplink_values": ("i8", "1", "values sent by all participants"),
+    "uplink_bytes_seed": ("f8", "B", "uplink as values and mask seeds; NaN: a seed cannot say it"),
+    "uplink_bytes_bitmask": ("f8", "B", "uplink as values and one bit per entry"),
+    "uplink_bytes_coordinates": ("f8", "B", "uplink as values and one index per value"),
+    "downlink_bytes": ("f8", "B", "full model to each participant"),
+    "predicted_bytes": ("f8", "B", "expected payload through MPI: updates and model"),
+    "mpi_bytes": ("f8", "B", "payload moved through MPI: updates and model"),
+    "seconds_train": ("f8", "s", "local training, mean over ranks"),
+    "seconds_communicate": ("f8", "s", "inside collectives, mean over ranks"),
+    "seconds_wait": ("f8", "s", "waiting for other ranks, mean over ranks"),
+    "seconds_evaluate": ("f8", "s", "evaluation, mean over ranks"),
+    "seconds_write": ("f8", "s", "writing the run file before this round, at the root"),
+    "hidden_rate": ("f8", "1", "spikes per hidden neuron and bin in training; NaN for an ANN"),
+    "learning_rate": ("f8", "1", "local learning rate of the round"),
+    "params_digest": ("S64", "", "SHA-256 of the global parameters after the round"),
+}
+CLIENT_FIELDS: dict[str, tuple[str, str, str]] = {
+    "participated": ("u1", "1", "1 where the client trained in the round"),
+    "train_loss": ("f4", "nat", "mean local training loss; NaN where it did not train"),
+    "update_norm": ("f4", "1", "L2 norm of the local update; NaN where it did not train"),
+}
+# the names of the dimensions' entries, which are stored as they are
+NAMED = ("label", "prediction", "group", "layer")
+# of an example's input, by its number of dimensions: events in time, images
+AXES = {1: (), 3: ("bin", "channel"), 4: ("channel", "row", "column")}
+# name -> (dimensions, unit, meaning); the names of the dimensions' entries are stored beside them
+EVALUATION_FIELDS: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "confusion": (("label", "prediction"), "1", "samples by label and prediction"),
+    "group_accuracy": (("group",), "1", "fraction right by group; NaN: no samples of it"),
+    "layer_rates": (("layer",), "1", "spikes per neuron and bin of each hidden layer"),
+    "input_rate": ((), "1", "spikes per channel and bin of the input"),
+}
+CHECKPOINT_FIELDS = {
+    "round": "rounds done",
+    "moments": "server optimiser's moments by (moment, parameter); empty for plain",
+    "residuals": "name of the file of error feedback's residuals beside this one; empty: none",
+}
+ATTEMPT_FIELDS = {
+    "started": "when the start was made, UTC",
+    "ended": "how it ended: finished, stopped, killed or failed; empty while running",
+    "num_ranks": "ranks of the start; after a loss those that are left",
+    "hosts": "hosts of the ranks",
+    "lost": "ranks of the job that had died before, by their first number and host; empty: none",
+    "seconds_lost": "from the last write of the start before to this one, if a death lies between",
+    "mpi": "MPI library",
+    "versions": "packages that shape a result, as JSON",
+    "first_round": "rounds done before",
+    "last_round": "rounds done at its last write",
+}
+
+
+def check(attributes: Any) -> None:
+    """Raise InputError unless a root group with these attributes is that of a run file we read."""
+    if attributes.get("format") != FORMAT:
+        raise InputError("not a run file of hpcfed")
+    version = attributes.get("schema_version")
+    if version != SCHEMA_VERSION:
+        is_newer = version is not None and version > SCHEMA_VERSION
+        age, remedy = ("a newer", "; update hpcfed to read it") if is_newer else ("an older", "")
+        raise InputError(
+            f"schema version {version} of {age} hpcfed; this one reads {SCHEMA_VERSION}{remedy}"
+        )
