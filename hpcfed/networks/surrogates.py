@@ -42,26 +42,22 @@ def _spike(kind: type[torch.autograd.Function], distance: Tensor, slope: float) 
 
 
 # torch gives the contexts no type that knows our attributes: Any.
-class _SuperSpike(torch.autograd.Function):
+class _Spike(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, distance: Tensor, slope: float) -> Tensor:
         ctx.save_for_backward(distance)
         ctx.slope = slope
         return (distance > 0).to(distance.dtype)
 
+
+class _SuperSpike(_Spike):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (distance,) = ctx.saved_tensors
         return gradients[0] / (1 + ctx.slope * distance.abs()).square(), None
 
 
-class _Triangle(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, distance: Tensor, slope: float) -> Tensor:
-        ctx.save_for_backward(distance)
-        ctx.slope = slope
-        return (distance > 0).to(distance.dtype)
-
+class _Triangle(_Spike):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (distance,) = ctx.saved_tensors

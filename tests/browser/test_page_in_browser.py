@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from pathlib import Path
 from typing import Any
 
@@ -363,3 +364,22 @@ def test_a_repetition_counts_once(chromium: Any, tmp_path: Path) -> None:
     open_page(chromium, write_page(tmp_path))
     shown = {text.text for text in every(chromium, "#heat text")}
     assert {"60.0", "n 2"} <= shown
+
+
+def test_intervals_of_accuracies_end_at_nothing_and_everything(
+    chromium: Any, tmp_path: Path
+) -> None:
+    for seed, test in enumerate((0.9, 1.0, 0.95)):
+        for epochs, values in ((1, (0.2, test)), (2, (0.1, test - 0.9))):
+            world = World(test=values, seed=seed, sets=[f"client.epochs={epochs}"])
+            write_run(tmp_path / f"{epochs}-{seed}", world)
+    from selenium.webdriver.common.keys import Keys
+
+    open_page(chromium, write_page(tmp_path))
+    cells = [c.get_attribute("aria-label") for c in every(chromium, "#heat [data-cell]")]
+    assert any(" to 100.0 %" in text for text in cells)
+    assert any("interval 0.0 to " in text for text in cells)
+    cover = one(chromium, "#curve [tabindex='0']")
+    chromium.execute_script("arguments[0].focus()", cover)
+    press(chromium, Keys.ARROW_RIGHT)
+    assert re.search(r"\[.*, 100\]$", one(chromium, "#tip").text)
