@@ -215,13 +215,12 @@ def test_a_narrow_window_scrolls_in_one_direction_only(chromium: Any, sweep: Pat
     assert chromium.execute_script("return document.documentElement.scrollWidth") <= 340
     assert one(chromium, "#heat [data-cell='0,0']").is_displayed()
     metrics["width"] = 900
-    before = one(chromium, "#curve svg").get_attribute("width")
+    width = "return document.querySelector('#curve svg')?.getAttribute('width') ?? null"
+    before = chromium.execute_script(width)
     chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     from selenium.webdriver.support.ui import WebDriverWait
 
-    WebDriverWait(chromium, 5, 0.05).until(
-        lambda d: one(d, "#curve svg").get_attribute("width") != before
-    )
+    WebDriverWait(chromium, 30, 0.05).until(lambda d: d.execute_script(width) not in (None, before))
 
 
 def test_a_wide_grid_scrolls_within_its_own_frame(chromium: Any, tmp_path: Path) -> None:
