@@ -16,7 +16,8 @@ from hpcfed.datasets import load
 def test_logits_and_hidden_spikes_are_those_of_the_predictions(tmp_path: Path, engine: str) -> None:
     settings = [
         "data.duration=0.3", "data.num_bins=30", "data.classes=[0, 1, 2, 3, 4]",
-        "model.hidden=[5, 4]", "server.rounds=1", f"client.engine={engine}",
+        "model.hidden=[5, 4]", "model.init_scale=8.0",
+        "server.rounds=1", f"client.engine={engine}",
     ]  # fmt: skip
     experiment = parse_experiment("", settings)
     hpcfed.run(experiment, out=tmp_path)
