@@ -14,7 +14,7 @@ from run_files import record
 from hpcfed.config.file import digest, parse_experiment, to_toml
 from hpcfed.records.log import Log
 from hpcfed.records.runfile import write_record
-from hpcfed.records.schema import CLIENT_FIELDS, ROUND_FIELDS, RUN_FILE
+from hpcfed.records.schema import PARTICIPATION_FIELDS, ROUND_FIELDS, RUN_FILE
 
 NAN = float("nan")
 SIZE = 8  # parameters of the record in run_files
@@ -111,9 +111,8 @@ def _round(world: World, index: int, test: float, validation: float) -> dict[str
 
 
 def _clients(world: World, index: int) -> dict[str, Any]:
-    rows = {name: np.full(world.num_clients, float(index + 1)) for name in CLIENT_FIELDS}
-    rows["participated"] = np.ones(world.num_clients)
-    return rows
+    rows = {name: np.full(world.num_clients, float(index + 1)) for name in PARTICIPATION_FIELDS}
+    return rows | {"client": np.arange(world.num_clients)}
 
 
 def write_sweep(folder: Path, worlds: Sequence[World], missing: Sequence[World] = ()) -> None:

@@ -14,7 +14,7 @@ from hpcfed.config.file import digest, parse_experiment, to_toml
 from hpcfed.records.log import Log
 from hpcfed.records.reading import BLOCK_BYTES, block
 from hpcfed.records.runfile import Record
-from hpcfed.records.schema import CLIENT_FIELDS, ROUND_FIELDS
+from hpcfed.records.schema import PARTICIPATION_FIELDS, ROUND_FIELDS
 
 
 def record(num_rounds: int = 3, num_clients: int = 2, **changes: Any) -> Record:
@@ -24,7 +24,8 @@ def record(num_rounds: int = 3, num_clients: int = 2, **changes: Any) -> Record:
     for index in range(num_rounds):
         values = {name: float(index) for name in ROUND_FIELDS}
         values["params_digest"] = f"{index:064d}"
-        rows = {name: np.full(num_clients, index) for name in CLIENT_FIELDS}
+        rows = {name: np.full(num_clients, index) for name in PARTICIPATION_FIELDS}
+        rows["client"] = np.arange(num_clients)
         log.append(values, rows)
     attempt = {
         "started": "2026-01-02T03:04:05+00:00",
@@ -69,6 +70,10 @@ def record(num_rounds: int = 3, num_clients: int = 2, **changes: Any) -> Record:
             "layer": np.arange(1),
             "layer_rates": np.array([0.125]),
             "input_rate": np.float64(0.5),
+            "confidence_bin": np.array([0.5, 1.0]),
+            "confidence_samples": np.array([2, 4]),
+            "confidence_correct": np.array([1, 4]),
+            "mean_confidence": np.array([0.25, 0.875]),
             "example_spikes": {
                 "hidden0": np.zeros((1, 4, 3), np.uint8),
                 "input": np.ones((1, 4, 2), np.uint8),
@@ -77,7 +82,7 @@ def record(num_rounds: int = 3, num_clients: int = 2, **changes: Any) -> Record:
         },
         "params": np.arange(8, dtype=np.float32),
         "layout": (("hidden0.input", "readout"), ((2, 2), (2, 2))),
-        "checkpoint": {"round": num_rounds, "moments": np.ones((1, 8)), "residuals": ""},
+        "checkpoint": {"round": num_rounds, "moments": np.ones((1, 8)), "memory": ""},
         "attempts": [attempt],
     }
     return Record(**(fields | changes))

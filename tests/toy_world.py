@@ -13,6 +13,7 @@ import resource
 import signal
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from hpcfed.clients.population import Client
 from hpcfed.config import DataConfig, Experiment
 from hpcfed.errors import InputError
 from hpcfed.launch import started_as
-from hpcfed.learning.rule import Exchange, Rule
+from hpcfed.learning.rule import Exchange, Figure, Rule
 from hpcfed.learning.trainer import BatchResult, LocalUpdate
 from hpcfed.networks.layout import Layout, layout
 from hpcfed.networks.network import Layer, dense_layers
@@ -145,8 +146,35 @@ def make_value_trainer(experiment: Experiment, shape: Shape, device: str) -> Val
     return ValueTrainer(experiment, layout(experiment.model, shape.num_inputs, shape.classes))
 
 
+class KeepingTrainer(ToyTrainer):
+    """A trainer whose clients remember how often they have trained, and follow from it."""
+
+    def train(
+        self, params: F32, events: EventSet, clients: Sequence[Client], round_index: int
+    ) -> Iterator[LocalUpdate]:
+        """Yield the update of each client, a figure and a memory."""
+        pairs = zip(clients, super().train(params, events, clients, round_index), strict=True)
+        for client, update in pairs:
+            kept = np.zeros(2, np.float32) if client.memory is None else client.memory
+            yield replace(
+                update,
+                delta=update.delta + np.float32(0.01) * kept[0],
+                figures={"age": float(kept[0])},
+                memory=np.array([kept[0] + 1, client.index], np.float32),
+            )
+
+
+def make_keeping_trainer(experiment: Experiment, shape: Shape, device: str) -> KeepingTrainer:
+    """Return the trainer of the rule whose clients remember."""
+    return KeepingTrainer(experiment, layout(experiment.model, shape.num_inputs, shape.classes))
+
+
 RULE = Rule(make_trainer)
 VALUES = Rule(make_value_trainer, Exchange(sends="value"))
+KEEPS = Rule(
+    make_keeping_trainer, Exchange(memory=2), (Figure("age", "1", "rounds trained before"),)
+)
+SAYS_LESS = Rule(make_keeping_trainer, Exchange(memory=2))
 
 
 def fault() -> dict[str, object]:

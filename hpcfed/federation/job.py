@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed import datasets
+from hpcfed.clients.memory import Memory
 from hpcfed.clients.participation import drop_probabilities, participants
 from hpcfed.clients.partition import partition
 from hpcfed.clients.population import Listed, Population
@@ -24,6 +25,7 @@ from hpcfed.federation.uplink.cohort import Cohort, assign
 from hpcfed.federation.uplink.messages import Uplink
 from hpcfed.learning.rule import Exchange, rule_of
 from hpcfed.learning.trainer import Trainer
+from hpcfed.records.schema import Field
 from hpcfed.samples.samples import shape_of
 
 F64 = NDArray[np.float64]
@@ -38,9 +40,10 @@ class Job:
 
     Attributes:
         population: the N clients.
+        figures: what the rule measures, as columns of the run file.
         drop: (N,) float64, q of each client.
         device: torch's name of this rank's device.
-        owners: (N,) int64 rank that keeps a client's residuals; None without error feedback.
+        owners: (N,) int64 rank that keeps a client's memory; None if clients have none.
     """
 
     experiment: Experiment
@@ -48,6 +51,7 @@ class Job:
     population: Population
     trainer: Trainer
     exchange: Exchange
+    figures: dict[str, Field]
     uplink: Uplink
     drop: F64
     owners: I64 | None
@@ -63,6 +67,12 @@ class Job:
         ids = participants(self.drop, self.experiment.seed, round_index)
         ranks = assign(self._work()[ids], num_ranks) if self.owners is None else self.owners[ids]
         return Cohort(round_index, ids, ranks)
+
+    @property
+    def memory(self) -> Memory:
+        """Empty memories of this run's clients."""
+        residual = self.uplink.size if self.experiment.uplink.error_feedback else 0
+        return Memory(residual, self.exchange.memory)
 
     def _work(self) -> I64:
         steps, batch = self.experiment.client.steps, self.experiment.client.batch_size
@@ -104,7 +114,11 @@ def build_job(
         )
     num_samples = population.num_samples
     weighting = averaging(experiment, num_samples, drop, trainer.layout)
-    owners = assign(num_samples, num_ranks) if experiment.uplink.error_feedback else None
+    keeps = experiment.uplink.error_feedback or rule.exchange.memory
+    owners = assign(num_samples, num_ranks) if keeps else None
     uplink = Uplink(experiment.uplink, weighting, experiment.seed, trainer.layout)
     uplink.rehearse()
-    return Job(experiment, data, population, trainer, rule.exchange, uplink, drop, owners, device)
+    return Job(
+        experiment, data, population, trainer, rule.exchange, rule.columns(), uplink, drop, owners,
+        device,
+    )  # fmt: skip

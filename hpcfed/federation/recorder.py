@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.base.atomic import full_disk_stops
+from hpcfed.clients.memory import Memory
 from hpcfed.errors import InputError
-from hpcfed.federation import memory as residual_files
+from hpcfed.federation import memory as memories
+from hpcfed.federation.calibration import Calibration
 from hpcfed.federation.doubts import AFTER_ROUNDS, doubts
 from hpcfed.federation.evaluation import Evaluation
 from hpcfed.federation.job import Job
-from hpcfed.federation.memory import Residuals
 from hpcfed.federation.meter import Meter, Spent
 from hpcfed.federation.mpi.transport import Transport
 from hpcfed.federation.plan import Plan, taken_over
@@ -89,7 +90,7 @@ class RunRecorder:
         if outcome.evaluations:
             self._evaluated = state, outcome.evaluations
         values = self._round_values(outcome, state, spent)
-        self.record.log.append(values, _client_rows(outcome, self._job.population.num_clients))
+        self.record.log.append(values, self._participations(outcome))
         self._uplink_bytes += float(uplink_bytes(values))
         num_rounds = self._job.experiment.server.rounds
         self._hooks.progress(RoundReport(state.round, num_rounds, values, self._uplink_bytes))
@@ -97,14 +98,14 @@ class RunRecorder:
             for doubt in doubts(self.record.log.rounds, len(self._job.data.train.class_names)):
                 self._hooks.notify(doubt)
 
-    def write(self, state: ServerState, residuals: Residuals | None, status: str) -> None:
-        """Write the run file, residuals first. Raises StoppedRunError when the disk is full."""
+    def write(self, state: ServerState, memory: Memory, status: str) -> None:
+        """Write the run file, memories first. Raises StoppedRunError when the disk is full."""
         begin, name = time.perf_counter(), ""
-        if residuals is not None and state.round > 0:
+        if memory.size and state.round > 0:
             self._transport.together("writing", self._check_not_taken_over)
-            name = residual_files.file_name(state.round)
-            shape = (self._job.population.num_clients, self._job.uplink.size)
-            residual_files.save(self._transport, self._folder / name, residuals, shape)
+            name = memories.file_name(state.round)
+            num_clients = self._job.population.num_clients
+            memories.save(self._transport, self._folder / name, memory, num_clients)
         self._transport.together("writing", lambda: self._write(state, name, status))
         self._last_write = time.monotonic()
         self._seconds_write = time.perf_counter() - begin
@@ -121,7 +122,7 @@ class RunRecorder:
         )
         write_record(self._folder / RUN_FILE, failed, self._check_not_taken_over)
 
-    def _write(self, state: ServerState, residuals_name: str, status: str) -> None:
+    def _write(self, state: ServerState, memory_name: str, status: str) -> None:
         if self._transport.rank != 0:
             return
         self._close_attempt("" if status == "running" else status, state.round)
@@ -137,13 +138,13 @@ class RunRecorder:
             checkpoint={
                 "round": state.round,
                 "moments": state.moments,
-                "residuals": residuals_name,
+                "memory": memory_name,
             },
         )
         path = self._folder / RUN_FILE
         with full_disk_stops(path):
             write_record(path, self.record, self._check_not_taken_over)
-        residual_files.remove_older(self._folder, residuals_name)
+        memories.remove_older(self._folder, memory_name)
 
     def _check_not_taken_over(self) -> None:
         """Raise InputError if another start has written the file since this one has read it.
@@ -164,7 +165,7 @@ class RunRecorder:
 
     def _round_values(self, outcome: Outcome, state: ServerState, spent: Spent) -> dict[str, Any]:
         job, cohort = self._job, outcome.cohort
-        columns = dict(zip(STATISTICS, outcome.statistics.T, strict=True))
+        columns = dict(zip((*STATISTICS, *job.figures), outcome.statistics.T, strict=True))
         weights = job.num_samples[cohort.clients]
         accepted = ~outcome.rejected
         num_values, num_messages = int(columns["values"].sum()), len(cohort.clients)
@@ -196,25 +197,27 @@ class RunRecorder:
             found = outcome.evaluations.get(name)
             values[f"{name}_accuracy"] = found.accuracy if found else NAN
             values[f"{name}_loss"] = found.loss if found else NAN
+            believed = found.calibration if found else None
+            values[f"{name}_calibration_error"] = believed.error if believed else NAN
+            values[f"{name}_brier_score"] = believed.brier if believed else NAN
+        for name in job.figures:
+            values[name] = _mean(columns[name][accepted], weights[accepted])
         return values
+
+    def _participations(self, outcome: Outcome) -> dict[str, NDArray[Any]]:
+        names = (*STATISTICS, *self._job.figures)
+        columns = dict(zip(names, outcome.statistics.T.copy(), strict=True))
+        with np.errstate(over="ignore"):
+            return {
+                "client": outcome.cohort.clients,
+                "train_loss": columns["loss"].astype(np.float32),
+                "update_norm": columns["norm"].astype(np.float32),
+                **{name: columns[name] for name in self._job.figures},
+            }
 
 
 def _mean(values: NDArray[np.float64], weights: NDArray[np.int64]) -> float:
     return float((values * weights).sum() / weights.sum()) if len(values) else NAN
-
-
-def _client_rows(outcome: Outcome, num_clients: int) -> dict[str, NDArray[Any]]:
-    rows: dict[str, NDArray[Any]] = {
-        "participated": np.zeros(num_clients, np.uint8),
-        "train_loss": np.full(num_clients, np.nan, np.float32),
-        "update_norm": np.full(num_clients, np.nan, np.float32),
-    }
-    clients = outcome.cohort.clients
-    rows["participated"][clients] = 1
-    with np.errstate(over="ignore"):
-        rows["train_loss"][clients] = outcome.statistics[:, STATISTICS.index("loss")]
-        rows["update_norm"][clients] = outcome.statistics[:, STATISTICS.index("norm")]
-    return rows
 
 
 def _evaluation_values(
@@ -246,4 +249,16 @@ def _evaluation_values(
         "input_rate": np.float64(found.input_rate),
         "example_spikes": examples
         | {"input": events.examples(chosen), "label": events.labels[chosen]},
+        **_calibration_values(found.calibration),
+    }
+
+
+def _calibration_values(found: Calibration | None) -> dict[str, Any]:
+    if found is None:
+        return {}
+    return {
+        "confidence_bin": np.arange(1, len(found.count) + 1) / len(found.count),
+        "confidence_samples": found.count,
+        "confidence_correct": found.correct,
+        "mean_confidence": found.confidence,
     }

@@ -8,12 +8,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcfed.clients.memory import Memory
+from hpcfed.clients.population import Client
 from hpcfed.errors import StoppedRunError
 from hpcfed.federation import server
 from hpcfed.federation.evaluation import Evaluation, evaluate
 from hpcfed.federation.exchange import Arrived, direction
 from hpcfed.federation.job import Job
-from hpcfed.federation.memory import Residuals
 from hpcfed.federation.meter import Meter
 from hpcfed.federation.mpi.transport import Transport
 from hpcfed.federation.server import ServerState
@@ -26,7 +27,8 @@ from hpcfed.federation.uplink.exact import Totals
 class Outcome:
     """What a round leaves besides parameters, complete at the root.
 
-    ``statistics`` is (n, 5) float64: for each participant the values that STATISTICS names.
+    ``statistics`` is (n, 5 + F) float64: for each participant the values that STATISTICS names, and
+    the rule's figures.
     """
 
     cohort: Cohort
@@ -51,7 +53,7 @@ class Recorder(Protocol):
         """Record a finished round."""
         ...
 
-    def write(self, state: ServerState, residuals: Residuals | None, status: str) -> None:
+    def write(self, state: ServerState, memory: Memory, status: str) -> None:
         """Write the run file."""
         ...
 
@@ -59,14 +61,14 @@ class Recorder(Protocol):
 def run_rounds(
     job: Job,
     state: ServerState,
-    residuals: Residuals | None,
+    memory: Memory,
     transport: Transport,
     recorder: Recorder,
 ) -> str:
     """Run the rounds that are left; return the status, "finished" or "stopped".
 
     ``state`` is the root's; other ranks hold a buffer for the parameters that the root fills.
-    ``residuals`` are this rank's, changed in place; None without error feedback.
+    ``memory`` is that of this rank's clients, changed in place.
     """
     transport.broadcast(state.params)
     num_rounds = job.experiment.server.rounds
@@ -74,10 +76,10 @@ def run_rounds(
         meter = Meter(transport)
         cohort = job.cohort(state.round, transport.size)
         how = chosen_transport(job.uplink, cohort, transport.size)
-        statistics = np.zeros((len(cohort.clients), len(STATISTICS)))
-        mine = [job.population.client(k) for k in cohort.of(transport.rank).tolist()]
+        statistics = np.zeros((len(cohort.clients), len(STATISTICS) + len(job.figures)))
+        mine = [_client(job, memory, k) for k in cohort.of(transport.rank).tolist()]
         updates = job.trainer.train(state.params, job.data.train, mine, state.round)
-        sender = Sender(job.uplink, cohort, updates, statistics, residuals)
+        sender = Sender(job.uplink, cohort, updates, statistics, memory, tuple(job.figures))
         totals = aggregate(transport, sender, how)
         meter.lap("update")
         transport.sum_at_root(statistics)
@@ -94,10 +96,15 @@ def run_rounds(
         if state.round == num_rounds or stop:
             break
         if write:
-            recorder.write(state, residuals, "running")
+            recorder.write(state, memory, "running")
     status = "finished" if state.round >= num_rounds else "stopped"
-    recorder.write(state, residuals, status)
+    recorder.write(state, memory, status)
     return status
+
+
+def _client(job: Job, memory: Memory, number: int) -> Client:
+    client = job.population.client(number)
+    return replace(client, memory=memory.of_rule(number)) if memory.own else client
 
 
 def _server_step(

@@ -12,12 +12,12 @@ from typing import Any  # Any: an mpi4py communicator
 import numpy as np
 
 from hpcfed import datasets
+from hpcfed.clients.memory import Memory
 from hpcfed.config import DataConfig, Experiment
 from hpcfed.config.file import parse_experiment
 from hpcfed.errors import InputError, StoppedRunError
-from hpcfed.federation import memory as residual_files
+from hpcfed.federation import memory as memories
 from hpcfed.federation.job import Job, build_job
-from hpcfed.federation.memory import Residuals
 from hpcfed.federation.mpi import transport as mpi
 from hpcfed.federation.mpi.survivors import Past, Survivors
 from hpcfed.federation.mpi.transport import AgreedError, Transport
@@ -97,16 +97,16 @@ def _work(request: Request, plan: Plan, transport: Transport, past: Past) -> str
     start = transport.together("starting", lambda: begin(job, plan, transport, past))
     # who still works on the run may have written another round since the plan was made
     start = replace(start, state=_of_same_round(start.state, transport))
-    residuals = _residuals(job, folder, start, transport)
+    memory = _memory(job, folder, start, transport)
     _announce(request, job, start, transport)
     if past.lost and transport.rank == 0:
         request.notify(f"lost {past.lost}")
     hooks = Hooks(request.stop_requested, request.progress, request.notify)
     recorder = RunRecorder(job, transport, plan, start.record, hooks)
     if past.lost and experiment.run.on_rank_failure == "stop":
-        recorder.write(start.state, residuals, "stopped")
+        recorder.write(start.state, memory, "stopped")
         return "stopped"
-    return _train(request, job, start.state, residuals, transport, recorder)
+    return _train(request, job, start.state, memory, transport, recorder)
 
 
 def _check_devices(job: Job, transport: Transport) -> None:
@@ -145,19 +145,17 @@ def _plan(request: Request, transport: Transport, before: Plan | None, again: bo
     return Plan(**found, base=base, holder=holder)
 
 
-def _residuals(job: Job, folder: Path, start: Start, transport: Transport) -> Residuals | None:
-    if job.owners is None:
-        return None
-    name = str(start.record.checkpoint.get("residuals", ""))
-    name = transport.broadcast_text(name)
-    if not name:
-        return {}
-    expected = residual_files.file_name(start.state.round)
-    if name != expected:  # a file of somebody else's may name any path
-        raise InputError(f"{folder}: its run file names residuals {name!r}, expected {expected}")
-    mine = set(np.flatnonzero(job.owners == transport.rank).tolist())
-    shape = (job.population.num_clients, job.uplink.size)
-    return residual_files.load(transport, folder / name, mine, shape)
+def _memory(job: Job, folder: Path, start: Start, transport: Transport) -> Memory:
+    found = job.memory
+    name = transport.broadcast_text(str(start.record.checkpoint.get("memory", "")))
+    if job.owners is not None and name:
+        try:
+            memories.check_name(name, start.state.round)
+        except InputError as error:
+            raise InputError(f"{folder}: {error}") from None
+        mine = set(np.flatnonzero(job.owners == transport.rank).tolist())
+        memories.load(transport, folder / name, mine, found)
+    return found
 
 
 def _of_same_round(state: ServerState, transport: Transport) -> ServerState:
@@ -176,9 +174,9 @@ def _announce(request: Request, job: Job, start: Start, transport: Transport) ->
     for remark in remarks(job):
         request.notify(remark)
     if job.owners is not None:
-        size_mib = job.population.num_clients * job.uplink.size * 4 / 2**20
+        size_mib = num_clients * job.memory.size * 4 / 2**20
         request.notify(
-            f"error feedback keeps {size_mib:.0f} MiB beside the run file, twice that while writing"
+            f"clients keep up to {size_mib:.0f} MiB beside the run file, twice that while writing"
         )
 
 
@@ -186,14 +184,14 @@ def _train(
     request: Request,
     job: Job,
     state: ServerState,
-    residuals: Residuals | None,
+    memory: Memory,
     transport: Transport,
     recorder: RunRecorder,
 ) -> str:
     try:
         if not request.claimed:
-            recorder.write(state, residuals, "running")
-        return run_rounds(job, state, residuals, transport, recorder)
+            recorder.write(state, memory, "running")
+        return run_rounds(job, state, memory, transport, recorder)
     except (InputError, StoppedRunError, AgreedError) as error:
         # a disk too full for the checkpoint is too full for the reason as well, and who has taken
         # the run over does not want it

@@ -25,7 +25,7 @@ _ADAM_TAU = 1e-3
 
 @dataclass(frozen=True)
 class ServerState:
-    """All that a run carries from round to round, besides error feedback's residuals.
+    """All that a run carries from round to round, besides its clients' memories.
 
     Attributes:
         round: rounds done.

@@ -80,7 +80,7 @@ def begin(job: Job, plan: Plan, transport: Transport, past: Past) -> Start:
         checkpoint={
             "round": start.state.round,
             "moments": start.state.moments,
-            "residuals": start.record.checkpoint.get("residuals", ""),
+            "memory": start.record.checkpoint.get("memory", ""),
         },
     )
     return Start(record, start.state)
@@ -160,7 +160,7 @@ def _empty_record(job: Job) -> Record:
             "spikes_cut": num_cut(job),
             "provenance": json.dumps(provenance),
         },
-        log=Log(),
+        log=Log(job.figures),
         clients={
             "num_samples": job.num_samples,
             "group": np.array(job.population.group_names(job.data.train), object),

@@ -18,6 +18,7 @@ from hpcfed.config import Experiment
 from hpcfed.config.rule import BACKPROP
 from hpcfed.errors import InputError
 from hpcfed.learning.trainer import Trainer
+from hpcfed.records.schema import FIGURE, PARTICIPATION_FIELDS, ROUND_FIELDS, Field
 from hpcfed.samples.samples import Shape
 
 F64 = NDArray[np.float64]
@@ -71,6 +72,16 @@ class Rule:
     exchange: Exchange = Exchange()
     figures: tuple[Figure, ...] = ()
     device: Callable[[Experiment, int], str] = lambda experiment, local_rank: "cpu"
+
+    def columns(self) -> dict[str, Field]:
+        """Return its figures as columns of a run file. Raises InputError for a name in use."""
+        taken = {*ROUND_FIELDS, *PARTICIPATION_FIELDS, "participation", "participated"}
+        for name in (names := [figure.name for figure in self.figures]):
+            if name in taken or not name.isidentifier() or names.count(name) > 1:
+                raise InputError(
+                    f'rule.kind: a figure cannot have the name "{name}"; expected a word of its own'
+                )
+        return {f.name: (FIGURE, f.unit, f.meaning) for f in self.figures}
 
 
 def rule_of(experiment: Experiment) -> Rule:

@@ -1,12 +1,11 @@
-"""The columns of a run file that tables, figures and sweeps need, read without the rest.
+"""The columns of a run file of any schema, read without the rest.
 
 A run file of 100 rounds and 100 clients takes milliseconds this way, and no memory for parameters
-and checkpoint; a thousand of them fit. R rounds, N clients.
+and checkpoint; a thousand of them fit. R rounds, N clients, n participations of all rounds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any  # Any: an HDF5 attribute is of any scalar type
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from hpcfed.errors import InputError
 from hpcfed.records.reading import opened
-from hpcfed.records.schema import CLIENT_FIELDS, ROUND_FIELDS, check
+from hpcfed.records.schema import FIGURE, PARTICIPATION_FIELDS, ROUND_FIELDS, Field, check
 
 NUMERIC_FIELDS = tuple(n for n, (dtype, _, _) in ROUND_FIELDS.items() if not dtype.startswith("S"))
 
@@ -28,9 +27,12 @@ class Columns:
 
     Attributes:
         attributes: of the root group, without format and schema_version.
-        rounds: name -> (R,), the columns of ``schema.ROUND_FIELDS``: float64, digests S64.
+        rounds: name -> (R,), the columns of ``schema.ROUND_FIELDS`` and of ``figures``: float64,
+            digests S64. What an older schema does not have is NaN.
         num_samples: (N,) int64, training samples of each client.
-        clients: name -> (R, N), the columns of ``schema.CLIENT_FIELDS``; empty where not read.
+        participations: name -> (n,), the columns of ``schema.PARTICIPATION_FIELDS`` and of
+            ``figures``; empty where not read.
+        figures: what the run's rule measures.
         num_params: P, 0 where not known.
         attempt: the last start's row; empty without one.
         num_attempts: starts.
@@ -39,7 +41,8 @@ class Columns:
     attributes: dict[str, Any]
     rounds: dict[str, NDArray[Any]]
     num_samples: NDArray[np.int64]
-    clients: dict[str, NDArray[Any]] = field(default_factory=dict)
+    participations: dict[str, NDArray[Any]] = field(default_factory=dict)
+    figures: dict[str, Field] = field(default_factory=dict)
     num_params: int = 0
     attempt: dict[str, Any] = field(default_factory=dict)
     num_attempts: int = 0
@@ -54,29 +57,74 @@ def read_columns(path: Path, with_clients: bool = False) -> Columns:
     """Read ``path``. Raises InputError, without the path, saying why it cannot be used."""
     with opened(path) as file:
         check(file.attrs)
-        return _read(file, CLIENT_FIELDS if with_clients else ())
+        attempts = file["attempts"]
+        num_attempts = len(attempts["attempt"])
+        return Columns(
+            attributes={
+                k: v for k, v in file.attrs.items() if k not in ("format", "schema_version")
+            },
+            rounds={
+                name: column if column.dtype.kind == "S" else np.asarray(column, np.float64)
+                for name, column in rounds_of(file).items()
+            },
+            num_samples=file["clients/num_samples"][()],
+            participations=participations_of(file) if with_clients else {},
+            figures=figures_of(file),
+            num_params=int(file["model/params"].shape[0]),
+            attempt={n: _scalar(attempts[n][-1]) for n in attempts} if num_attempts else {},
+            num_attempts=num_attempts,
+        )
 
 
-def _read(file: h5py.File, of_clients: Iterable[str]) -> Columns:
-    rounds, clients = file["rounds"], file["clients"]
-    columns = {
-        name: rounds[name][()] if dtype[0] == "S" else np.asarray(rounds[name][()], np.float64)
-        for name, (dtype, _, _) in ROUND_FIELDS.items()
+def figures_of(file: h5py.File) -> dict[str, Field]:
+    """Return the columns of rounds that the run's rule has brought."""
+    return {
+        name: (FIGURE, str(item.attrs["units"]), str(item.attrs["description"]))
+        for name, item in file["rounds"].items()
+        if name not in ROUND_FIELDS and not item.is_scale
     }
-    if len({len(column) for column in columns.values()}) > 1:
+
+
+def rounds_of(file: h5py.File) -> dict[str, NDArray[Any]]:
+    """Return all columns of rounds as they are stored; NaN for what the schema did not have.
+
+    Raises InputError if they differ in length.
+    """
+    rounds = file["rounds"]
+    num_rounds = len(rounds["params_digest"])
+    columns = {
+        name: rounds[name][()] if name in rounds else np.full(num_rounds, np.nan)
+        for name in (*ROUND_FIELDS, *figures_of(file))
+    }
+    if any(column.shape != (num_rounds,) for column in columns.values()):
         raise InputError("its columns differ in length")
-    attempts = file["attempts"]
-    num_attempts = len(attempts["attempt"])
-    last = {n: _scalar(attempts[n][-1]) for n in attempts} if num_attempts else {}
-    return Columns(
-        attributes={k: v for k, v in file.attrs.items() if k not in ("format", "schema_version")},
-        rounds=columns,
-        num_samples=clients["num_samples"][()],
-        clients={name: clients[name][()] for name in of_clients},
-        num_params=int(file["model/params"].shape[0]),
-        attempt=last,
-        num_attempts=num_attempts,
-    )
+    return columns
+
+
+def participations_of(file: h5py.File) -> dict[str, NDArray[Any]]:
+    """Return all columns of participations (n,), by round and client.
+
+    Raises InputError for rounds and clients that the file does not have.
+    """
+    if file.attrs["schema_version"] == 1:
+        return _of_tables(file["clients"])
+    group = file["participations"]
+    rows = {name: group[name][()] for name in (*PARTICIPATION_FIELDS, *figures_of(file))}
+    limits = {"round": len(file["rounds/params_digest"]) + 1, "client": len(file["clients/client"])}
+    for name, least in (("round", 1), ("client", 0)):
+        if ((rows[name] < least) | (rows[name] >= limits[name])).any():
+            raise InputError(f"its participations have a {name} that it does not have")
+    if len({column.shape for column in rows.values()}) > 1:
+        raise InputError("its columns differ in length")
+    return rows
+
+
+def _of_tables(clients: h5py.Group) -> dict[str, NDArray[Any]]:
+    """Return the participations of schema 1, which had tables (R, N)."""
+    took_part = clients["participated"][()] > 0
+    rounds, numbers = np.nonzero(took_part)
+    rows = {name: clients[name][()][took_part] for name in ("train_loss", "update_norm")}
+    return {"round": rounds + 1, "client": numbers, **rows}
 
 
 def _scalar(value: Any) -> Any:

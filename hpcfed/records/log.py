@@ -1,6 +1,6 @@
-"""What grows while a run goes on: a row of numbers for each round and client, and what they sum to.
+"""What grows while a run goes on: a row of numbers for each round and for each participation.
 
-R rounds, N clients.
+R rounds, N clients, n participants of a round.
 """
 
 from __future__ import annotations
@@ -12,41 +12,91 @@ from typing import Any  # Any: columns are of any scalar type
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed.records.schema import CLIENT_FIELDS, ROUND_FIELDS
+from hpcfed.errors import InputError
+from hpcfed.records.schema import PARTICIPATION_FIELDS, ROUND_FIELDS, Field
 
 Array = NDArray[Any]
 WAYS = ("seed", "bitmask", "coordinates")  # of saying which entries of an update are sent
+MOST_CELLS = 10**8  # of a table by round and client
 
 
-@dataclass
+@dataclass(frozen=True)
 class Log:
-    """What grows while a run goes on: one value, or one (N,) row, per round."""
+    """What grows while a run goes on.
 
-    rounds: dict[str, list[Any]] = field(
-        default_factory=lambda: {name: [] for name in ROUND_FIELDS}
-    )
-    clients: dict[str, list[Array]] = field(
-        default_factory=lambda: {name: [] for name in CLIENT_FIELDS}
-    )
+    Attributes:
+        figures: what the run's rule measures, by name; each is a column of rounds and of
+            participations.
+        rounds: name -> one value a round.
+        participations: name -> one array (n,) a round, whose clients are the column "client",
+            ascending.
+    """
+
+    figures: Mapping[str, Field] = field(default_factory=dict)
+    rounds: dict[str, list[Any]] = field(default_factory=dict)
+    participations: dict[str, list[Array]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in (*ROUND_FIELDS, *self.figures):
+            self.rounds.setdefault(name, [])
+        for name in (*PARTICIPATION_FIELDS, *self.figures):
+            if name != "round":
+                self.participations.setdefault(name, [])
 
     @property
     def num_rounds(self) -> int:
         """Rounds recorded."""
         return len(self.rounds["params_digest"])
 
-    def append(self, values: Mapping[str, Any], per_client: Mapping[str, Array]) -> None:
+    def append(self, values: Mapping[str, Any], rows: Mapping[str, Array]) -> None:
         """Add one round."""
         for name, column in self.rounds.items():
             column.append(values[name])
-        for name, rows in self.clients.items():
-            rows.append(per_client[name])
+        for name, parts in self.participations.items():
+            parts.append(rows[name])
 
     def truncated(self, num_rounds: int) -> Log:
         """Return the first ``num_rounds`` rounds."""
         return Log(
+            self.figures,
             {name: column[:num_rounds] for name, column in self.rounds.items()},
-            {name: rows[:num_rounds] for name, rows in self.clients.items()},
+            {name: parts[:num_rounds] for name, parts in self.participations.items()},
         )
+
+    def rows(self) -> dict[str, Array]:
+        """Return all participations, column by column, in the order of rounds and clients."""
+        fields = {**PARTICIPATION_FIELDS, **self.figures}
+        lengths = [len(part) for part in self.participations["client"]]
+        found = {"round": np.repeat(np.arange(1, self.num_rounds + 1), lengths)}
+        for name, parts in self.participations.items():
+            found[name] = np.concatenate([np.empty(0), *parts]).astype(fields[name][0])
+        return found
+
+    def participated(self, num_clients: int) -> NDArray[np.bool_]:
+        """Return (R, N): whether a client trained in a round."""
+        rows = self.rows()
+        found = np.zeros(_shape(self.num_rounds, num_clients), np.bool_)
+        found[rows["round"] - 1, rows["client"]] = True
+        return found
+
+    def table(self, name: str, num_clients: int) -> NDArray[np.float64]:
+        """Return a column of participations as (R, N), NaN where a client did not train.
+
+        Raises InputError where that would be too much.
+        """
+        rows = self.rows()
+        found = np.full(_shape(self.num_rounds, num_clients), np.nan)
+        found[rows["round"] - 1, rows["client"]] = rows[name]
+        return found
+
+
+def _shape(num_rounds: int, num_clients: int) -> tuple[int, int]:
+    if num_rounds * num_clients > MOST_CELLS:
+        raise InputError(
+            f"{num_rounds} rounds of {num_clients} clients are too many for a table by round and "
+            "client; read /participations of the run file"
+        )
+    return num_rounds, num_clients
 
 
 def uplink_bytes(rounds: Mapping[str, Any]) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ xarray (h5netcdf) without this code.
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,16 +21,17 @@ from numpy.typing import NDArray
 
 from hpcfed.base.atomic import replacing
 from hpcfed.errors import InputError
+from hpcfed.records.columns import figures_of, participations_of, rounds_of
 from hpcfed.records.log import Log
 from hpcfed.records.reading import BLOCK_BYTES, DamagedFileError, block, opened
 from hpcfed.records.schema import (
     ATTEMPT_FIELDS,
     AXES,
     CHECKPOINT_FIELDS,
-    CLIENT_FIELDS,
     EVALUATION_FIELDS,
     FORMAT,
     NAMED,
+    PARTICIPATION_FIELDS,
     ROUND_FIELDS,
     ROUND_MEANING,
     RUN_FILE,
@@ -108,28 +110,25 @@ def _whole(path: Path) -> Record:
 def _fill(file: h5py.File, record: Record) -> None:
     file.attrs["format"], file.attrs["schema_version"] = FORMAT, SCHEMA_VERSION
     file.attrs.update(record.attributes)
-    num_rounds, num_clients = record.log.num_rounds, len(record.clients["num_samples"])
+    log = record.log
     rounds = file.create_group("rounds")
-    scale = _round_scale(rounds, num_rounds)
-    for name, (dtype, unit, meaning) in ROUND_FIELDS.items():
-        values = np.array(record.log.rounds[name], dtype)
-        _put(rounds, name, values, (unit, meaning), (scale,))
+    scale = _round_scale(rounds, log.num_rounds)
+    for name, (dtype, unit, meaning) in {**ROUND_FIELDS, **log.figures}.items():
+        _put(rounds, name, np.array(log.rounds[name], dtype), (unit, meaning), (scale,))
+    _fill_participations(file.create_group("participations"), log)
     clients = file.create_group("clients")
-    scales = _round_scale(clients, num_rounds), _scale(clients, "client", num_clients)
-    for name, (dtype, unit, meaning) in CLIENT_FIELDS.items():
-        rows = np.array(record.log.clients[name], dtype).reshape(num_rounds, num_clients)
-        _put(clients, name, rows, (unit, meaning), scales)
+    scale = _scale(clients, "client", len(record.clients["num_samples"]))
     texts = {"num_samples": "training samples", "group": "largest group among its samples"}
     for name, column in record.clients.items():
-        _put(clients, name, column, ("1", texts[name]), (scales[1],))
+        _put(clients, name, column, ("1", texts[name]), (scale,))
     _fill_evaluation(file.create_group("evaluation"), record.evaluation)
     model = file.create_group("model")
     params = model.create_dataset("params", data=record.params)
     params.dims[0].attach_scale(_dimension(model, "parameter", len(record.params)))
     params.attrs["units"] = "1"
     params.attrs["names"] = list(record.layout[0])
-    params.attrs["shapes"] = np.array(record.layout[1], np.int64)
-    params.attrs["description"] = "flat float32 parameters; matrices (out, in), row-major, in order"
+    params.attrs["shapes"] = [json.dumps(shape) for shape in record.layout[1]]
+    params.attrs["description"] = "flat float32 parameters; arrays (out, ...), row-major, in order"
     checkpoint = file.create_group("checkpoint")
     for name, value in record.checkpoint.items():
         checkpoint[name] = value
@@ -141,16 +140,29 @@ def _fill(file: h5py.File, record: Record) -> None:
     _fill_attempts(file.create_group("attempts"), record.attempts)
 
 
+def _fill_participations(group: h5py.Group, log: Log) -> None:
+    columns = log.rows()
+    scale = _scale(group, "participation", len(columns["client"]))
+    for name, (_, unit, meaning) in {**PARTICIPATION_FIELDS, **log.figures}.items():
+        data = _put(group, name, columns[name], (unit, meaning), (scale,))
+        if name not in ("round", "client"):
+            data.attrs["coordinates"] = "round client"
+
+
 def _fill_evaluation(group: h5py.Group, evaluation: Mapping[str, Any]) -> None:
     if not evaluation:
         return
     group.attrs["split"], group.attrs["round"] = evaluation["split"], evaluation["round"]
     scales = {
-        name: _put(group, name, evaluation[name], ("", f"names along {name}"), ()) for name in NAMED
+        name: _put(group, name, evaluation[name], ("", f"names along {name}"), ())
+        for name in NAMED
+        if name in evaluation
     }
     for name, scale in scales.items():
         scale.make_scale(name)
     for name, (dimensions, unit, meaning) in EVALUATION_FIELDS.items():
+        if name not in evaluation:
+            continue  # not every engine gives confidences, and schema 1 had none
         axes = tuple(scales[dimension] for dimension in dimensions)
         _put(group, name, np.asarray(evaluation[name]), (unit, meaning), axes)
     _fill_examples(group.create_group("example_spikes"), evaluation["example_spikes"])
@@ -221,9 +233,6 @@ def _column(values: list[Any]) -> Array:
 
 
 def _read(file: h5py.File) -> Record:
-    def values(group: str, names: Any) -> dict[str, list[Any]]:
-        return {name: list(file[group][name][()]) for name in names}
-
     layout = file["model/params"].attrs
     attempts = {k: _texts(v) for k, v in file["attempts"].items() if k != "attempt"}
     num_attempts = len(file["attempts/attempt"])
@@ -231,17 +240,37 @@ def _read(file: h5py.File) -> Record:
         attempts.setdefault(name, [value] * num_attempts)
     return Record(
         attributes={k: v for k, v in file.attrs.items() if k not in ("format", "schema_version")},
-        log=Log(values("rounds", ROUND_FIELDS), values("clients", CLIENT_FIELDS)),
+        log=_read_log(file),
         clients={n: _texts(file["clients"][n]) for n in ("num_samples", "group")},
         evaluation=_read_evaluation(file["evaluation"]),
         params=file["model/params"][()],
         layout=(
             tuple(str(name) for name in layout["names"]),
-            tuple((int(rows), int(columns)) for rows, columns in layout["shapes"]),
+            tuple(_shape(shape) for shape in layout["shapes"]),
         ),
-        checkpoint={k: _texts(v) for k, v in file["checkpoint"].items() if not v.is_scale},
+        checkpoint={
+            "memory" if k == "residuals" else k: _texts(v)  # its name in schema 1
+            for k, v in file["checkpoint"].items()
+            if not v.is_scale
+        },
         attempts=[{k: v[i] for k, v in attempts.items()} for i in range(num_attempts)],
     )
+
+
+def _read_log(file: h5py.File) -> Log:
+    columns, rows = rounds_of(file), participations_of(file)
+    num_rounds = len(columns["params_digest"])
+    ends = np.searchsorted(rows.pop("round"), np.arange(1, num_rounds), "right")
+    return Log(
+        figures_of(file),
+        {name: list(column) for name, column in columns.items()},
+        {name: np.split(column, ends)[:num_rounds] for name, column in rows.items()},
+    )
+
+
+def _shape(stored: Any) -> tuple[int, ...]:
+    """Return a part's shape: a text in schema 2, a row of two numbers in schema 1."""
+    return tuple(map(int, json.loads(stored) if isinstance(stored, str) else stored))
 
 
 def _read_evaluation(group: h5py.Group) -> dict[str, Any]:

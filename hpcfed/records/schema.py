@@ -1,4 +1,8 @@
-"""What a run file holds: names, types, units and meanings. R rounds, N clients."""
+"""What a run file holds: names, types, units and meanings.
+
+Schema 1 had tables by (round, client) where schema 2 has a row for each participation, and no
+columns of a rule's own; both are read.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +11,27 @@ from typing import Any  # Any: an HDF5 attribute is of any scalar type
 from hpcfed.errors import InputError
 
 FORMAT = "hpcfed-run"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READ_VERSIONS = (1, 2)
 RUN_FILE = "run.h5"
 
 ROUND_MEANING = "rounds done, counted from 1"
-# name -> (dtype, unit, meaning)
-ROUND_FIELDS: dict[str, tuple[str, str, str]] = {
+Field = tuple[str, str, str]  # dtype, unit, meaning
+FIGURE = "f8"  # dtype of a rule's own figures: further columns of rounds and participations
+ROUND_FIELDS: dict[str, Field] = {
     "train_loss": ("f8", "nat", "mean local loss of the accepted clients, weighted by samples"),
     "validation_accuracy": ("f8", "1", "fraction right on validation; NaN when not evaluated"),
     "validation_loss": ("f8", "nat", "mean loss on validation; NaN when not evaluated"),
     "test_accuracy": ("f8", "1", "fraction right on test; NaN when not evaluated"),
     "test_loss": ("f8", "nat", "mean loss on test; NaN when not evaluated"),
+    **{
+        f"{split}_{name}": ("f8", "1", f"{meaning} on {split}; NaN: not evaluated, or not known")
+        for split in ("validation", "test")
+        for name, meaning in {
+            "calibration_error": "expected calibration error, 15 bins,",
+            "brier_score": "mean squared distance of probabilities and truth, 0 to 2,",
+        }.items()
+    },
     "num_participants": ("i8", "1", "clients that trained this round"),
     "num_rejected": ("i8", "1", "updates left out: not finite, or reaching 2^12"),
     "uplink_values": ("i8", "1", "values sent by all participants"),
@@ -36,13 +50,14 @@ ROUND_FIELDS: dict[str, tuple[str, str, str]] = {
     "learning_rate": ("f8", "1", "local learning rate of the round"),
     "params_digest": ("S64", "", "SHA-256 of the global parameters after the round"),
 }
-CLIENT_FIELDS: dict[str, tuple[str, str, str]] = {
-    "participated": ("u1", "1", "1 where the client trained in the round"),
-    "train_loss": ("f4", "nat", "mean local training loss; NaN where it did not train"),
-    "update_norm": ("f4", "1", "L2 norm of the local update; NaN where it did not train"),
+PARTICIPATION_FIELDS: dict[str, Field] = {
+    "round": ("i8", "1", "round in which the client trained, counted from 1"),
+    "client": ("i8", "1", "number of the client, counted from 0"),
+    "train_loss": ("f4", "nat", "mean local training loss"),
+    "update_norm": ("f4", "1", "L2 norm of the local update"),
 }
 # the names of the dimensions' entries, which are stored as they are
-NAMED = ("label", "prediction", "group", "layer")
+NAMED = ("label", "prediction", "group", "layer", "confidence_bin")
 # of an example's input, by its number of dimensions: events in time, images
 AXES = {1: (), 3: ("bin", "channel"), 4: ("channel", "row", "column")}
 # name -> (dimensions, unit, meaning); the names of the dimensions' entries are stored beside them
@@ -51,11 +66,14 @@ EVALUATION_FIELDS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "group_accuracy": (("group",), "1", "fraction right by group; NaN: no samples of it"),
     "layer_rates": (("layer",), "1", "spikes per neuron and bin of each hidden layer"),
     "input_rate": ((), "1", "spikes per channel and bin of the input"),
+    "confidence_samples": (("confidence_bin",), "1", "samples by confidence, to a bin's upper end"),
+    "confidence_correct": (("confidence_bin",), "1", "those of them that are right"),
+    "mean_confidence": (("confidence_bin",), "1", "their mean confidence; NaN: none"),
 }
 CHECKPOINT_FIELDS = {
     "round": "rounds done",
     "moments": "server optimiser's moments by (moment, parameter); empty for plain",
-    "residuals": "name of the file of error feedback's residuals beside this one; empty: none",
+    "memory": "name of the file of what clients keep between rounds, beside this one; empty: none",
 }
 ATTEMPT_FIELDS = {
     "started": "when the start was made, UTC",
@@ -76,9 +94,10 @@ def check(attributes: Any) -> None:
     if attributes.get("format") != FORMAT:
         raise InputError("not a run file of hpcfed")
     version = attributes.get("schema_version")
-    if version != SCHEMA_VERSION:
+    if version not in READ_VERSIONS:
         is_newer = version is not None and version > SCHEMA_VERSION
         age, remedy = ("a newer", "; update hpcfed to read it") if is_newer else ("an older", "")
         raise InputError(
-            f"schema version {version} of {age} hpcfed; this one reads {SCHEMA_VERSION}{remedy}"
+            f"schema version {version} of {age} hpcfed; this one reads "
+            f"{READ_VERSIONS[0]} to {READ_VERSIONS[-1]}{remedy}"
         )

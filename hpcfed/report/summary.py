@@ -57,7 +57,7 @@ def summary(path: Path) -> Rows:
         ("parameters", f"{record.params.size}"),
     ]
     if record.log.num_rounds:
-        lines += [*_results(rounds), *_costs(rounds)]
+        lines += [*_results(rounds), *_figures(record), *_costs(rounds)]
     return lines
 
 
@@ -131,6 +131,21 @@ def _results(rounds: dict[str, list[Any]]) -> Rows:
         text = f"{percent(best.validation)} validation, {percent(best.test)} test"
         lines.append(("best on validation", f"round {best.round}: {text}"))
     lines.append(("hidden rate", f"{rounds['hidden_rate'][-1]:.3f} spikes per neuron and bin"))
+    return lines
+
+
+def _figures(record: Record) -> Rows:
+    """Return the calibration, and what the run's rule measures."""
+    rounds, lines = record.log.rounds, []
+    for split in ("test", "validation"):
+        error, brier = (_last(rounds, f"{split}_{n}") for n in ("calibration_error", "brier_score"))
+        if not math.isnan(error):
+            lines.append(
+                (f"{split} calibration", f"error {percent(error)}, Brier score {brier:.3f}")
+            )
+    for name, (_, unit, meaning) in record.log.figures.items():
+        amount = f"{_last(rounds, name):.4g}{'' if unit == '1' else f' {unit}'}"
+        lines.append((name, f"{amount} ({meaning})"))
     return lines
 
 

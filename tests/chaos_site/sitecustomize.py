@@ -88,7 +88,7 @@ def patch(phase: Phase) -> None:
         else:
             phase.show(phase.at)
 
-    def written(self, state, residuals, status: str) -> None:
+    def written(self, state, memory, status: str) -> None:
         if status == "finished":
             phase.go_to("end")
 

@@ -183,15 +183,15 @@ def test_the_uplink_is_counted_by_hand(records: dict[tuple[str, str], Record]) -
         assert rounds["downlink_bytes"][i] == participants * 48 * 4
 
 
-def test_clients_rows_say_who_took_part(records: dict[tuple[str, str], Record]) -> None:
+def test_participations_say_who_took_part(records: dict[tuple[str, str], Record]) -> None:
     record = records["plain", "gather"]
-    participated = np.array(record.log.clients["participated"])
-    losses = np.array(record.log.clients["train_loss"])
+    participated = record.log.participated(7)
+    losses = record.log.table("train_loss", 7)
     assert participated.sum(axis=1).tolist() == record.log.rounds["num_participants"]
     assert 0 < participated.sum() < participated.size
     expected = np.where(participated, 1.0 + np.arange(7), np.nan)
     np.testing.assert_array_equal(losses, expected)
-    assert (np.isnan(np.array(record.log.clients["update_norm"])) == (participated == 0)).all()
+    assert (np.isnan(record.log.table("update_norm", 7)) == ~participated).all()
     weights = participated * record.clients["num_samples"]
     mean = (weights * (1.0 + np.arange(7))).sum(axis=1) / weights.sum(axis=1)
     np.testing.assert_allclose(record.log.rounds["train_loss"], mean)

@@ -100,8 +100,8 @@ def test_two_ranks_that_share_the_device_give_the_same_bits(job: Path, alone: Re
     assert together.params.tobytes() == alone.params.tobytes()
     for name in ("params_digest", "train_loss", "test_loss", "hidden_rate"):
         np.testing.assert_array_equal(together.log.rounds[name], alone.log.rounds[name])
-    for name, rows in alone.log.clients.items():
-        np.testing.assert_array_equal(together.log.clients[name], rows, err_msg=name)
+    for name, rows in alone.log.rows().items():
+        np.testing.assert_array_equal(together.log.rows()[name], rows, err_msg=name)
 
 
 def test_updates_that_mpi_takes_from_the_device_give_the_same_bits(
@@ -130,8 +130,8 @@ main()
     assert ended.stdout.count("messages on the device") in ({2} if DEVICE == "cpu" else {0, 2})
     direct = read_record(out)
     assert direct.params.tobytes() == alone.params.tobytes()
-    for name, rows in alone.log.clients.items():
-        np.testing.assert_array_equal(direct.log.clients[name], rows, err_msg=name)
+    for name, rows in alone.log.rows().items():
+        np.testing.assert_array_equal(direct.log.rows()[name], rows, err_msg=name)
 
 
 def test_mpi_is_asked_whether_it_takes_gpu_memory_and_silence_is_a_no() -> None:

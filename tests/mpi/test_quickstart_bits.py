@@ -47,8 +47,8 @@ def assert_same_bits(found: Record, expected: Record) -> None:
         np.testing.assert_array_equal(
             found.log.rounds[name], expected.log.rounds[name], err_msg=name
         )
-    for name, rows in expected.log.clients.items():
-        np.testing.assert_array_equal(found.log.clients[name], rows, err_msg=name)
+    for name, rows in expected.log.rows().items():
+        np.testing.assert_array_equal(found.log.rows()[name], rows, err_msg=name)
     np.testing.assert_array_equal(found.evaluation["confusion"], expected.evaluation["confusion"])
 
 

@@ -56,9 +56,8 @@ def assert_same(found: Record, expected: Record) -> None:
         np.testing.assert_array_equal(
             found.log.rounds[name], expected.log.rounds[name], err_msg=name
         )
-    np.testing.assert_array_equal(
-        found.log.clients["update_norm"], expected.log.clients["update_norm"]
-    )
+    for name, rows in expected.log.rows().items():
+        np.testing.assert_array_equal(found.log.rows()[name], rows, err_msg=name)
 
 
 @pytest.mark.parametrize("sets", [ALL_STATE, STATELESS], ids=["all state", "stateless"])
@@ -208,38 +207,38 @@ def test_the_last_evaluation_is_kept_with_its_round(tmp_path: Path) -> None:
     assert np.trace(record.evaluation["confusion"]) / 6 == record.log.rounds["test_accuracy"][3]
 
 
-def test_the_residuals_file_is_named_by_the_run_file_and_the_only_one(tmp_path: Path) -> None:
+def test_the_memory_file_is_named_by_the_run_file_and_the_only_one(tmp_path: Path) -> None:
     toy(2, tmp_path / "a", *ALL_STATE)
     record = read_record(tmp_path / "a")
-    assert record.checkpoint["residuals"] == "residuals-8.npy"
-    stored = np.load(tmp_path / "a" / "residuals-8.npy")
+    assert record.checkpoint["memory"] == "memory-8.npy"
+    with (tmp_path / "a" / "memory-8.npy").open("rb") as stream:
+        clients, stored = np.load(stream), np.load(stream)
+    assert clients.tolist() == list(range(7))
     assert stored.shape == (7, 48)
     assert stored.any(axis=1).all()
-    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["residuals-8.npy", RUN_FILE]
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["memory-8.npy", RUN_FILE]
 
 
-def test_a_lost_residuals_file_is_bad_input_and_changes_nothing(tmp_path: Path) -> None:
+def test_a_lost_memory_file_is_bad_input_and_changes_nothing(tmp_path: Path) -> None:
     with_fault('{"do": "SIGUSR1", "rank": 1, "round": 5}', 2, tmp_path / "a", ALL_STATE)
     before = (tmp_path / "a" / RUN_FILE).read_bytes()
-    (tmp_path / "a" / "residuals-6.npy").unlink()
+    (tmp_path / "a" / "memory-6.npy").unlink()
     ended = toy(2, tmp_path / "a", *ALL_STATE, options=["--resume"])
     assert ended.rc == 2
-    assert "residuals-6.npy" in ended.stderr
+    assert "memory-6.npy" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert (tmp_path / "a" / RUN_FILE).read_bytes() == before
 
 
-def test_a_kill_while_the_residuals_are_written_leaves_a_run_that_resumes(
-    tmp_path: Path, whole
-) -> None:
+def test_a_kill_while_memories_are_written_leaves_a_run_that_resumes(tmp_path: Path, whole) -> None:
     out = tmp_path / "a"
-    with_fault('{"do": "SIGKILL while writing residuals-5.npy"}', 2, out, ALL_STATE)
+    with_fault('{"do": "SIGKILL while writing memory-5.npy"}', 2, out, ALL_STATE)
     record = read_record(out)
-    assert record.checkpoint["residuals"] == "residuals-4.npy"
+    assert record.checkpoint["memory"] == "memory-4.npy"
     assert_same(resumed(3, out, ALL_STATE), whole[ALL_STATE])
     # what a killed write has left might be one under way, for an hour
     seen = sorted(p.name for p in out.iterdir() if not p.name.startswith("."))
-    assert seen == ["residuals-8.npy", RUN_FILE]
+    assert seen == ["memory-8.npy", RUN_FILE]
 
 
 def test_the_same_job_from_python_gives_the_same_bits(tmp_path: Path) -> None:

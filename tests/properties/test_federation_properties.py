@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 
+from hpcfed.clients.memory import Memory
 from hpcfed.clients.participation import participants
 from hpcfed.config.file import parse_experiment
 from hpcfed.federation.uplink.aggregation import STATISTICS, Sender, aggregate
@@ -197,7 +198,9 @@ def one_round(overrides: Sequence[str], num_samples: Sequence[int], updates: F32
     cohort = Cohort(0, clients, np.zeros(len(clients), np.int64))
     local = (LocalUpdate(updates[k], 0.0, 0.0) for k in clients)
     statistics = np.zeros((len(clients), len(STATISTICS)))
-    totals = aggregate(LoneTransport(), Sender(world, cohort, local, statistics, None), "gather")
+    totals = aggregate(
+        LoneTransport(), Sender(world, cohort, local, statistics, Memory(), ()), "gather"
+    )
     return world.averaging.mean(totals, clients).astype(np.float32)
 
 

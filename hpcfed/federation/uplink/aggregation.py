@@ -10,6 +10,8 @@ from typing import Any  # Any: a buffer on a device
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcfed.clients.memory import Memory
+from hpcfed.errors import InputError
 from hpcfed.federation.mpi.transport import Transport
 from hpcfed.federation.uplink.cohort import Cohort
 from hpcfed.federation.uplink.entries import Entries, norm, taken_there
@@ -62,16 +64,17 @@ class Sent:
 class Sender:
     """One rank's side of a round: trains its clients one after the other and codes their updates.
 
-    ``statistics`` (n, 5) float64 has a row per participant; a rank fills its own, zeros elsewhere.
-    ``residuals`` maps this rank's clients to what error feedback kept, (P,) float32 each, and is
-    updated in place; None without error feedback.
+    ``statistics`` (n, 5 + F) float64 has a row per participant; a rank fills its own, zeros
+    elsewhere. ``memory`` is that of this rank's clients, updated in place. ``figures`` are the F
+    names of what the rule measures.
     """
 
     uplink: Uplink
     cohort: Cohort
     updates: Iterator[LocalUpdate]
     statistics: NDArray[np.float64]
-    residuals: dict[int, F32] | None
+    memory: Memory
+    figures: tuple[str, ...]
 
     def message(self, client: int, direct: bool) -> Bytes | DeviceVector:
         """Train the next client, which is ``client``; return its message.
@@ -84,6 +87,8 @@ class Sender:
         entries = self.uplink.selection.choose(local.delta, self.cohort.round, client)
         values = taken_there(local.delta, entries)
         accepted = within_limit(values.reach(), float(self.uplink.averaging.factors[client]))
+        if accepted and self.memory.size:
+            self.memory.keep(client, None, local.memory)
         self._note(local, client, values.size, accepted)
         return values
 
@@ -93,22 +98,29 @@ class Sender:
 
     def _send(self, local: LocalUpdate, client: int) -> Sent:
         update = local.delta
-        if self.residuals is not None:
+        if self.memory.residual:
             update = np.asarray(update)
-            kept = self.residuals.get(client)
+            kept = self.memory.unsent(client)
             update = update if kept is None else update + kept
         message, entries = self.uplink.message(update, self.cohort.round, client)
         values = self.uplink.values(message)
         accepted = self.uplink.accepts(values, client)
-        if self.residuals is not None and accepted and np.isfinite(update).all():
-            self.residuals[client] = self.uplink.left(update, entries, values)
+        if accepted and self.memory.size and np.isfinite(np.asarray(update)).all():
+            unsent = self.uplink.left(update, entries, values) if self.memory.residual else None
+            self.memory.keep(client, unsent, local.memory)
         self._note(local, client, values.size, accepted)
         return Sent(message, entries, values, accepted)
 
     def _note(self, local: LocalUpdate, client: int, num_values: int, accepted: bool) -> None:
         row = int(np.searchsorted(self.cohort.clients, client))
-        figures = (local.loss, norm(local.delta), local.hidden_rate, num_values, not accepted)
-        self.statistics[row] = figures
+        if local.figures.keys() != set(self.figures):
+            raise InputError(
+                f"rule.kind: training gave the figures {sorted(local.figures)}, and the rule says "
+                f"{sorted(self.figures)}"
+            )
+        own = (local.figures[name] for name in self.figures)
+        known = (local.loss, norm(local.delta), local.hidden_rate, num_values, not accepted)
+        self.statistics[row] = *known, *own
 
 
 def aggregate(transport: Transport, sender: Sender, how: str) -> Totals:

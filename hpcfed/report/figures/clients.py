@@ -54,7 +54,7 @@ CONFUSION_COLUMNS = {
 def rows(record: Record) -> Iterator[dict[str, Any]]:
     """Yield a row per client."""
     losses, norms = _table(record, "train_loss"), _table(record, "update_norm")
-    took_part = _table(record, "participated") > 0
+    took_part = _took_part(record) > 0
     for client, samples in enumerate(record.clients["num_samples"].tolist()):
         at = np.flatnonzero(took_part[:, client])
         yield {
@@ -70,7 +70,7 @@ def rows(record: Record) -> Iterator[dict[str, Any]]:
 
 def round_rows(record: Record) -> Iterator[dict[str, Any]]:
     """Yield a row per round and client."""
-    took_part = _table(record, "participated")
+    took_part = _took_part(record)
     losses, norms = _table(record, "train_loss"), _table(record, "update_norm")
     for at, client in np.ndindex(took_part.shape):
         yield {
@@ -115,7 +115,7 @@ def draw(record: Record) -> Figure:
     for axes in panels[1:3]:
         axes.sharex(panels[0])  # all over rounds
     panels[0].set_title(plain(record.attributes["name"]))
-    _draw_participation(panels[0], _table(record, "participated"))
+    _draw_participation(panels[0], _took_part(record))
     _draw_by_client(panels[1], _table(record, "train_loss"), "training loss / nat")
     _draw_by_client(panels[2], _table(record, "update_norm"), "update norm (L2)")
     _draw_samples(panels[3], record)
@@ -126,9 +126,13 @@ def draw(record: Record) -> Figure:
 
 
 def _table(record: Record, name: str) -> F64:
-    """Return an (R, N) table of clients."""
-    rows = np.array(record.log.clients[name], np.float64)
-    return rows.reshape(record.log.num_rounds, len(record.clients["num_samples"]))
+    """Return an (R, N) table of clients. Raises InputError where that would be too much."""
+    return record.log.table(name, len(record.clients["num_samples"]))
+
+
+def _took_part(record: Record) -> F64:
+    """Return (R, N): 1 where a client trained in a round."""
+    return record.log.participated(len(record.clients["num_samples"])).astype(np.float64)
 
 
 def _draw_participation(axes: Axes, took_part: F64) -> None:

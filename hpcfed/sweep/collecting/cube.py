@@ -15,14 +15,20 @@ from numpy.typing import NDArray
 
 from hpcfed.base.atomic import replacing_path
 from hpcfed.records.columns import Columns
-from hpcfed.records.schema import CLIENT_FIELDS, ROUND_FIELDS, ROUND_MEANING
+from hpcfed.records.schema import (
+    FIGURE,
+    PARTICIPATION_FIELDS,
+    ROUND_FIELDS,
+    ROUND_MEANING,
+    Field,
+)
 from hpcfed.sweep.collecting.axes import Axes, axes_of, coordinate
 from hpcfed.sweep.planning.manifest import Manifest, Run
 
 if TYPE_CHECKING:
     import xarray
 
-FORMAT, VERSION = "hpcfed-collected", 1
+FORMAT, VERSION = "hpcfed-collected", 2
 _ABOUT = {  # name -> (attribute of the run file, meaning)
     "status": ("status", "running, stopped, finished or failed"),
     "engine": ("engine", "engine of local training"),
@@ -33,6 +39,8 @@ _ABOUT = {  # name -> (attribute of the run file, meaning)
 # no fill value: NaN says it itself, and xarray would copy every array to put it in
 _QUICK = {"zlib": True, "complevel": 1, "shuffle": True, "_FillValue": None}
 _DIGEST = 64
+_TOOK_PART = ("f4", "1", "1 where the client trained in the round, 0 where not")
+MOST_CLIENTS = 10**4  # beyond, the numbers of clients stay in the run files
 
 
 @dataclass
@@ -90,8 +98,8 @@ def _root(axes: Axes, runs: Sequence[Run], columns: Sequence[Columns]) -> xarray
     num_rounds = [len(c.rounds["params_digest"]) for c in columns]
     longest, dims = max(num_rounds), (*axes.names, "round")
     variables: dict[str, Any] = {}
-    for name, (dtype, unit, meaning) in ROUND_FIELDS.items():
-        rows = [c.rounds[name] for c in columns]
+    for name, (dtype, unit, meaning) in {**ROUND_FIELDS, **_figures(columns)}.items():
+        rows = [c.rounds.get(name, np.empty(0)) for c in columns]
         cells = _text_cells(axes, rows, longest) if dtype[0] == "S" else _cells(axes, rows, longest)
         variables[name] = (dims, cells, {"units": unit, "description": meaning})
     counts = _scatter(axes, np.array(num_rounds, np.int64), 0)
@@ -116,14 +124,30 @@ def _clients(axes: Axes, columns: Sequence[Columns]) -> Iterator[xarray.Dataset]
     yield xarray.Dataset(
         {"num_samples": ((*axes.names, "client"), samples, about)}, {**_coordinates(axes), **places}
     )
-    for name, (_, unit, meaning) in CLIENT_FIELDS.items():
+    if num_clients > MOST_CLIENTS:
+        return
+    for name, (_, unit, meaning) in _client_fields(_figures(columns)).items():
         cells = np.full((*axes.shape, num_rounds, num_clients), np.nan, np.float32)
         flat = cells.reshape(-1, num_rounds, num_clients)
         for place, column in zip(axes.flat, columns, strict=True):
-            rows = column.clients[name]
-            flat[place, : rows.shape[0], : rows.shape[1]] = rows
+            rows = column.participations
+            took_part = name == "participated"
+            if took_part:
+                flat[place, : len(column.rounds["params_digest"]), : column.num_clients] = 0
+            values = 1.0 if took_part else rows.get(name, np.nan)
+            flat[place, rows["round"] - 1, rows["client"]] = values
         about = {"units": unit, "description": meaning}
         yield xarray.Dataset({name: ((*axes.names, "round", "client"), cells, about)})
+
+
+def _figures(columns: Sequence[Columns]) -> dict[str, Field]:
+    """Return what the rules of all runs measure."""
+    return {name: about for c in columns for name, about in c.figures.items()}
+
+
+def _client_fields(figures: Mapping[str, Field]) -> dict[str, Field]:
+    known = {n: f for n, f in PARTICIPATION_FIELDS.items() if n not in ("round", "client")}
+    return {"participated": _TOOK_PART, **known, **figures}
 
 
 def _files(stamps: Mapping[str, str]) -> xarray.Dataset:
@@ -191,18 +215,27 @@ def _split(root: xarray.Dataset, clients: xarray.Dataset) -> dict[str, Columns]:
     digests = root["digest"].to_numpy().reshape(-1)
     counts = root["num_rounds"].to_numpy().reshape(-1)
     about = {name: root[name].to_numpy().reshape(-1) for name in _ABOUT}
-    rounds = {name: _rows(root[name]) for name in ROUND_FIELDS}
-    per_client = {name: _rows(clients[name], 2) for name in CLIENT_FIELDS}
+    figures = {
+        str(name): (FIGURE, item.attrs["units"], item.attrs["description"])
+        for name, item in root.data_vars.items()
+        if item.dims[-1:] == ("round",) and name not in ROUND_FIELDS
+    }
+    rounds = {name: _rows(root[name]) for name in (*ROUND_FIELDS, *figures)}
+    per_client = {name: _rows(clients[name], 2) for name in _client_fields(figures)}
     samples = _rows(clients["num_samples"])
     for place in np.flatnonzero(digests != ""):
         digest, count = str(digests[place]), int(counts[place])
-        num_clients = int(np.isfinite(samples[place]).sum())
-        of_clients = {n: rows[place, :count, :num_clients] for n, rows in per_client.items()}
+        own = {n: f for n, f in figures.items() if np.isfinite(rounds[n][place]).any()}
+        at, of = np.nonzero(per_client["participated"][place] == 1)
+        rows = {n: per_client[n][place][at, of] for n in _client_fields(own)}
+        rows |= {"round": at + 1, "client": of}
+        del rows["participated"]
         found[digest] = Columns(
             {attribute: str(about[name][place]) for name, (attribute, _) in _ABOUT.items()},
-            {name: rows[place, :count] for name, rows in rounds.items()},
-            samples[place, :num_clients].astype(np.int64),
-            of_clients,
+            {name: rounds[name][place, :count] for name in (*ROUND_FIELDS, *own)},
+            samples[place][np.isfinite(samples[place])].astype(np.int64),
+            rows,
+            own,
         )
     return found
 

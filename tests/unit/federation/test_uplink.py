@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hpcfed.clients.memory import Memory
 from hpcfed.federation.uplink import aggregation
 from hpcfed.federation.uplink.aggregation import (
     STATISTICS,
@@ -40,7 +41,9 @@ def cohort(*ranks: int) -> Cohort:
 def sender(world, deltas, residuals=None, ranks=None):
     members = cohort(*(ranks or [0] * len(deltas)))
     local = (LocalUpdate(delta, 2.0, 0.5) for delta in deltas)
-    return Sender(world, members, local, np.zeros((len(deltas), len(STATISTICS))), residuals)
+    residual = 0 if residuals is None else world.size
+    memory = Memory(residual=residual, rows={} if residuals is None else residuals)
+    return Sender(world, members, local, np.zeros((len(deltas), len(STATISTICS))), memory, ())
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -12,6 +12,7 @@ from gpu_place import DEVICE
 from tiny_events import patterns
 
 from hpcfed.base.seeds import threshold
+from hpcfed.clients.memory import Memory
 from hpcfed.config import Experiment, UplinkConfig
 from hpcfed.errors import InputError
 from hpcfed.federation.uplink.aggregation import Sender, _payload
@@ -138,7 +139,7 @@ def sent(config: UplinkConfig, delta: np.ndarray | GpuUpdate) -> tuple[bytes, ..
     """Return the bytes of messages, statistics and residuals of one client that sends twice."""
     sender = sender_of(config, [delta, delta])
     messages = [sender.send(0).message.tobytes() for _ in range(2)]
-    left = [residual.tobytes() for residual in (sender.residuals or {}).values()]
+    left = [residual.tobytes() for residual in sender.memory.rows.values()]
     return (*messages, *left, np.delete(sender.statistics, 1, axis=1).tobytes())
 
 
@@ -152,7 +153,8 @@ def sender_of(config: UplinkConfig, deltas: Sequence[np.ndarray | GpuUpdate]) ->
         Cohort(3, both, 0 * both),
         updates,
         np.zeros((2, 5)),
-        {} if config.error_feedback else None,
+        Memory(residual=LAYOUT.size if config.error_feedback else 0),
+        (),
     )
 
 

@@ -12,9 +12,10 @@ import pytest
 import xarray
 from sweep_files import finish, planned
 
+from hpcfed.clients.memory import Memory
 from hpcfed.errors import InputError
-from hpcfed.federation import memory as residuals
-from hpcfed.federation.run import _residuals
+from hpcfed.federation import memory as memories
+from hpcfed.federation.run import _memory
 from hpcfed.records.sweepfolder import Paths
 from hpcfed.report.runs import find
 from hpcfed.sweep.collecting.collect import collect
@@ -83,24 +84,23 @@ def test_a_run_of_a_collected_sweep_has_a_name_that_is_no_path(tmp_path: Path) -
         find(paths.collected)
 
 
-@pytest.mark.parametrize("name", [EVIL, "/evil", "residuals-4.npy"])
-def test_a_run_file_names_residuals_of_its_round_beside_it(name: str, tmp_path: Path) -> None:
-    kept, shape = {0: np.ones(3, np.float32)}, (1, 3)
+@pytest.mark.parametrize("name", [EVIL, "/evil", "memory-4.npy"])
+def test_a_run_file_names_memories_of_its_round_beside_it(name: str, tmp_path: Path) -> None:
+    kept = Memory(residual=3, rows={0: np.ones(3, np.float32)})
     folder = tmp_path / "a" / "b" / "c"
     folder.mkdir(parents=True)
-    for place in (folder / "residuals-3.npy", (folder / name) if name == EVIL else None):
+    for place in (folder / "memory-3.npy", (folder / name) if name == EVIL else None):
         if place is not None:
-            residuals.save(Transport(), place, kept, shape)
-    uplink = SimpleNamespace(size=3)
-    population = SimpleNamespace(num_clients=1)
-    job: Any = SimpleNamespace(owners=np.zeros(1, np.int64), population=population, uplink=uplink)
+            memories.save(Transport(), place, kept, 1)
+
+    def job() -> Any:
+        return SimpleNamespace(owners=np.zeros(1, np.int64), memory=Memory(residual=3))
 
     def start(named: str) -> Any:
-        record = SimpleNamespace(checkpoint={"residuals": named})
+        record = SimpleNamespace(checkpoint={"memory": named})
         return SimpleNamespace(record=record, state=SimpleNamespace(round=3))
 
-    found = _residuals(job, folder, start("residuals-3.npy"), Transport())
-    assert found is not None
-    assert found[0].tolist() == [1, 1, 1]
-    with pytest.raises(InputError, match=r"expected residuals-3\.npy"):
-        _residuals(job, folder, start(name), Transport())
+    found = _memory(job(), folder, start("memory-3.npy"), Transport())
+    assert found.rows[0].tolist() == [1, 1, 1]
+    with pytest.raises(InputError, match=r"expected memory-3\.npy"):
+        _memory(job(), folder, start(name), Transport())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from report_files import NAN, World, write_run
+from report_files import World, write_run
 from run_files import record
 
 from hpcfed.errors import InputError
@@ -30,9 +30,9 @@ KEYS = {"model.kind": "snn", "model.neuron": "lif", "data.num_bins": 4, "data.du
 
 def test_clients_by_hand(tmp_path: Path) -> None:
     run = record(2, 2)
-    run.log.clients["participated"] = [np.array([1, 0]), np.array([1, 0])]
-    run.log.clients["train_loss"] = [np.array([3.0, NAN]), np.array([1.5, NAN])]
-    run.log.clients["update_norm"] = [np.array([1.0, NAN]), np.array([2.0, NAN])]
+    run.log.participations["client"] = [np.array([0]), np.array([0])]
+    run.log.participations["train_loss"] = [np.array([3.0]), np.array([1.5])]
+    run.log.participations["update_norm"] = [np.array([1.0]), np.array([2.0])]
     write_record(tmp_path / RUN_FILE, run)
     run_script("clients", tmp_path, "--out", tmp_path / "c.png")
     first, second = table(tmp_path / "c.csv")
@@ -258,7 +258,8 @@ def test_a_reader_that_leaves_costs_no_table(tmp_path: Path) -> None:
 
 def test_panels_over_rounds_have_one_axis(tmp_path: Path) -> None:
     run = read_record(write_run(tmp_path, World(test=(0.3, 0.5, 0.6))))
-    run.log.clients["train_loss"][0][:] = NAN  # as where nobody trained in the first round
+    for rows in run.log.participations.values():
+        rows[0] = rows[0][:0]  # as where nobody trained in the first round
     with our_style():
         drawn = clients.draw(run)
     assert len({axes.get_xlim() for axes in drawn.axes[:3]}) == 1

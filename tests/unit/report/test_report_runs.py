@@ -58,9 +58,9 @@ def test_what_cannot_be_read_is_listed_with_its_reason(tmp_path: Path) -> None:
     assert reasons["foreign"] == "not a run file of hpcfed"
     assert (
         reasons["newer"]
-        == "schema version 99 of a newer hpcfed; this one reads 1; update hpcfed to read it"
+        == "schema version 99 of a newer hpcfed; this one reads 1 to 2; update hpcfed to read it"
     )
-    assert reasons["older"] == "schema version 0 of an older hpcfed; this one reads 1"
+    assert reasons["older"] == "schema version 0 of an older hpcfed; this one reads 1 to 2"
     assert reasons["ragged"] == "its columns differ in length"
     assert reasons["untold"].startswith("its configuration cannot be read: ")
 
