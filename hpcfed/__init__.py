@@ -45,11 +45,19 @@ def load(run_file: Path | str, trust: bool = False) -> TrainedModel:
 
 
 _USERS = {  # names for users, and where they are; imported when they are asked for
+    "Activity": "hpcfed.networks.network",
+    "BatchResult": "hpcfed.learning.trainer",
+    "Binning": "hpcfed.samples.binning",
     "EventSet": "hpcfed.samples.events",
+    "Exchange": "hpcfed.learning.rule",
+    "Figure": "hpcfed.learning.rule",
     "ImageSet": "hpcfed.samples.images",
+    "Layer": "hpcfed.networks.network",
     "Layout": "hpcfed.networks.layout",
+    "LocalUpdate": "hpcfed.learning.trainer",
     "Part": "hpcfed.networks.layout",
     "Rule": "hpcfed.learning.rule",
+    "bin_samples": "hpcfed.samples.events",
     "read_experiment": "hpcfed.config.file",
 }
 

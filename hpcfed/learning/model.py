@@ -122,7 +122,7 @@ class TrainedModel:
             )
         experiment = _on_any_machine(self.experiment)
         trainer = rule_of(experiment).trainer(experiment, shape_of(events), "cpu")
-        if trainer.layout != self.layout:
+        if (trainer.layout.names, trainer.layout.shapes) != (self.layout.names, self.layout.shapes):
             raise InputError(
                 f"evaluating a model: the events ({events.num_channels} channels, "
                 f"{len(events.class_names)} classes) need matrices {trainer.layout.shapes}, the "
