@@ -52,7 +52,7 @@ from hpcfed.base.purposes import Purpose
 from hpcfed.base.seeds import Stream
 from hpcfed.clients.population import Client
 from hpcfed.config import Experiment
-from hpcfed.learning import constants
+from hpcfed.learning import equations
 from hpcfed.learning.batches import batches
 from hpcfed.learning.engines import make_trainer
 from hpcfed.networks.surrogates import surrogate
@@ -193,7 +193,7 @@ def batch_order(world: World, client: Client) -> np.ndarray:
 
 def batched_logits(experiment: Experiment, weights: list[Tensor], inputs: Tensor) -> Tensor:
     """Return logits (G, B, K) of each client's network on its own batch (G, B, T, C)."""
-    neuron = constants.neuron(experiment, np.float32)
+    neuron = equations.neuron(experiment, np.float32)
     keep, drive, decay = (float(x) for x in (neuron.keep, neuron.drive, neuron.decay))
     spike = surrogate(experiment.model.surrogate, experiment.model.surrogate_slope)
     full, threshold = bool(neuron.full), experiment.model.threshold
@@ -210,7 +210,7 @@ def batched_logits(experiment: Experiment, weights: list[Tensor], inputs: Tensor
         v = (1 - z) * u if full else u.masked_fill(u > threshold, 0.0)
         d = decay * i
         spikes.append(z)
-    factors = torch.tensor(constants.readout(experiment, np.float32).factors.copy())
+    factors = torch.tensor(equations.readout(experiment, np.float32).factors.copy())
     summed = torch.einsum("t,tgbh->gbh", factors.to(inputs.device), torch.stack(spikes))
     return torch.bmm(summed, weights[-1].mT)
 

@@ -220,11 +220,12 @@ def _spelled(kind: Any) -> str:
     return f"{kind} {getattr(kind, 'fields', '')} {inner}"
 
 
-def _digest_of_sources(module: str) -> str | None:
-    """Return a digest of a module's source and of all that it imports from its package.
+def sources(module: str) -> dict[str, str] | None:
+    """Return SHA-256 (hex) of the sources that a module's kernels are named by, by module.
 
-    None for a script, and where a source cannot be read. It must be asked for while the module is
-    imported: later, the files may differ from what was loaded.
+    These are its own and all that it imports from its package, and what they import. None for a
+    script, and where a source cannot be read. It must be asked for while the module is imported:
+    later, the files may differ from what was loaded.
     """
     package = module.partition(".")[0]
     if package == "__main__":
@@ -242,6 +243,13 @@ def _digest_of_sources(module: str) -> str | None:
         digests[name] = hashlib.sha256(source).hexdigest()
         found = {n for n in _imported(source.decode()) if n.partition(".")[0] == package}
         waiting |= found - digests.keys()
+    return digests
+
+
+def _digest_of_sources(module: str) -> str | None:
+    digests = sources(module)
+    if digests is None:
+        return None
     return hashlib.sha256(repr(sorted(digests.items())).encode()).hexdigest()
 
 

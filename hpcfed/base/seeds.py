@@ -12,8 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed.base.purposes import Purpose
-
 U32 = NDArray[np.uint32]
 I64 = NDArray[np.int64]
 
@@ -27,10 +25,10 @@ NO_CLIENT = 0xFFFFFFFF
 
 @dataclass(frozen=True)
 class Stream:
-    """The words of one purpose in one round for one client, by position."""
+    """The words of one purpose (hpcfed.base.purposes) in one round for one client, by position."""
 
     seed: int
-    purpose: Purpose
+    purpose: int
     round: int = 0
     client: int = NO_CLIENT
 

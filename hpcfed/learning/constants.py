@@ -1,30 +1,17 @@
-"""The constants of the equations, for every engine."""
+"""The constants of the equations, for every engine; it knows no configuration."""
 
 from __future__ import annotations
 
-from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed.config import Experiment
-
 Real = np.floating
-
-
 Reals = NDArray[np.floating]
-
-
 RealType = type[np.float32] | type[np.float64]
-
-
 SURROGATES = ("superspike", "triangle", "tanh")
-
-
 READOUTS = ("mean", "last", "max")
-
-
 MAXIMUM = READOUTS.index("max")
 
 
@@ -85,61 +72,3 @@ class Optimiser(NamedTuple):
     weight_decay: Real
     proximal: Real
     clip_norm: Real
-
-
-def neuron(experiment: Experiment, dtype: RealType) -> Neuron:
-    """Return the constants of the experiment's hidden neurons."""
-    model, real = experiment.model, dtype
-    leaky = model.neuron != "if"
-    drive = experiment.dt / model.tau_mem if leaky else 1.0
-    return Neuron(
-        keep=real(1.0 - drive if leaky else 1.0),
-        drive=real(drive),
-        decay=real(1.0 - experiment.dt / model.tau_syn if leaky else 0.0),
-        threshold=real(model.threshold),
-        relax=real(experiment.dt / model.tau_adapt),
-        beta=real(model.beta if model.neuron == "alif" else 0.0),
-        slope=real(model.surrogate_slope),
-        full=real(1.0 if model.reset_gradient == "full" else 0.0),
-        adaptive=model.neuron == "alif",
-        surrogate=SURROGATES.index(model.surrogate),
-    )
-
-
-def readout(experiment: Experiment, dtype: RealType) -> Readout:
-    """Return the constants of the experiment's readout."""
-    model, num_bins, real = experiment.model, experiment.data.num_bins, dtype
-    drive, decay = experiment.dt / model.tau_mem, 1.0 - experiment.dt / model.tau_syn
-    response, voltage = [], 0.0
-    for bins_after in range(num_bins):
-        voltage += drive * (decay**bins_after - voltage)
-        response.append(voltage)
-    last = model.readout == "last"
-    factors = np.array(response if last else list(accumulate(response)))[::-1]
-    return Readout(
-        keep=real(1.0 - drive),
-        drive=real(drive),
-        decay=real(decay),
-        factors=(factors if last else factors / num_bins).astype(dtype),
-        response=np.array(response, dtype),
-    )
-
-
-def penalty(experiment: Experiment) -> Penalty:
-    """Return the experiment's rate penalty; its strength is 0 where no rate can be punished."""
-    client = experiment.client
-    idle = client.rate_lower == 0 and client.rate_upper == 1
-    return Penalty(0.0 if idle else client.rate_strength, client.rate_lower, client.rate_upper)
-
-
-def optimiser(experiment: Experiment, rate: float, dtype: RealType) -> Optimiser:
-    """Return the client's optimiser at learning rate ``rate``."""
-    client, real = experiment.client, dtype
-    return Optimiser(
-        adam=client.optimizer == "adam",
-        rate=real(rate),
-        momentum=real(client.momentum),
-        weight_decay=real(client.weight_decay),
-        proximal=real(client.proximal),
-        clip_norm=real(client.clip_norm),
-    )

@@ -21,7 +21,7 @@ from hpcfed.base.philox import CompiledStream
 from hpcfed.base.purposes import Purpose
 from hpcfed.clients.population import Client
 from hpcfed.config import Experiment
-from hpcfed.learning import constants
+from hpcfed.learning import equations
 from hpcfed.learning.augment import Changes, draw_steps, is_augmented
 from hpcfed.learning.batches import batches
 from hpcfed.learning.constants import Optimiser, RealType
@@ -59,9 +59,9 @@ class EventTrainer:
         self._hidden, self._num_classes = experiment.model.hidden, shape.classes
         self._network = Network(
             event_plan.plan(experiment, shape.num_inputs, shape.classes),
-            constants.neuron(experiment, dtype),
-            constants.readout(experiment, dtype),
-            constants.penalty(experiment),
+            equations.neuron(experiment, dtype),
+            equations.readout(experiment, dtype),
+            equations.penalty(experiment),
         )
 
     @property
@@ -154,7 +154,7 @@ class EventTrainer:
         changes = draw_steps(steps, events, experiment.data, noise) if augmented else []
         inputs = _inputs(events, samples, changes)
         rate = learning_rate(experiment.client, round_index)
-        optimiser = constants.optimiser(experiment, rate, self._dtype)
+        optimiser = equations.optimiser(experiment, rate, self._dtype)
         bounds = np.cumsum([0, *map(len, steps)])
         delta = np.empty(self._layout.size, self._dtype)
         with self._work(inputs) as work:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpcfed.config import Experiment
-from hpcfed.learning import constants
+from hpcfed.learning import equations
 from hpcfed.learning.constants import Neuron, Penalty, Readout
 from hpcfed.networks.layout import Layout
 
@@ -82,9 +82,9 @@ def plan(experiment: Experiment, layout: Layout, num_channels: int) -> Plan:
         layers=tuple(layers),
         output=Layer(classes, width(classes), inputs, place, None),
         readout=experiment.model.readout,
-        neuron=constants.neuron(experiment, np.float32),
-        leak=constants.readout(experiment, np.float32),
-        penalty=constants.penalty(experiment),
+        neuron=equations.neuron(experiment, np.float32),
+        leak=equations.readout(experiment, np.float32),
+        penalty=equations.penalty(experiment),
     )
 
 

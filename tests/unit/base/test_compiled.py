@@ -403,3 +403,21 @@ def test_without_numba_s_compiler_a_kernel_is_the_plain_function(
     kernel = start().kernel
     prepare((kernel, (2.0,)))
     assert kernel(2.0) == 6.0
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "hpcfed.learning.event.kernels",
+        "hpcfed.federation.uplink.fused",
+        "hpcfed.base.philox",
+        "hpcfed.datasets.ear.hair_cell",
+        "hpcfed.datasets.ear.basilar_membrane",
+    ],
+)
+def test_neither_a_new_key_nor_a_new_purpose_compiles_anything(module: str) -> None:
+    importlib.import_module(module)
+    names = compiled_module.sources(module)
+    assert names is not None
+    assert module in names
+    assert not [n for n in names if n.startswith(("hpcfed.config", "hpcfed.base.purposes"))]
