@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from hpcfed.base.compiled import compiled
 from hpcfed.base.philox import block
-from hpcfed.base.purposes import Purpose
+from hpcfed.base.seeds import Stream
 from hpcfed.datasets.ear.basilar_membrane import VELOCITY_RATE
 
 DT = 1.0 / VELOCITY_RATE
@@ -38,8 +38,6 @@ WEIGHT = 13e3 / NUM_FIBRES * DT
 MEMBRANE_DECAY = math.exp(-DT / 1e-3)
 SYNAPSE_DECAY = math.exp(-DT / 5e-4)
 
-_PURPOSE = int(Purpose.INNER_EAR)
-
 
 def rest_state() -> tuple[float, float, float]:
     """Return (q, C, w): the hair cell's equilibrium in silence."""
@@ -50,20 +48,21 @@ def rest_state() -> tuple[float, float, float]:
 
 
 def hear(
-    velocity: NDArray[np.float32], first_channel: int, recording: int, seed: int
+    velocity: NDArray[np.float32], first_channel: int, words: Stream
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return (steps, channels) of all spikes of (K, M) float32 ``velocity``, channel by channel.
 
-    Row k is channel ``first_channel + k``; ``recording`` numbers the sound within its collection.
+    Row k is channel ``first_channel + k``. The round of ``words`` is the recording's number within
+    its collection; each channel has its own, as a client would.
     """
     num_channels, num_steps = velocity.shape
     most = num_channels * (num_steps // REFRACTORY_STEPS + 1)
     steps, channels = np.empty(most, np.int64), np.empty(most, np.int64)
-    key = np.array([seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF], np.uint32)
+    _, recording, purpose, *key = words.address
     count = 0
     for row in range(num_channels):
-        counter = np.array([first_channel + row, recording, _PURPOSE], np.uint32)
-        found = _hear_channel(velocity[row], counter, key, steps[count:])
+        counter = np.array([first_channel + row, recording, purpose], np.uint32)
+        found = _hear_channel(velocity[row], counter, np.array(key), steps[count:])
         channels[count : count + found] = first_channel + row
         count += found
     return steps[:count].copy(), channels[:count].copy()  # views would keep the buffers alive

@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, signal
 
+from hpcfed.base.purposes import Purpose
+from hpcfed.base.seeds import Stream
 from hpcfed.datasets.ear.basilar_membrane import AUDIO_RATE, VELOCITY_RATE, membrane, velocity
 from hpcfed.datasets.ear.hair_cell import hear
 from hpcfed.errors import InputError
@@ -59,7 +61,7 @@ def listen(ear: InnerEar, samples: F64, sample_rate: int, recording: int = 0) ->
     for first in range(0, ear.num_channels, at_once):
         channels = range(first, min(first + at_once, ear.num_channels))
         moved = velocity(table, spectrum, channels)[:, :num_samples]
-        parts.append(hear(moved, first, recording, ear.seed))
+        parts.append(hear(moved, first, Stream(ear.seed, Purpose.INNER_EAR, recording)))
     steps = np.concatenate([part[0] for part in parts])
     channel = np.concatenate([part[1] for part in parts])
     order = np.argsort(steps, kind="stable")

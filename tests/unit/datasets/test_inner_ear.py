@@ -118,7 +118,7 @@ def test_spikes_match_a_plain_twin() -> None:
     num_steps, channel, recording, seed = 2_400, 5, 77, (9 << 32) + 4
     push = np.float32(400 * np.maximum(0, np.sin(2 * np.pi * np.arange(num_steps) / 800)))
     words = Stream(seed, Purpose.INNER_EAR, recording, channel).words(num_steps)
-    steps, channels = hear(push[None], channel, recording, seed)
+    steps, channels = hear(push[None], channel, Stream(seed, Purpose.INNER_EAR, recording))
     np.testing.assert_array_equal(steps, plain_spikes(push, words))
     assert len(steps) > 5
     assert set(channels) == {channel}
@@ -252,5 +252,7 @@ def reference_case(
 def run_counts(moved: np.ndarray, recordings: range, seed: int) -> np.ndarray:
     """Return (presentations, channels) spike counts of the same sound presented repeatedly."""
     num_channels = len(moved)
-    heard = (hear(moved, 0, recording, seed)[1] for recording in recordings)
+    heard = (
+        hear(moved, 0, Stream(seed, Purpose.INNER_EAR, recording))[1] for recording in recordings
+    )
     return np.array([np.bincount(channels, minlength=num_channels) for channels in heard])
