@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from hpcfed.errors import InputError
-from hpcfed.report.flatten import parse_conditions
 from hpcfed.report.runs import Found, find
 from hpcfed.report.tables import skipped_lines
+from hpcfed.report.values import parse_conditions
 
 
 def parser(description: str, tables: Mapping[str, Mapping[str, str]]) -> argparse.ArgumentParser:

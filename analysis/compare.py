@@ -10,8 +10,8 @@ import arguments as args
 
 from hpcfed.errors import InputError
 from hpcfed.report.figures import compare, tradeoff
-from hpcfed.report.flatten import parse_conditions
 from hpcfed.report.tables import write_csv, write_text
+from hpcfed.report.values import parse_conditions
 
 QUANTITIES = ("test_accuracy", "validation_accuracy", "test_loss", "validation_loss", "train_loss")
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import arguments as args
 
+from hpcfed.config.tree import frozen_keys
 from hpcfed.errors import InputError
 from hpcfed.records.runfile import read_record
 from hpcfed.report.drawing import check_picture, our_style, save
 from hpcfed.report.figures import spikes
 from hpcfed.report.figures.spikes_figure import draw
-from hpcfed.report.flatten import flat
 from hpcfed.report.tables import write_csv
 
 
@@ -49,7 +49,7 @@ def work(options: argparse.Namespace) -> Iterator[Path]:
     if min(options.accumulate_pj, options.multiply_accumulate_pj) < 0:
         raise InputError("--accumulate-pj and --multiply-accumulate-pj must not be negative")
     record = read_record(options.path)
-    keys = dict(flat(tomllib.loads(record.attributes["config_toml"])))
+    keys = frozen_keys(tomllib.loads(record.attributes["config_toml"]))
     energy = spikes.Energy(options.accumulate_pj, options.multiply_accumulate_pj)
     with our_style():
         save(draw(record, keys, energy, options.saturated), picture)

@@ -1,4 +1,7 @@
-"""The two errors that every part of hpcfed may raise on purpose."""
+"""The two errors that every part of hpcfed may raise on purpose, and what a command ends with."""
+
+FINISHED, FAILED, BAD_INPUT = 0, 1, 2
+STOPPED = 75  # sysexits' EX_TEMPFAIL: try again, with --resume
 
 
 class InputError(Exception):

@@ -73,7 +73,7 @@ def launches(arch: int, network: str) -> Iterator[object]:
     from hpcfed.learning.gpu.launch import Launch
     from hpcfed.learning.gpu.philox import count_let_through, take_let_through
     from hpcfed.learning.gpu.plan import plan
-    from hpcfed.learning.gpu.steps import Job, step_launches
+    from hpcfed.learning.gpu.steps import Batches, step_launches
     from hpcfed.learning.gpu.work import Size, make_work
     from hpcfed.networks.layout import layout
 
@@ -106,7 +106,7 @@ def launches(arch: int, network: str) -> Iterator[object]:
     packed = Packed(cells, labels, offsets)
     whole = plan(experiment, places, 700)
     work = make_work(whole, experiment, Size(clients=5, slots=32, steps=2), packed, learn=True)
-    yield from step_launches(Job(whole, experiment, packed, work, learn=True), 1)
+    yield from step_launches(Batches(whole, experiment, packed, work, learn=True), 1)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from hpcfed.config import Experiment
 from hpcfed.config.file import to_toml
 from hpcfed.records.runfile import write_record
 from hpcfed.records.sweepfolder import Paths
-from hpcfed.sweep.planning.manifest import Manifest, Run, plan, write_manifest
+from hpcfed.sweep.planning.manifest import Manifest, PlannedRun, plan, write_manifest
 from hpcfed.sweep.planning.sweepfile import Sweep, read_sweep
 
 BASE = '[uplink]\nmask = "bernoulli"\n'
@@ -41,7 +41,7 @@ def planned(folder: Path, text: str) -> tuple[Manifest, Paths]:
 
 
 def finish(
-    paths: Paths, runs: Sequence[Run], num_rounds: int = 3, status: str = "finished"
+    paths: Paths, runs: Sequence[PlannedRun], num_rounds: int = 3, status: str = "finished"
 ) -> None:
     """Write a run file of so many rounds for each of ``runs``."""
     for run in runs:

@@ -132,3 +132,10 @@ def _above() -> Iterator[int]:
         if process is None or process.parent <= 1:
             return
         number = process.parent
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as [hours:]minutes:seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

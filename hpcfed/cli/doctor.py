@@ -14,17 +14,16 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any  # Any: mpi4py's communicator, whose stubs the base install lacks
 
-import hpcfed
 from hpcfed import launch
+from hpcfed.base.versions import PACKAGES, versions
 from hpcfed.errors import InputError
 from hpcfed.federation.mpi import transport
 from hpcfed.launch import settings
 
-_PACKAGES = ("numpy", "h5py", "mpi4py", "torch", "norse", "tonic", "numba")
+_OPTIONAL = ("triton",)  # a CPU needs none
 _NEEDED_FREE_BYTES = 200 * 2**20  # a run file is some megabytes, and written beside the old one
 
 
@@ -140,10 +139,10 @@ def place_findings(ranks: Sequence[RankFacts]) -> Iterator[Finding]:
         f"cores a rank may use: {_span(cores)}; OMP_NUM_THREADS: {', '.join(threads)}",
     )
     visible = sorted({facts.visible_gpus for facts in ranks})
+    torch, triton = (f"{name} {versions().get(name, 'missing')}" for name in ("torch", "triton"))
     yield Finding(
         "GPUs",
-        f"{_gpus()}; CUDA_VISIBLE_DEVICES: {' / '.join(visible)}; torch {_version('torch')}, "
-        f"triton {_version('triton')}",
+        f"{_gpus()}; CUDA_VISIBLE_DEVICES: {' / '.join(visible)}; {torch}, {triton}",
     )
 
 
@@ -168,15 +167,15 @@ def disk_findings(out: Path) -> Iterator[Finding]:
 
 def version_findings(ranks: Sequence[RankFacts]) -> Iterator[Finding]:
     """List versions, and say which packages are missing and whether the ranks differ."""
-    versions = ranks[0].versions
-    missing = [text.split()[0] for text in versions if text.endswith(" missing")]
+    ours = ranks[0].versions
+    missing = [text.split()[0] for text in ours if text.endswith(" missing")]
     remedy = ""
     if missing:
         remedy = f"{', '.join(missing)} missing: to train here, pip install 'hpcfed[train]'"
-    strangers = sorted({facts.host for facts in ranks if facts.versions != versions})
+    strangers = sorted({facts.host for facts in ranks if facts.versions != ours})
     if strangers:
         remedy = f"other versions on {', '.join(strangers)}: use one environment on all hosts"
-    yield Finding("versions", ", ".join(versions), remedy)
+    yield Finding("versions", ", ".join(ours), remedy)
 
 
 def _library() -> str:
@@ -202,15 +201,9 @@ def _mpirun_finding(library: str) -> Finding:
 
 
 def _versions() -> tuple[str, ...]:
-    found = [f"hpcfed {hpcfed.__version__}", f"Python {platform.python_version()}"]
-    return (*found, *(f"{name} {_version(name)}" for name in _PACKAGES))
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "missing"
+    names = (name for name in PACKAGES if name not in _OPTIONAL)
+    found = (f"{name} {versions().get(name, 'missing')}" for name in names)
+    return (f"Python {platform.python_version()}", *found)
 
 
 def _gpus() -> str:

@@ -13,9 +13,9 @@ import typer
 from hpcfed.base.signals import StopRequest
 from hpcfed.base.terminal import never_fail_to_encode
 from hpcfed.cli.data import data_app
-from hpcfed.cli.rank import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_STOPPED, RunOptions, complain, train
+from hpcfed.cli.rank import RunOptions, complain, train
 from hpcfed.cli.sweep import sweep_app
-from hpcfed.errors import InputError
+from hpcfed.errors import BAD_INPUT, FAILED, STOPPED, InputError
 
 if TYPE_CHECKING:
     from hpcfed.config import Experiment
@@ -46,7 +46,7 @@ def main() -> None:
         app()
     except InputError as error:
         complain(error)
-        sys.exit(EXIT_BAD_INPUT)
+        sys.exit(BAD_INPUT)
 
 
 @app.callback(invoke_without_command=True)
@@ -126,10 +126,10 @@ def doctor(
 
 def _launch(options: RunOptions, num_ranks: int) -> int:
     """Start mpirun with this command, again if the job dies; return its exit code."""
-    from hpcfed.federation.plan import decide
+    from hpcfed.federation.decision import decide
     from hpcfed.launch import interpreter, reachable, run_job
     from hpcfed.launch.requeued import run_in_vain
-    from hpcfed.launch.restart import Ended, Place, policy, see_through
+    from hpcfed.launch.restart import JobEnd, Ranks, policy, see_through
     from hpcfed.records.state import glance
 
     experiment = options.experiment()
@@ -137,16 +137,16 @@ def _launch(options: RunOptions, num_ranks: int) -> int:
     folder = decide(experiment, options.out, options.resume).folder
     command = [*interpreter(), "-m", "hpcfed", *_without_ranks(sys.argv[1:])]
 
-    def start(place: Place, variables: Mapping[str, str]) -> Ended:
+    def start(place: Ranks, variables: Mapping[str, str]) -> JobEnd:
         again = ["--resume"] if variables and not options.resume else []
         return run_job([*command, *again], place, variables)
 
     aim = policy(experiment, Path(folder), num_ranks)
     before = glance(aim.run_file)
     code = see_through(start, aim, reachable)
-    if code == EXIT_STOPPED and (reason := run_in_vain(aim.run_file, before, os.environ)):
+    if code == STOPPED and (reason := run_in_vain(aim.run_file, before, os.environ)):
         print(f"error: {reason}", file=sys.stderr, flush=True)
-        return EXIT_FAILED
+        return FAILED
     return code
 
 

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpcfed.base.signals import StopRequest
-from hpcfed.errors import InputError, StoppedRunError
+from hpcfed.errors import BAD_INPUT, FAILED, STOPPED, InputError, StoppedRunError
 
 if TYPE_CHECKING:
     from hpcfed.config import Experiment
     from hpcfed.federation.run import RunResult
 
-EXIT_FAILED, EXIT_BAD_INPUT, EXIT_STOPPED = 1, 2, 75
 
 _SINGLETONS = (
     "{0} processes were started, but each is rank 0 of 1: the launcher and this MPI do not know "
@@ -48,7 +47,7 @@ def train(options: RunOptions, stop: StopRequest) -> int:
     if num_started > ranks.comm.Get_size() == 1:
         if rank == 0:
             complain(InputError(_SINGLETONS.format(num_started)))
-        return EXIT_BAD_INPUT
+        return BAD_INPUT
     progress = reporter(options.quiet)
     request = federation.Request(
         load=options.experiment,
@@ -61,16 +60,16 @@ def train(options: RunOptions, stop: StopRequest) -> int:
     try:
         result = federation.run_on(ranks, request)
     except (InputError, StoppedRunError) as error:
-        code = EXIT_BAD_INPUT if isinstance(error, InputError) else EXIT_FAILED
+        code = BAD_INPUT if isinstance(error, InputError) else FAILED
         speak = partial(complain, error) if ranks.rank == 0 else _be_silent
     except transport.AgreedError as error:
-        code, cause = EXIT_FAILED, error.__cause__
+        code, cause = FAILED, error.__cause__
         speak = partial(transport.print_error, ranks.rank, cause) if cause else _be_silent
     else:
-        code = EXIT_STOPPED if result.status == "stopped" else 0
+        code = STOPPED if result.status == "stopped" else 0
         says = ranks.rank == 0 and not options.quiet
         speak = partial(_report, result) if says else _be_silent
-    if code == EXIT_FAILED:
+    if code == FAILED:
         signs.give(signs.FAILED)
     with ranks.ending_together():
         progress.close()

@@ -13,7 +13,7 @@ from hpcfed.errors import InputError
 
 if TYPE_CHECKING:
     from hpcfed.records.sweepfolder import Paths
-    from hpcfed.sweep.planning.manifest import Manifest, Run
+    from hpcfed.sweep.planning.manifest import Manifest, PlannedRun
     from hpcfed.sweep.states import SweepState
 
 sweep_app = typer.Typer(
@@ -185,7 +185,7 @@ class _Planned:
     manifest: Manifest
     paths: Paths
 
-    def open_runs(self, include_held: bool = False) -> list[Run]:
+    def open_runs(self, include_held: bool = False) -> list[PlannedRun]:
         """Return what is neither finished nor given up, nor worked on."""
         from hpcfed.sweep.states import look
 
@@ -291,7 +291,7 @@ def _need_answer(state: SweepState) -> None:
                          "try again where squeue works")  # fmt: skip
 
 
-def _print_scripts(manifest: Manifest, paths: Paths, runs: list[Run]) -> None:
+def _print_scripts(manifest: Manifest, paths: Paths, runs: list[PlannedRun]) -> None:
     from hpcfed.sweep.submission import room, scripts
 
     for text in scripts(manifest, paths, runs, room(manifest, None)):

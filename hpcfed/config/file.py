@@ -12,19 +12,17 @@ import json
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any  # Any: TOML values are of any type until the model has checked them
 
 import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from hpcfed.config import Experiment
 from hpcfed.config.section import table_of
+from hpcfed.config.tree import Tree, flatten, set_key
 from hpcfed.errors import InputError
 
-Tree = dict[str, Any]
 _FREE_KEYS = ("name", "run", "uplink.transport", "client.threads", "server.rounds", "data.root")
 _OF_SWEEPS = ("base", "grid", "zip", "points", "exclude")
-_EXCLUSIVE = {"client.epochs": "steps", "client.steps": "epochs"}
 
 
 def read_experiment(path: Path | str, overrides: Sequence[str] = ()) -> Experiment:
@@ -102,30 +100,6 @@ def key_paths(model: type[BaseModel] = Experiment, prefix: str = "") -> Iterator
 def flat_keys(experiment: Experiment) -> Tree:
     """Return every key that has a value, dotted; lists are lists."""
     return dict(flatten(_tree(experiment)))
-
-
-def flatten(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (dotted key, value) of a nested dict, whose keys may be dotted already."""
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
-
-
-def set_key(tree: Tree, key: str, value: Any) -> None:
-    """Set a dotted key of a nested dict; epochs and steps clear each other.
-
-    Raises InputError where a table would have to be put below a value.
-    """
-    *tables, last = key.split(".")
-    for table in tables:
-        tree = tree.setdefault(table, {})
-        if not isinstance(tree, dict):
-            raise InputError(f"{key}: {table} is a value, not a table")
-    tree[last] = value
-    if (other := _EXCLUSIVE.get(key)) is not None:
-        tree.pop(other, None)
 
 
 def _tree(experiment: Experiment) -> Tree:

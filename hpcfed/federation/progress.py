@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 
-from hpcfed.base.terminal import live_console
+from hpcfed.base.terminal import clock, live_console
 from hpcfed.report.summary import size_text
 
 if TYPE_CHECKING:
@@ -60,13 +60,6 @@ def _parts(report: RoundReport) -> list[str]:
     return [*parts, f"uplink {size_text(report.uplink_bytes)}"]
 
 
-def time_text(seconds: float) -> str:
-    """Return a duration as [hours:]minutes:seconds."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
 class _Clock:
     """Time left, from the rounds since this start."""
 
@@ -78,7 +71,7 @@ class _Clock:
             self._first_round = report.round - 1
         done = report.round - self._first_round
         elapsed = time.monotonic() - self._begin
-        return time_text(elapsed / done * (report.num_rounds - report.round))
+        return clock(elapsed / done * (report.num_rounds - report.round))
 
 
 class _Lines(Reporter):

@@ -17,12 +17,12 @@ from hpcfed.clients.memory import Memory
 from hpcfed.errors import InputError
 from hpcfed.federation import memory as memories
 from hpcfed.federation.calibration import Calibration
+from hpcfed.federation.decision import Decision, taken_over
 from hpcfed.federation.doubts import AFTER_ROUNDS, doubts
 from hpcfed.federation.evaluation import Evaluation
 from hpcfed.federation.job import Job
 from hpcfed.federation.meter import Meter, Spent
 from hpcfed.federation.mpi.transport import Transport
-from hpcfed.federation.plan import Plan, taken_over
 from hpcfed.federation.rounds import Outcome
 from hpcfed.federation.server import ServerState
 from hpcfed.federation.uplink.aggregation import STATISTICS, predicted_bytes
@@ -63,7 +63,7 @@ class RunRecorder:
         self,
         job: Job,
         transport: Transport,
-        plan: Plan,
+        plan: Decision,
         record: Record,
         hooks: Hooks,
     ) -> None:

@@ -17,12 +17,12 @@ from hpcfed.config import DataConfig, Experiment
 from hpcfed.config.file import parse_experiment
 from hpcfed.errors import InputError, StoppedRunError
 from hpcfed.federation import memory as memories
+from hpcfed.federation.decision import Decision, decide
 from hpcfed.federation.job import Job, build_job
 from hpcfed.federation.mpi import transport as mpi
 from hpcfed.federation.mpi.survivors import Past, Survivors
 from hpcfed.federation.mpi.transport import AgreedError, Transport
 from hpcfed.federation.origins import check_same, origins
-from hpcfed.federation.plan import Plan, decide
 from hpcfed.federation.recorder import Hooks, RoundReport, RunRecorder
 from hpcfed.federation.remarks import remarks
 from hpcfed.federation.rounds import run_rounds
@@ -71,7 +71,7 @@ def run(request: Request, comm: Any = None) -> RunResult:
 
 def run_on(ranks: Survivors, request: Request) -> RunResult:
     """Run as ``run`` does; where MPI tolerates it, go on with the others when a rank dies."""
-    plan: Plan | None = None
+    plan: Decision | None = None
 
     def attempt() -> RunResult:
         nonlocal plan
@@ -85,7 +85,7 @@ def run_on(ranks: Survivors, request: Request) -> RunResult:
         return ranks.see_through(attempt)
 
 
-def _work(request: Request, plan: Plan, transport: Transport, past: Past) -> str:
+def _work(request: Request, plan: Decision, transport: Transport, past: Past) -> str:
     experiment, folder = parse_experiment(plan.config), Path(plan.folder)
     transport.watch(experiment.run.watchdog_min)
     job = transport.together(
@@ -127,7 +127,7 @@ def _check_same(job: Job, transport: Transport) -> None:
     transport.together("comparing ranks", lambda: check_same(ours, roots, whose))
 
 
-def _plan(request: Request, transport: Transport, before: Plan | None, again: bool) -> Plan:
+def _plan(request: Request, transport: Transport, before: Decision | None, again: bool) -> Decision:
     """Decide at the root what is run and where; return the decision on every rank.
 
     ``again`` is whether ranks were lost; ``before`` is the plan until then, if there was one.
@@ -142,7 +142,7 @@ def _plan(request: Request, transport: Transport, before: Plan | None, again: bo
     text = transport.together("reading the configuration", decision)
     found = json.loads(transport.broadcast_text(text))
     base, holder = Holder(*found.pop("base")), Holder(*found.pop("holder"))
-    return Plan(**found, base=base, holder=holder)
+    return Decision(**found, base=base, holder=holder)
 
 
 def _memory(job: Job, folder: Path, start: Start, transport: Transport) -> Memory:

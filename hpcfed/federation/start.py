@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib.metadata
 import json
 import platform
 import sys
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any  # Any: attributes of a run file are of any scalar type
 
@@ -18,14 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.base.atomic import remove_leftovers
+from hpcfed.base.versions import versions
 from hpcfed.config.file import digest, to_toml
 from hpcfed.errors import InputError
+from hpcfed.federation.decision import Decision
 from hpcfed.federation.job import Job
 from hpcfed.federation.mpi import transport as mpi
 from hpcfed.federation.mpi.survivors import Past
 from hpcfed.federation.mpi.transport import Transport
 from hpcfed.federation.origins import check_same, digest_of, origins
-from hpcfed.federation.plan import Plan
 from hpcfed.federation.remarks import num_cut
 from hpcfed.federation.server import ServerState, first_state
 from hpcfed.networks.layout import initial_params
@@ -33,8 +31,6 @@ from hpcfed.records.log import Log
 from hpcfed.records.origins import read as read_origins
 from hpcfed.records.runfile import Record, read_record
 from hpcfed.records.schema import RUN_FILE
-
-PACKAGES = ("hpcfed", "numpy", "torch", "norse", "triton", "mpi4py", "h5py")
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,7 @@ class Start:
     state: ServerState
 
 
-def begin(job: Job, plan: Plan, transport: Transport, past: Past) -> Start:
+def begin(job: Job, plan: Decision, transport: Transport, past: Past) -> Start:
     """Return where the run begins; makes the folder of a fresh run. Complete at the root."""
     size, folder = job.uplink.size, Path(plan.folder)
     if transport.rank != 0:
@@ -188,13 +184,3 @@ def _attempt(transport: Transport, first_round: int) -> dict[str, Any]:
         "first_round": first_round,
         "last_round": first_round,
     }
-
-
-@cache
-def versions() -> dict[str, str]:
-    """Return the versions of the packages that shape a result, where they are installed."""
-    found = {}
-    for name in PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found

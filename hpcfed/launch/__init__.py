@@ -18,16 +18,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hpcfed.base import terminal
-from hpcfed.errors import InputError
+from hpcfed.errors import BAD_INPUT, FINISHED, STOPPED, InputError
 from hpcfed.launch import chatter, hosts, settings, signs, stopping
-from hpcfed.launch.restart import Ended, Place
+from hpcfed.launch.restart import JobEnd, Ranks
 
 __all__ = [
     *("exit_code", "find_mpirun", "interpreter", "reachable", "run_job", "run_ranks"),
     "started_as",
 ]
 
-_OWN_EXIT_CODES = (0, 2, 75)
+_OWN_EXIT_CODES = (FINISHED, BAD_INPUT, STOPPED)
 # Set by Open MPI's mpirun; MPICH's mpirun and srun --mpi=pmi2; srun with any other --mpi. In this
 # order: under mpirun in a Slurm job srun has started the daemons, and counts those.
 _PLACE_VARIABLES = (
@@ -39,10 +39,10 @@ _PLACE_VARIABLES = (
 
 def run_ranks(command: Sequence[str], num_ranks: int) -> int:
     """Run ``command`` as ``run_job`` does; return what ``exit_code`` makes of its end."""
-    return exit_code(run_job(command, Place(num_ranks), {}).code)
+    return exit_code(run_job(command, Ranks(num_ranks), {}).code)
 
 
-def run_job(command: Sequence[str], place: Place, variables: Mapping[str, str]) -> Ended:
+def run_job(command: Sequence[str], place: Ranks, variables: Mapping[str, str]) -> JobEnd:
     """Run ``command`` (all of it, the interpreter first) on the ranks of a place; wait for its end.
 
     ``variables`` are added to the environment. Where mpirun can, it lets ranks outlive another
@@ -94,7 +94,7 @@ def run_job(command: Sequence[str], place: Place, variables: Mapping[str, str]) 
             stopping.kill_job(process.pid)
         failed = signs.given(Path(folder), signs.FAILED)
     reader.join(timeout=2)  # a rank that outlives mpirun may keep the pipe open
-    return Ended(returncode, asked.is_set(), failed)
+    return JobEnd(returncode, asked.is_set(), failed)
 
 
 def find_mpirun() -> Path:

@@ -14,18 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpcfed.config import Experiment
-from hpcfed.errors import InputError
+from hpcfed.errors import BAD_INPUT, FAILED, FINISHED, STOPPED, InputError
 from hpcfed.launch.hosts import is_host
 from hpcfed.records.runfile import read_record
 from hpcfed.records.schema import RUN_FILE
 from hpcfed.records.state import State, glance
 
-FINISHED, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 75
 _FIRST_START = "HPCFED_FIRST_START"
 
 
 @dataclass(frozen=True)
-class Ended:
+class JobEnd:
     """How a job has ended.
 
     Attributes:
@@ -63,14 +62,14 @@ def policy(experiment: Experiment, folder: Path, num_ranks: int) -> Policy:
 
 
 @dataclass(frozen=True)
-class Place:
+class Ranks:
     """How many ranks to start, and on which hosts; none: where the launcher likes."""
 
     num_ranks: int
     hosts: tuple[str, ...] = ()
 
 
-Start = Callable[[Place, Mapping[str, str]], Ended]
+Start = Callable[[Ranks, Mapping[str, str]], JobEnd]
 Reachable = Callable[[Sequence[str]], list[str]]
 
 
@@ -80,7 +79,7 @@ def see_through(start: Start, policy: Policy, reachable: Reachable) -> int:
     ``start`` is given a place and environment variables for the ranks: none at first; when there
     are some, it is to continue the run. ``reachable`` says which hosts are still there.
     """
-    place, variables = Place(policy.num_ranks), dict[str, str]()
+    place, variables = Ranks(policy.num_ranks), dict[str, str]()
     begin = time.time()
     for restart in range(policy.max_restarts + 1):
         before = glance(policy.run_file)
@@ -101,7 +100,9 @@ def see_through(start: Start, policy: Policy, reachable: Reachable) -> int:
     return FAILED
 
 
-def verdict(num_rounds: int, before: State | None, after: State | None, ended: Ended) -> int | None:
+def verdict(
+    num_rounds: int, before: State | None, after: State | None, ended: JobEnd
+) -> int | None:
     """Say what a job has come to, by its run file before and after; None if it has died."""
     if after is not None and after.status == "finished" and after.num_rounds >= num_rounds:
         return FINISHED
@@ -118,7 +119,7 @@ def verdict(num_rounds: int, before: State | None, after: State | None, ended: E
     return None
 
 
-def place_left(place: Place, run_file: Path, reachable: Reachable) -> Place:
+def place_left(place: Ranks, run_file: Path, reachable: Reachable) -> Ranks:
     """Return where to start again: without the hosts that are gone, and with their ranks fewer."""
     try:
         hosts = str(read_record(run_file).attempts[-1]["hosts"]).split(",")
@@ -129,7 +130,7 @@ def place_left(place: Place, run_file: Path, reachable: Reachable) -> Place:
     left = reachable(hosts) if len(hosts) > 1 else hosts
     if not left or left == hosts:
         return place
-    return Place(max(1, place.num_ranks * len(left) // len(hosts)), tuple(left))
+    return Ranks(max(1, place.num_ranks * len(left) // len(hosts)), tuple(left))
 
 
 def first_start(environment: Mapping[str, str]) -> float | None:

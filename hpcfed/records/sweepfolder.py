@@ -19,6 +19,10 @@ from pathlib import Path
 
 from hpcfed.records.schema import RUN_FILE
 
+MANIFEST_FORMAT = "hpcfed-sweep"
+COLLECTED_FORMAT = "hpcfed-collected"
+COLLECTED = ".nc"  # suffix of a collected sweep
+
 
 @dataclass(frozen=True)
 class Paths:
@@ -59,7 +63,7 @@ class Paths:
     @property
     def collected(self) -> Path:
         """Every round of every run."""
-        return self.out / "sweep.nc"
+        return self.out / f"sweep{COLLECTED}"
 
     def run(self, digest: str) -> Path:
         """Folder of one run."""

@@ -15,17 +15,16 @@ from typing import TYPE_CHECKING, Any  # Any: attributes are of any scalar type
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcfed.config.tree import Value
 from hpcfed.errors import InputError
 from hpcfed.records.columns import NUMERIC_FIELDS, Columns, read_columns
 from hpcfed.records.names import run_name
-from hpcfed.records.schema import RUN_FILE
-from hpcfed.report.flatten import Value
-from hpcfed.report.planned import Planned
+from hpcfed.records.planned import ForeseenRun
+from hpcfed.records.sweepfolder import COLLECTED_FORMAT, Paths
 
 if TYPE_CHECKING:
     import xarray
 
-FORMAT = "hpcfed-collected"
 NOT_KEYS = ("round", "run")
 ABOUT = ("status", "engine", "data_digest", "config_digest")
 BYTES_PER_PARAMETER = 4  # the downlink is the full model, float32, to each participant
@@ -40,7 +39,7 @@ class CollectedRun:
     columns: Columns
 
 
-def read_collected(path: Path, planned: tuple[Planned, ...]) -> list[CollectedRun]:
+def read_collected(path: Path, planned: tuple[ForeseenRun, ...]) -> list[CollectedRun]:
     """Return the runs in ``path``. Raises InputError if it is no collected sweep."""
     import xarray
 
@@ -49,7 +48,7 @@ def read_collected(path: Path, planned: tuple[Planned, ...]) -> list[CollectedRu
             xarray.open_dataset(path, engine="h5netcdf") as root,
             xarray.open_dataset(path, engine="h5netcdf", group="clients") as clients,
         ):
-            if root.attrs.get("format") != FORMAT:
+            if root.attrs.get("format") != COLLECTED_FORMAT:
                 raise InputError(f"{path}: not a collected sweep of hpcfed")
             return _split(root, clients["num_samples"], planned, path)
     except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
@@ -57,7 +56,7 @@ def read_collected(path: Path, planned: tuple[Planned, ...]) -> list[CollectedRu
 
 
 def _split(
-    root: xarray.Dataset, samples: xarray.DataArray, planned: tuple[Planned, ...], path: Path
+    root: xarray.Dataset, samples: xarray.DataArray, planned: tuple[ForeseenRun, ...], path: Path
 ) -> list[CollectedRun]:
     cells = root["digest"].dims
     digests = root["digest"].to_numpy().reshape(-1)
@@ -114,6 +113,6 @@ def _error(folder: Path, digest: str, status: str) -> str:
     if status != "failed":
         return ""
     try:
-        return str(read_columns(folder / "runs" / digest / RUN_FILE).attributes.get("error", ""))
+        return str(read_columns(Paths(folder).run_file(digest)).attributes.get("error", ""))
     except InputError:
         return "its run file is not here any more"

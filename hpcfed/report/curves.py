@@ -13,11 +13,12 @@ from typing import Any  # Any: a table's values are text or numbers
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcfed.config.tree import Value
 from hpcfed.errors import InputError
-from hpcfed.report.flatten import Value, value_text
 from hpcfed.report.grid import SEEDS, Replicate, replicate, sort_key, varying_keys
 from hpcfed.report.runs import Found, Run, check_key
 from hpcfed.report.statistics import FEWEST, T_INTERVAL, band_over_seeds, limits_of
+from hpcfed.report.values import value_text
 
 F64 = NDArray[np.float64]
 

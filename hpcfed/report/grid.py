@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed.report.flatten import Value, value_text
-from hpcfed.report.planned import Planned
+from hpcfed.config.tree import Value
+from hpcfed.records.planned import ForeseenRun
 from hpcfed.report.runs import SEED, Found, Run
+from hpcfed.report.values import value_text
 
 MASK, DROP = "uplink.mask_probability", "participation.drop_probability"
 SEEDS = (SEED, "data.split_seed")
@@ -75,7 +76,7 @@ def paired_differences(first: Sequence[Run], second: Sequence[Run], quantity: st
     return differences[np.isfinite(differences)]
 
 
-def varying_keys(items: Iterable[Run | Planned]) -> tuple[str, ...]:
+def varying_keys(items: Iterable[Run | ForeseenRun]) -> tuple[str, ...]:
     """Return the keys that differ between runs, in the order of the configuration; never name."""
     seen: dict[str, set[Value]] = {}
     keys = [item.keys for item in items]
@@ -85,7 +86,7 @@ def varying_keys(items: Iterable[Run | Planned]) -> tuple[str, ...]:
     return tuple(name for name in names if len(seen[name]) > 1 and name != "name")
 
 
-def group_keys(items: Sequence[Run | Planned]) -> tuple[str, ...]:
+def group_keys(items: Sequence[Run | ForeseenRun]) -> tuple[str, ...]:
     """Return what varies besides p, q and seeds, and does not follow from p and q alone.
 
     A key that moves together with the mask (say, uplink.mask) tells nothing new.
@@ -133,7 +134,7 @@ def cells(found: Found) -> list[Cell]:
     values seen, in each group. Two runs of one repetition in a cell count once.
     """
     finished = found.finished().runs
-    items: list[Run | Planned] = [*found.runs, *found.planned]
+    items: list[Run | ForeseenRun] = [*found.runs, *found.planned]
     names = group_keys(items)
 
     def place(keys: Mapping[str, Value]) -> tuple[Group, float, Value]:

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any  # Any: values of JSON
 
 from hpcfed.base.atomic import replacing
+from hpcfed.config.tree import Value
 from hpcfed.errors import InputError
 from hpcfed.records.names import dropped_text
 from hpcfed.report.figures.tradeoff import Pair, Point, Tradeoff, tradeoff, widest_pairs
-from hpcfed.report.flatten import Value, value_text
 from hpcfed.report.grid import group_text, mean_drop, sort_key, varying_keys
 from hpcfed.report.page_data import page_data
 from hpcfed.report.pictures import pictures
@@ -28,6 +28,7 @@ from hpcfed.report.runs import Found, Run, find
 from hpcfed.report.settings import Setting, settings
 from hpcfed.report.statistics import PAIRED_INTERVAL, T_INTERVAL, Mean
 from hpcfed.report.summary import percent, size_text, summary
+from hpcfed.report.values import value_text
 
 PAGE = "report.html"
 # in the order in which they run

@@ -14,14 +14,15 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcfed.config.tree import Value
 from hpcfed.report.curves import QUANTITIES
 from hpcfed.report.drawing import told_apart
 from hpcfed.report.figures.timing import PHASES
 from hpcfed.report.figures.tradeoff import Point, Tradeoff, budget_levels, budget_line, widest_pairs
-from hpcfed.report.flatten import Value, value_text
 from hpcfed.report.grid import SEEDS, drop_text, group_text, mean_drop, sort_key, varying_keys
 from hpcfed.report.runs import Found, Run
 from hpcfed.report.statistics import FEWEST, critical
+from hpcfed.report.values import value_text
 
 F64 = NDArray[np.float64]
 Json = Any

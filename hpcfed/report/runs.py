@@ -15,21 +15,28 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcfed.config.tree import Value, frozen_keys
 from hpcfed.errors import InputError
 from hpcfed.records import origins
 from hpcfed.records.columns import Columns, read_columns
 from hpcfed.records.log import uplink_bytes
 from hpcfed.records.origins import Made
+from hpcfed.records.planned import (
+    Foreseen,
+    ForeseenRun,
+    divide,
+    read_failures,
+    read_plan,
+)
 from hpcfed.records.schema import RUN_FILE
 from hpcfed.records.state import status_of
+from hpcfed.records.sweepfolder import COLLECTED, Paths
 from hpcfed.report.collected import read_collected
-from hpcfed.report.flatten import Value, flat, value_text
-from hpcfed.report.planned import MANIFEST, RUNS, Plan, Planned, divide, read_failures, read_plan
+from hpcfed.report.values import value_text
 
 F64 = NDArray[np.float64]
 
 SEED = "seed"
-COLLECTED = ".nc"
 
 
 @dataclass(frozen=True)
@@ -112,12 +119,12 @@ class Found:
     root: Path
     runs: tuple[Run, ...]
     skipped: tuple[Skipped, ...]
-    planned: tuple[Planned, ...] = ()
+    planned: tuple[ForeseenRun, ...] = ()
     failures: Mapping[str, str] = field(default_factory=dict)
     dropped: tuple[Path, ...] = ()
 
     @property
-    def missing(self) -> tuple[Planned, ...]:
+    def missing(self) -> tuple[ForeseenRun, ...]:
         """Planned runs that have left no readable run file yet."""
         known = {run.digest for run in self.runs}
         return tuple(p for p in self.planned if p.digest not in known)
@@ -158,7 +165,7 @@ def find(path: Path) -> Found:
         return read_files(path.parent, [path])
     files = divide(path, sorted(path.rglob(RUN_FILE)))
     found, plan = read_files(path, files.counted), read_plan(path)
-    skipped = [Skipped(MANIFEST, plan.problem)] if plan.problem else []
+    skipped = [Skipped(Paths(path).manifest.name, plan.problem)] if plan.problem else []
     skipped += [Skipped(_label(path, file), "no run of this sweep") for file in files.strange]
     return replace(
         found,
@@ -171,18 +178,18 @@ def find(path: Path) -> Found:
 
 def _collected(path: Path) -> Found:
     root = path.parent
-    plan = read_plan(root)
-    runs = [
-        Run(root / RUNS / item.digest / RUN_FILE, f"{RUNS}/{item.digest}", item.keys, item.columns)
-        for item in read_collected(path, plan.runs)
-    ]
-    skipped = (Skipped(MANIFEST, plan.problem),) if plan.problem else ()
+    plan, paths = read_plan(root), Paths(root)
+    runs = []
+    for item in read_collected(path, plan.runs):
+        file = paths.run_file(item.digest)
+        runs.append(Run(file, _label(root, file), item.keys, item.columns))
+    skipped = (Skipped(paths.manifest.name, plan.problem),) if plan.problem else ()
     counted = tuple(run for run in runs if plan.holds(run.digest))
     dropped = tuple(run.file for run in runs if not plan.holds(run.digest))
     return Found(root, counted, skipped, plan.runs, _failures(root, plan), dropped)
 
 
-def _failures(root: Path, plan: Plan) -> dict[str, str]:
+def _failures(root: Path, plan: Foreseen) -> dict[str, str]:
     return {name: text for name, text in read_failures(root).items() if plan.holds(name)}
 
 
@@ -217,7 +224,7 @@ def configuration(columns: Columns) -> dict[str, Value]:
         tree = tomllib.loads(columns.attributes["config_toml"])
     except (KeyError, TypeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"its configuration cannot be read: {error}") from None
-    return dict(flat(tree))
+    return frozen_keys(tree)
 
 
 def check_key(key: str, items: Sequence[Mapping[str, Value]]) -> None:

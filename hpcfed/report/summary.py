@@ -14,10 +14,10 @@ from hpcfed.base.terminal import console
 from hpcfed.errors import InputError
 from hpcfed.records.log import WAYS, uplink_bytes
 from hpcfed.records.names import dropped_text
+from hpcfed.records.planned import divide
 from hpcfed.records.runfile import Record, read_record
 from hpcfed.records.schema import RUN_FILE
 from hpcfed.records.state import status_of
-from hpcfed.report.planned import divide
 
 Rows = list[tuple[str, str]]
 

@@ -12,8 +12,8 @@ from typing import Any  # Any: a table's values are text or numbers
 from hpcfed.base.atomic import replacing
 from hpcfed.errors import InputError
 from hpcfed.records.names import dropped_text
-from hpcfed.report.flatten import value_text
 from hpcfed.report.runs import Found
+from hpcfed.report.values import value_text
 
 Row = Mapping[str, Any]
 

@@ -15,14 +15,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hpcfed.config.file import flatten
+from hpcfed.config.tree import flatten
 from hpcfed.errors import InputError
 from hpcfed.records import origins
 from hpcfed.records.origins import Made
 from hpcfed.records.reading import DamagedFileError
 from hpcfed.records.state import State, glance_at
 from hpcfed.records.sweepfolder import Paths
-from hpcfed.sweep.planning.manifest import Manifest, Run
+from hpcfed.sweep.planning.manifest import Manifest, PlannedRun
 from hpcfed.sweep.slurm import arrays
 from hpcfed.sweep.slurm import commands as slurm
 from hpcfed.sweep.working import claims, owners
@@ -35,7 +35,7 @@ OPEN = ("stopped", "missing")
 class RunState:
     """One run: how far, and the last line of its error."""
 
-    run: Run
+    run: PlannedRun
     status: str
     num_rounds: int
     seconds: float
@@ -48,10 +48,10 @@ class SweepState:
 
     runs: tuple[RunState, ...]
     arrays: tuple[arrays.Submitted, ...]
-    jobs: tuple[slurm.Job, ...]
+    jobs: tuple[slurm.Queued, ...]
     asked: bool
 
-    def of(self, *statuses: str) -> list[Run]:
+    def of(self, *statuses: str) -> list[PlannedRun]:
         """Return the runs with one of these statuses, in order."""
         return [state.run for state in self.runs if state.status in statuses]
 
@@ -59,7 +59,7 @@ class SweepState:
 class _Snapshot:
     """The queue as it was asked once; see ``owners.Queue``."""
 
-    def __init__(self, jobs: Sequence[slurm.Job] | None) -> None:
+    def __init__(self, jobs: Sequence[slurm.Queued] | None) -> None:
         self._jobs = None if jobs is None else {(job.job, job.task): job for job in jobs}
 
     def incarnation(self, job: str, task: str, refresh: bool) -> int | None:
@@ -112,7 +112,7 @@ def _file(path: Path) -> tuple[State | None, str]:
 
 
 def _state(
-    run: Run, file: State | None, silence: str, paths: Paths, known: tuple[bool, bool]
+    run: PlannedRun, file: State | None, silence: str, paths: Paths, known: tuple[bool, bool]
 ) -> RunState:
     has_worker, is_queued = known
     path = paths.run_file(run.digest)
@@ -138,7 +138,7 @@ def _state(
     return RunState(run, status, rounds, seconds, error)
 
 
-def _mark(paths: Paths, run: Run) -> str | None:
+def _mark(paths: Paths, run: PlannedRun) -> str | None:
     """Return the error of a run that was given up, None if it was not."""
     try:
         mark = json.loads(paths.failure(run.digest).read_text(encoding="utf-8"))
@@ -149,14 +149,14 @@ def _mark(paths: Paths, run: Run) -> str | None:
         return "its mark cannot be read"
 
 
-def _jobs() -> list[slurm.Job] | None:
+def _jobs() -> list[slurm.Queued] | None:
     try:
         return slurm.queue()
     except slurm.SlurmError:
         return None
 
 
-def _queued(submitted: Sequence[arrays.Submitted], jobs: Sequence[slurm.Job]) -> set[str]:
+def _queued(submitted: Sequence[arrays.Submitted], jobs: Sequence[slurm.Queued]) -> set[str]:
     """Return the runs of array tasks that wait or run."""
     tasks = {array.name: array.tasks for array in submitted}
     found: set[str] = set()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hpcfed.base.terminal import clock
 from hpcfed.records.names import dropped_text
 from hpcfed.records.sweepfolder import Paths
 from hpcfed.sweep.planning.grid import describe
 from hpcfed.sweep.planning.manifest import Manifest
 from hpcfed.sweep.slurm import commands as slurm
 from hpcfed.sweep.states import STATUSES, RunState, SweepState, time_left_s
-from hpcfed.sweep.working.progress import clock
 
 _MOST_LINES = 20
 

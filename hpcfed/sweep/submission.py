@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hpcfed.records.sweepfolder import Paths
-from hpcfed.sweep.planning.manifest import Manifest, Run
+from hpcfed.sweep.planning.manifest import Manifest, PlannedRun
 from hpcfed.sweep.slurm import arrays
 from hpcfed.sweep.slurm import commands as slurm
 from hpcfed.sweep.slurm.arrays import Submitted
-from hpcfed.sweep.slurm.script import Array, Place, render
+from hpcfed.sweep.slurm.script import Array, TaskPlace, render
 from hpcfed.sweep.states import SweepState
 from hpcfed.sweep.working import claims
 from hpcfed.sweep.working.owners import ask_to_stop
@@ -30,7 +30,11 @@ class Room:
 
 
 def submit(
-    manifest: Manifest, paths: Paths, runs: Sequence[Run], room: Room, say: Callable[[str], None]
+    manifest: Manifest,
+    paths: Paths,
+    runs: Sequence[PlannedRun],
+    room: Room,
+    say: Callable[[str], None],
 ) -> int:
     """Submit ``runs`` as arrays; return how many runs did not fit into the queue.
 
@@ -54,7 +58,7 @@ def submit(
     return sum(map(len, left))
 
 
-def scripts(manifest: Manifest, paths: Paths, runs: Sequence[Run], room: Room) -> list[str]:
+def scripts(manifest: Manifest, paths: Paths, runs: Sequence[PlannedRun], room: Room) -> list[str]:
     """Return the scripts that ``submit`` would submit."""
     tasks = arrays.divide([run.digest for run in runs], manifest.resources.runs_per_task)
     starts = range(0, len(tasks), room.array_size)
@@ -107,5 +111,5 @@ def _submit_one(manifest: Manifest, paths: Paths, tasks: Tasks) -> Submitted:
 
 
 def _script(manifest: Manifest, paths: Paths, name: str, num_tasks: int) -> str:
-    place = Place(paths.out.resolve(), paths.logs.resolve(), Path.cwd(), sys.executable)
+    place = TaskPlace(paths.out.resolve(), paths.logs.resolve(), Path.cwd(), sys.executable)
     return render(Array(name, num_tasks), place, manifest.resources, manifest.site)

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpcfed.report.figures.tradeoff import budget_line
-from hpcfed.report.flatten import value_text
 from hpcfed.report.grid import expected_values
 from hpcfed.report.page import embedded
 from hpcfed.report.statistics import pareto_front
 from hpcfed.report.tables import field
+from hpcfed.report.values import value_text
 
 numbers = st.one_of(st.integers(0, 5), st.floats(0, 10), st.just(float("nan")))
 grids = st.lists(st.floats(0, 0.999), min_size=2, max_size=6, unique=True).map(sorted)

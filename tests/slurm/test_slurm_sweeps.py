@@ -47,7 +47,7 @@ class Scenario:
         assert told.returncode == 0, told.stdout + told.stderr
         return told.stdout
 
-    def jobs(self) -> list[slurm.Job]:
+    def jobs(self) -> list[slurm.Queued]:
         """Return its tasks in the queue."""
         return [job for job in slurm.queue() if job.name.startswith(f"{self.job.stem}-")]
 

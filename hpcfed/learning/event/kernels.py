@@ -20,9 +20,9 @@ from hpcfed.learning.event.readout import (
     readout_backward,
     readout_forward,
 )
-from hpcfed.learning.event.tables import Found, Inputs, Network, Plan
+from hpcfed.learning.event.tables import Constants, Evaluated, Inputs, Sizes
 from hpcfed.learning.event.vectors import turn_block
-from hpcfed.learning.event.work import Work
+from hpcfed.learning.event.work import Workspace
 
 I64 = NDArray[np.int64]
 
@@ -32,12 +32,12 @@ kernel = compiled(_nrt=False)
 
 @kernel
 def train_client(
-    network: Network,
+    network: Constants,
     optimiser: Optimiser,
     inputs: Inputs,
     steps: I64,
     received: Reals,
-    work: Work,
+    work: Workspace,
 ) -> tuple[float, int]:
     """Take the steps ``steps[s]`` to ``steps[s + 1]`` of the samples, one optimiser step each.
 
@@ -64,7 +64,7 @@ def train_client(
 
 @kernel
 def evaluate_batch(
-    network: Network, inputs: Inputs, weights: Reals, work: Work, found: Found
+    network: Constants, inputs: Inputs, weights: Reals, work: Workspace, found: Evaluated
 ) -> None:
     """Write what is found in the samples."""
     plan, count = network.plan, len(inputs.samples)
@@ -83,7 +83,7 @@ def evaluate_batch(
 
 
 @kernel
-def flatten(plan: Plan, weights: Reals, flat: Reals) -> None:
+def flatten(plan: Sizes, weights: Reals, flat: Reals) -> None:
     """Write the kernels' vector as flat parameters (P,), matrices (out, in) row-major, in order."""
     end = 0
     for layer in range(len(plan.widths)):
@@ -115,7 +115,9 @@ def _flatten(
 
 
 @inlined
-def _batch_gradient(network: Network, inputs: Inputs, start: int, stop: int, work: Work) -> float:
+def _batch_gradient(
+    network: Constants, inputs: Inputs, start: int, stop: int, work: Workspace
+) -> float:
     """Return the mean loss of samples start to stop; add its gradient, and count their spikes."""
     plan, batch = network.plan, stop - start
     penalised = network.penalty.strength > 0
@@ -143,7 +145,7 @@ def _batch_gradient(network: Network, inputs: Inputs, start: int, stop: int, wor
 
 
 @inner
-def _mark(plan: Plan, work: Work, raster: NDArray[np.bool_]) -> None:
+def _mark(plan: Sizes, work: Workspace, raster: NDArray[np.bool_]) -> None:
     first = 0
     for layer in range(len(plan.widths) - 1):
         for row in range(len(raster)):
@@ -156,11 +158,11 @@ def _mark(plan: Plan, work: Work, raster: NDArray[np.bool_]) -> None:
 
 @inlined
 def _hidden_layers(
-    network: Network,
+    network: Constants,
     inputs: Inputs,
     block: tuple[int, int],
     weights: Reals,
-    work: Work,
+    work: Workspace,
     listed: bool,
 ) -> None:
     """Run a block (first sample, rows) through the hidden layers; count their spikes."""
@@ -195,7 +197,7 @@ def _copy_events(
 
 @inner
 def _change_events(
-    plan: Plan, inputs: Inputs, number: int, events: NDArray[np.int32], end: int, bounds: I64
+    plan: Sizes, inputs: Inputs, number: int, events: NDArray[np.int32], end: int, bounds: I64
 ) -> int:
     """Append a sample's augmented events, each as often as it is counted; return the new end."""
     sample, augmented = inputs.samples[number], len(inputs.time_shifts) > 0
@@ -220,7 +222,7 @@ def _change_events(
 
 
 @inner
-def _count(plan: Plan, work: Work, rows: int) -> None:
+def _count(plan: Sizes, work: Workspace, rows: int) -> None:
     for layer in range(len(plan.widths) - 1):
         for row in range(rows):
             bounds = work.offsets[layer + 1, row]
@@ -229,7 +231,7 @@ def _count(plan: Plan, work: Work, rows: int) -> None:
 
 
 @inner
-def _penalise(network: Network, batch: int, work: Work) -> float:
+def _penalise(network: Constants, batch: int, work: Workspace) -> float:
     """Write the gradient of the rate penalty; return the penalty."""
     plan, penalty = network.plan, network.penalty
     total = 0.0
@@ -245,7 +247,7 @@ def _penalise(network: Network, batch: int, work: Work) -> float:
 
 
 @inner
-def _transpose(plan: Plan, work: Work) -> None:
+def _transpose(plan: Sizes, work: Workspace) -> None:
     """Write the copies (out, in) of the matrices that lead back."""
     weights, back = work.weights, work.back
     for layer in range(len(plan.widths)):

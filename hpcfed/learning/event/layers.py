@@ -17,20 +17,20 @@ from hpcfed.learning.constants import MAXIMUM, SURROGATES, Neuron, Readout, Real
 from hpcfed.learning.event.neurons import return_bins, run_bins
 from hpcfed.learning.event.readout import current_gradient
 from hpcfed.learning.event.registers import Bins
-from hpcfed.learning.event.tables import Plan
+from hpcfed.learning.event.tables import Sizes
 from hpcfed.learning.event.vectors import add_rows, append_positive, multiply_rows, scatter_row
-from hpcfed.learning.event.work import Work, fill
+from hpcfed.learning.event.work import Workspace, fill
 
 _TANH = SURROGATES.index("tanh")
 
 
 @inlined
 def layer_forward(
-    plan: Plan,
+    plan: Sizes,
     neuron: Neuron,
     readout: Readout,
     weights: Reals,
-    work: Work,
+    work: Workspace,
     layer: int,
     rows: int,
     listed: bool,
@@ -69,10 +69,10 @@ def layer_forward(
 
 @inlined
 def layer_backward(
-    plan: Plan,
+    plan: Sizes,
     neuron: Neuron,
     readout: Readout,
-    work: Work,
+    work: Workspace,
     layer: int,
     rows: int,
 ) -> None:
@@ -115,7 +115,7 @@ def layer_backward(
 
 
 @inner
-def _bins(plan: Plan, layer: int, row: int, start: int, span: int) -> Bins:
+def _bins(plan: Sizes, layer: int, row: int, start: int, span: int) -> Bins:
     width = plan.padded[layer]
     return Bins(
         start=start,
@@ -130,7 +130,7 @@ def _bins(plan: Plan, layer: int, row: int, start: int, span: int) -> Bins:
 
 
 @inner
-def _begin(work: Work, layer: int, width: int) -> None:
+def _begin(work: Workspace, layer: int, width: int) -> None:
     """Begin the gradient of a bin's spikes with that of the rate penalty."""
     fill(work.spike, 0.0)
     if len(work.rates) > 0:
@@ -141,9 +141,9 @@ def _begin(work: Work, layer: int, width: int) -> None:
 
 @inner
 def _add_from_above(
-    plan: Plan,
+    plan: Sizes,
     readout: Readout,
-    work: Work,
+    work: Workspace,
     place: tuple[int, int, int],
 ) -> None:
     """Add the gradient of a layer's spikes in a bin that the layer above gives."""

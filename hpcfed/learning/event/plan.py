@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hpcfed.config import Experiment
 from hpcfed.learning.constants import READOUTS, Reals
 from hpcfed.learning.event.lanes import LANES
-from hpcfed.learning.event.tables import Plan, aligned
+from hpcfed.learning.event.tables import Sizes, aligned
 from hpcfed.learning.event.vectors import ROWS
 from hpcfed.networks.layout import Layout
 
@@ -26,7 +26,7 @@ I64 = NDArray[np.int64]
 _LARGE_TRACE = 1 << 16  # values; more of them would push the weights out of the second cache
 
 
-def plan(experiment: Experiment, num_channels: int, num_classes: int) -> Plan:
+def plan(experiment: Experiment, num_channels: int, num_classes: int) -> Sizes:
     """Return where all lies for the experiment's network between C channels and K classes."""
     model, num_bins = experiment.model, experiment.data.num_bins
     widths = (*model.hidden, num_classes)
@@ -40,7 +40,7 @@ def plan(experiment: Experiment, num_channels: int, num_classes: int) -> Plan:
     together = model.recurrent or len(model.hidden) > 1 or model.readout == "max"
     rows = ROWS if together or ROWS * num_bins * padded[0] <= _LARGE_TRACE else 1
     traces = [rows * num_bins * m for m in padded[:-1]]
-    return Plan(
+    return Sizes(
         num_bins=num_bins,
         num_channels=num_channels,
         rows=rows,
@@ -59,7 +59,7 @@ def plan(experiment: Experiment, num_channels: int, num_classes: int) -> Plan:
     )
 
 
-def pack(places: Plan, layout: Layout, params: Reals) -> Reals:
+def pack(places: Sizes, layout: Layout, params: Reals) -> Reals:
     """Return the flat parameters (P,), matrices (out, in), as the kernels' vector."""
     packed = aligned(places.num_weights, params.dtype.type)
     per_layer = 2 if places.recurrent else 1

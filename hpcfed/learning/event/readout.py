@@ -15,15 +15,17 @@ from numpy.typing import NDArray
 
 from hpcfed.base.compiled import inner
 from hpcfed.learning.constants import MAXIMUM, Readout, Reals
-from hpcfed.learning.event.tables import Plan
+from hpcfed.learning.event.tables import Sizes
 from hpcfed.learning.event.vectors import add_rows, multiply_rows, scatter_row
-from hpcfed.learning.event.work import Work, fill
+from hpcfed.learning.event.work import Workspace, fill
 
 I64 = NDArray[np.int64]
 
 
 @inner
-def readout_forward(plan: Plan, readout: Readout, weights: Reals, work: Work, rows: int) -> None:
+def readout_forward(
+    plan: Sizes, readout: Readout, weights: Reals, work: Workspace, rows: int
+) -> None:
     """Write the logits of ``rows`` samples from the last layer's spikes, summed or listed."""
     if plan.readout == MAXIMUM:
         for row in range(rows):
@@ -38,7 +40,7 @@ def readout_forward(plan: Plan, readout: Readout, weights: Reals, work: Work, ro
 
 
 @inner
-def _maximum(plan: Plan, readout: Readout, weights: Reals, work: Work, row: int) -> None:
+def _maximum(plan: Sizes, readout: Readout, weights: Reals, work: Workspace, row: int) -> None:
     """Write the maximum over time of one sample's readout voltage, and its first bin."""
     layer = len(plan.widths) - 2
     width = plan.padded[layer + 1]
@@ -61,7 +63,7 @@ def _maximum(plan: Plan, readout: Readout, weights: Reals, work: Work, row: int)
 
 @inner
 def cross_entropy(
-    plan: Plan, labels: I64, batch: int, work: Work, losses: Reals, predictions: I64
+    plan: Sizes, labels: I64, batch: int, work: Workspace, losses: Reals, predictions: I64
 ) -> None:
     """Turn the logits of ``labels`` (rows,) into gradients of their mean loss in ``batch``.
 
@@ -85,7 +87,7 @@ def cross_entropy(
 
 
 @inner
-def copy_logits(plan: Plan, work: Work, found: NDArray[np.float64]) -> None:
+def copy_logits(plan: Sizes, work: Workspace, found: NDArray[np.float64]) -> None:
     """Write the logits, (rows, K)."""
     width = plan.padded[-1]
     for row in range(len(found)):
@@ -94,7 +96,7 @@ def copy_logits(plan: Plan, work: Work, found: NDArray[np.float64]) -> None:
 
 
 @inner
-def readout_backward(plan: Plan, work: Work, rows: int) -> None:
+def readout_backward(plan: Sizes, work: Workspace, rows: int) -> None:
     """Add the readout weights' gradient; leave that of the summed spikes (mean and last bin)."""
     if plan.readout == MAXIMUM:
         return
@@ -117,7 +119,7 @@ def readout_backward(plan: Plan, work: Work, rows: int) -> None:
 
 
 @inner
-def current_gradient(plan: Plan, readout: Readout, work: Work, rows: int, t: int) -> None:
+def current_gradient(plan: Sizes, readout: Readout, work: Workspace, rows: int, t: int) -> None:
     """Write the gradient of the readout's currents in bin ``t``, and add the weights' (maximum)."""
     layer = len(plan.widths) - 2
     width = plan.padded[layer + 1]

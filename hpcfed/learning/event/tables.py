@@ -14,7 +14,7 @@ I64 = NDArray[np.int64]
 _LINE = 64  # bytes of a cache line
 
 
-class Plan(NamedTuple):
+class Sizes(NamedTuple):
     """Sizes and places. The arrays have an entry for each hidden layer and one for the readout.
 
     Attributes:
@@ -57,10 +57,10 @@ def aligned(size: int, dtype: RealType) -> Reals:
     return whole[start : start + size]
 
 
-class Network(NamedTuple):
+class Constants(NamedTuple):
     """All that is constant about a network."""
 
-    plan: Plan
+    plan: Sizes
     neuron: Neuron
     readout: Readout
     penalty: Penalty
@@ -90,7 +90,7 @@ class Inputs(NamedTuple):
     kept_offsets: I64
 
 
-class Found(NamedTuple):
+class Evaluated(NamedTuple):
     """What an evaluation finds in n samples.
 
     Attributes:

@@ -27,8 +27,8 @@ from hpcfed.learning.batches import batches
 from hpcfed.learning.constants import Optimiser, RealType
 from hpcfed.learning.event import plan as event_plan
 from hpcfed.learning.event.kernels import evaluate_batch, flatten, train_client
-from hpcfed.learning.event.tables import Found, Inputs, Network
-from hpcfed.learning.event.work import Work, make_work
+from hpcfed.learning.event.tables import Constants, Evaluated, Inputs
+from hpcfed.learning.event.work import Workspace, make_work
 from hpcfed.learning.schedule import learning_rate
 from hpcfed.learning.trainer import BatchResult, LocalUpdate
 from hpcfed.networks.layout import Layout, layout
@@ -52,12 +52,12 @@ class EventTrainer:
     ) -> None:
         """Take the network between C channels and K classes, trained in ``dtype``."""
         self._experiment, self._dtype = experiment, dtype
-        self._spare: list[Work] = []
+        self._spare: list[Workspace] = []
         self._prepared = False
         self._layout = layout(experiment.model, shape.num_inputs, shape.classes)
         self._layers = dense_layers(experiment.model, shape.num_inputs)
         self._hidden, self._num_classes = experiment.model.hidden, shape.classes
-        self._network = Network(
+        self._network = Constants(
             event_plan.plan(experiment, shape.num_inputs, shape.classes),
             equations.neuron(experiment, dtype),
             equations.readout(experiment, dtype),
@@ -114,8 +114,8 @@ class EventTrainer:
             evaluate_batch(self._network, inputs, weights, work, found)
         return BatchResult(found.losses, found.predictions, found.spikes, found.logits)
 
-    def _found(self, count: int, raster: NDArray[np.bool_]) -> Found:
-        return Found(
+    def _found(self, count: int, raster: NDArray[np.bool_]) -> Evaluated:
+        return Evaluated(
             losses=np.empty(count),
             predictions=np.empty(count, np.int64),
             logits=np.empty((count, self._num_classes)),
@@ -170,7 +170,7 @@ class EventTrainer:
         return event_plan.pack(self._network.plan, self._layout, params.astype(self._dtype))
 
     @contextmanager
-    def _work(self, inputs: Inputs) -> Iterator[Work]:
+    def _work(self, inputs: Inputs) -> Iterator[Workspace]:
         """Lend scratch space that is large enough: memory that is new costs more than the sums."""
         needed = self._network.plan.rows * _most_spikes(inputs)
         work = self._spare.pop() if self._spare else None

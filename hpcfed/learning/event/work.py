@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from hpcfed.base.compiled import inner
 from hpcfed.learning.constants import Real, Reals, RealType
 from hpcfed.learning.event.neurons import AHEAD
-from hpcfed.learning.event.tables import Plan, aligned
+from hpcfed.learning.event.tables import Sizes, aligned
 
 I64 = NDArray[np.int64]
 
 
-class Work(NamedTuple):
+class Workspace(NamedTuple):
     """Scratch space of one thread.
 
     Attributes:
@@ -72,8 +72,8 @@ class Work(NamedTuple):
 
 
 def make_work(
-    places: Plan, penalised: bool, with_voltages: bool, num_events: int, dtype: RealType
-) -> Work:
+    places: Sizes, penalised: bool, with_voltages: bool, num_events: int, dtype: RealType
+) -> Workspace:
     """Return scratch space for R samples that have at most ``num_events`` events together."""
     hidden, widest = len(places.widths) - 1, int(places.padded.max())
     regions = [AHEAD, num_events, *(places.rows * places.num_bins * places.widths[:-1])]
@@ -82,7 +82,7 @@ def make_work(
     def rows(width: int) -> Reals:
         return aligned(places.rows * width, dtype)
 
-    return Work(
+    return Workspace(
         weights=aligned(places.num_weights, dtype),
         back=aligned(places.num_back, dtype),
         gradient=aligned(places.num_weights, dtype),

@@ -8,7 +8,7 @@ import torch
 
 from hpcfed.learning.gpu.events import Packed
 from hpcfed.learning.gpu.launch import Launch
-from hpcfed.learning.gpu.work import Work
+from hpcfed.learning.gpu.work import Buffers
 
 
 class Graphs:
@@ -19,7 +19,7 @@ class Graphs:
     """
 
     def __init__(self) -> None:
-        self._work: Work | None = None
+        self._work: Buffers | None = None
         self._graphs: dict[tuple[int, int], torch.cuda.CUDAGraph] = {}
 
     def clear(self) -> None:
@@ -29,7 +29,7 @@ class Graphs:
 
     def run(
         self,
-        work: Work,
+        work: Buffers,
         packed: Packed,
         num_steps: int,
         launches: Callable[[int], Iterable[Launch]],

@@ -23,7 +23,7 @@ _LEAST_WIDTH = 16  # of a tensor core's product as well
 
 
 @dataclass(frozen=True)
-class Layer:
+class DeviceLayer:
     """A hidden layer, or the readout.
 
     Attributes:
@@ -48,8 +48,8 @@ class Plan:
     num_bins: int
     num_channels: int
     size: int
-    layers: tuple[Layer, ...]
-    output: Layer
+    layers: tuple[DeviceLayer, ...]
+    output: DeviceLayer
     readout: str
     neuron: Neuron
     leak: Readout
@@ -73,14 +73,14 @@ def plan(experiment: Experiment, layout: Layout, num_channels: int) -> Plan:
     for index in range(len(experiment.model.hidden)):
         place, (neurons, inputs) = places[f"hidden{index}.input"]
         recurrent = places.get(f"hidden{index}.recurrent", (None, None))[0]
-        layers.append(Layer(neurons, width(neurons), inputs, place, recurrent))
+        layers.append(DeviceLayer(neurons, width(neurons), inputs, place, recurrent))
     place, (classes, inputs) = places["readout"]
     return Plan(
         num_bins=experiment.data.num_bins,
         num_channels=num_channels,
         size=layout.size,
         layers=tuple(layers),
-        output=Layer(classes, width(classes), inputs, place, None),
+        output=DeviceLayer(classes, width(classes), inputs, place, None),
         readout=experiment.model.readout,
         neuron=equations.neuron(experiment, np.float32),
         leak=equations.readout(experiment, np.float32),

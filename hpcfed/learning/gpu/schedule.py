@@ -21,7 +21,7 @@ from hpcfed.learning.augment import draw, is_augmented, num_words
 from hpcfed.learning.batches import batches
 from hpcfed.learning.gpu.optimiser import BETA1, BETA2
 from hpcfed.learning.gpu.plan import BLOCK
-from hpcfed.learning.gpu.work import Work
+from hpcfed.learning.gpu.work import Buffers
 from hpcfed.learning.schedule import learning_rate
 from hpcfed.samples.events import EventSet
 
@@ -111,7 +111,7 @@ def orders(
     return planned
 
 
-def fill(work: Work, group: Orders) -> None:
+def fill(work: Buffers, group: Orders) -> None:
     """Copy a group's round to the device; slots, clients and steps beyond it are empty."""
     schedule = work.schedule
     schedule.samples.fill_(-1)

@@ -21,30 +21,30 @@ from hpcfed.learning.gpu.augment import change
 from hpcfed.learning.gpu.events import Packed
 from hpcfed.learning.gpu.launch import Launch
 from hpcfed.learning.gpu.optimiser import BETA1, BETA2, EPSILON, optimise, squares
-from hpcfed.learning.gpu.plan import WORD, Layer, Plan
-from hpcfed.learning.gpu.work import TERM_DEPTH, Work
+from hpcfed.learning.gpu.plan import WORD, DeviceLayer, Plan
+from hpcfed.learning.gpu.work import TERM_DEPTH, Buffers
 
 _WIDEST = 128  # columns of a tile, and neurons whose recurrent weights stay on chip
 
 
 @dataclass(frozen=True)
-class Job:
+class Batches:
     """What launches are about: a network, its settings, samples on the device and work space."""
 
     plan: Plan
     experiment: Experiment
     packed: Packed
-    work: Work
+    work: Buffers
     learn: bool
 
 
-def step_launches(job: Job, step: int) -> Iterator[Launch]:
+def step_launches(job: Batches, step: int) -> Iterator[Launch]:
     """Yield what makes up training step number ``step`` of the schedule."""
     yield from batch_launches(job, step)
     yield from _optimiser(job, step)
 
 
-def batch_launches(job: Job, step: int) -> Iterator[Launch]:
+def batch_launches(job: Batches, step: int) -> Iterator[Launch]:
     """Yield what gives losses, predictions and spikes of a batch and, to learn, the gradient."""
     signal = _Signal(job.packed.cells, job.work.schedule.samples[step], job.packed.bits)
     if job.learn and is_augmented(job.experiment.data):
@@ -74,7 +74,7 @@ class _Signal:
     bits: bool = False
 
 
-def _backward(job: Job, step: int, signals: list[_Signal]) -> Iterator[Launch]:
+def _backward(job: Batches, step: int, signals: list[_Signal]) -> Iterator[Launch]:
     plan, work = job.plan, job.work
     if plan.maximum:
         yield _weight_gradient(job, step, signals[-1], plan.output, work.outputs)
@@ -89,7 +89,7 @@ def _backward(job: Job, step: int, signals: list[_Signal]) -> Iterator[Launch]:
             yield _propagate(job, step, index - 1)
 
 
-def _change(job: Job, step: int) -> Launch:
+def _change(job: Batches, step: int) -> Launch:
     plan, work, data = job.plan, job.work, job.experiment.data
     schedule, size = work.schedule, work.size
     changed, cells = work.changed.view(torch.uint8), job.packed.cells.view(torch.uint8)
@@ -110,7 +110,7 @@ def _change(job: Job, step: int) -> Launch:
     )  # fmt: skip
 
 
-def _project(job: Job, step: int, signal: _Signal, index: int, out: Tensor) -> Iterator[Launch]:
+def _project(job: Batches, step: int, signal: _Signal, index: int, out: Tensor) -> Iterator[Launch]:
     """Yield what gives a hidden layer, or after the last one the readout, its input currents."""
     work, layer = job.work, (*job.plan.layers, job.plan.output)[index]
     rows, depth, tile = 128, TERM_DEPTH, min(layer.width, _WIDEST)
@@ -138,7 +138,12 @@ def _project(job: Job, step: int, signal: _Signal, index: int, out: Tensor) -> I
 
 
 def _weight_gradient(
-    job: Job, step: int, signal: _Signal, layer: Layer, currents: Tensor, recurrent: bool = False
+    job: Batches,
+    step: int,
+    signal: _Signal,
+    layer: DeviceLayer,
+    currents: Tensor,
+    recurrent: bool = False,
 ) -> Launch:
     place, inputs = (layer.recurrent, layer.neurons) if recurrent else (layer.place, layer.inputs)
     rows, tile = 64, min(layer.width, _WIDEST)
@@ -157,7 +162,7 @@ def _weight_gradient(
     )  # fmt: skip
 
 
-def _propagate(job: Job, step: int, index: int) -> Launch:
+def _propagate(job: Batches, step: int, index: int) -> Launch:
     """Return the launch that gives hidden layer ``index`` its spikes' gradient from above."""
     plan, work, layer = job.plan, job.work, job.plan.layers[index]
     top = index + 1 == len(plan.layers)
@@ -180,7 +185,7 @@ def _propagate(job: Job, step: int, index: int) -> Launch:
     )  # fmt: skip
 
 
-def _forward(job: Job, step: int, index: int) -> Launch:
+def _forward(job: Batches, step: int, index: int) -> Launch:
     plan, work, layer = job.plan, job.work, job.plan.layers[index]
     return Launch(
         gpu_layers.forward,
@@ -195,7 +200,7 @@ def _forward(job: Job, step: int, index: int) -> Launch:
     )  # fmt: skip
 
 
-def _return(job: Job, step: int, index: int) -> Launch:
+def _return(job: Batches, step: int, index: int) -> Launch:
     plan, work, layer = job.plan, job.work, job.plan.layers[index]
     neuron = plan.neuron
     return Launch(
@@ -216,7 +221,7 @@ def _return(job: Job, step: int, index: int) -> Launch:
     )  # fmt: skip
 
 
-def _penalise(job: Job, step: int, index: int) -> Launch:
+def _penalise(job: Batches, step: int, index: int) -> Launch:
     plan, work, layer = job.plan, job.work, job.plan.layers[index]
     return Launch(
         gpu_layers.penalise,
@@ -231,7 +236,7 @@ def _penalise(job: Job, step: int, index: int) -> Launch:
     )  # fmt: skip
 
 
-def _read_summed(job: Job, step: int) -> Launch:
+def _read_summed(job: Batches, step: int) -> Launch:
     plan, work, schedule = job.plan, job.work, job.work.schedule
     return Launch(
         gpu_readout.read_summed,
@@ -246,7 +251,7 @@ def _read_summed(job: Job, step: int) -> Launch:
     )  # fmt: skip
 
 
-def _read_maximum(job: Job, step: int) -> Launch:
+def _read_maximum(job: Batches, step: int) -> Launch:
     plan, work, schedule, leak = job.plan, job.work, job.work.schedule, job.plan.leak
     return Launch(
         gpu_readout.read_maximum,
@@ -261,7 +266,7 @@ def _read_maximum(job: Job, step: int) -> Launch:
     )  # fmt: skip
 
 
-def _optimiser(job: Job, step: int) -> Iterator[Launch]:
+def _optimiser(job: Batches, step: int) -> Iterator[Launch]:
     plan, work, client = job.plan, job.work, job.experiment.client
     tiles = work.sums.shape[1]
     proximal, clipped = client.proximal > 0, client.clip_norm > 0
@@ -291,19 +296,19 @@ def _optimiser(job: Job, step: int) -> Iterator[Launch]:
     )  # fmt: skip
 
 
-def _signal(job: Job, step: int, signal: _Signal) -> tuple[Tensor, Tensor, Tensor]:
+def _signal(job: Batches, step: int, signal: _Signal) -> tuple[Tensor, Tensor, Tensor]:
     """Return a signal, its samples' numbers (if it has none, anything) and the batch sizes."""
     counts = job.work.schedule.counts[step]
     return signal.cells, counts if signal.slots is None else signal.slots, counts
 
 
-def _extent(job: Job, signal: _Signal, num_inputs: int) -> tuple[int, int, int, int, int]:
+def _extent(job: Batches, signal: _Signal, num_inputs: int) -> tuple[int, int, int, int, int]:
     """Return rows of a client, T, slots, bytes of a row and values in it."""
     slots, num_bins = job.work.size.slots, job.plan.num_bins
     return slots * num_bins, num_bins, slots, signal.cells.shape[-1], num_inputs
 
 
-def _client_stride(job: Job, signal: _Signal) -> int:
+def _client_stride(job: Batches, signal: _Signal) -> int:
     """Return the bytes from one client's rows to the next one's; samples belong to nobody."""
     return 0 if signal.slots is not None else signal.cells[0].numel()
 
@@ -318,7 +323,7 @@ def _constants(plan: Plan) -> tuple[float, ...]:
     )
 
 
-def _shape(job: Job, index: int) -> dict[str, Any]:
+def _shape(job: Batches, index: int) -> dict[str, Any]:
     plan, layer = job.plan, job.plan.layers[index]
     return {
         "WIDTH": layer.width,
@@ -329,7 +334,7 @@ def _shape(job: Job, index: int) -> dict[str, Any]:
     }
 
 
-def _pace(layer: Layer) -> dict[str, int]:
+def _pace(layer: DeviceLayer) -> dict[str, int]:
     """Return warps and stages of a kernel that goes through time."""
     if layer.width > _WIDEST:  # weights are read in every bin: registers are scarce
         return {"warps": 16, "stages": 1}

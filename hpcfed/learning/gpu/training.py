@@ -29,9 +29,9 @@ from hpcfed.learning.gpu.events import Packed, pack
 from hpcfed.learning.gpu.graph import Graphs
 from hpcfed.learning.gpu.plan import BLOCK, plan
 from hpcfed.learning.gpu.schedule import Orders, fill, orders, whole_blocks
-from hpcfed.learning.gpu.steps import Job, batch_launches, step_launches
+from hpcfed.learning.gpu.steps import Batches, batch_launches, step_launches
 from hpcfed.learning.gpu.update import GpuUpdate
-from hpcfed.learning.gpu.work import Size, Work, make_work
+from hpcfed.learning.gpu.work import Buffers, Size, make_work
 from hpcfed.learning.trainer import BatchResult, LocalUpdate
 from hpcfed.networks.layout import Layout, layout
 from hpcfed.networks.network import Layer, dense_layers
@@ -66,8 +66,8 @@ class GpuTrainer:
         self._plan = plan(experiment, self._layout, shape.num_inputs)
         self._most = most_clients
         self._packed: list[tuple[EventSet, Packed]] = []
-        self._training: Work | None = None
-        self._evaluation: Work | None = None
+        self._training: Buffers | None = None
+        self._evaluation: Buffers | None = None
         self._graphs = Graphs()
 
     @property
@@ -131,7 +131,7 @@ class GpuTrainer:
             loss = float(losses[: len(samples)].double().mean() + penalties)
             return work.gradient[0].cpu().numpy(), loss
 
-    def _batch(self, params: F32, events: EventSet, samples: I64, learn: bool = False) -> Work:
+    def _batch(self, params: F32, events: EventSet, samples: I64, learn: bool = False) -> Buffers:
         """Return work space in which a batch (B,) has been worked on."""
         packed = self._events(events)
         size = Size(clients=1, slots=whole_blocks(len(samples)), steps=1)
@@ -146,7 +146,7 @@ class GpuTrainer:
         ids = torch.tensor(samples.astype(np.int32))
         work.schedule.samples[0, 0, : len(samples)].copy_(ids)
         work.schedule.counts.fill_(len(samples))
-        for launch in batch_launches(Job(self._plan, self._experiment, packed, work, learn), 0):
+        for launch in batch_launches(Batches(self._plan, self._experiment, packed, work, learn), 0):
             launch.run()
         return work
 
@@ -162,7 +162,7 @@ class GpuTrainer:
         work.weights.copy_(work.received.expand_as(work.weights))
         for tensor in (work.first, work.second, work.totals):
             tensor.zero_()
-        job = Job(self._plan, self._experiment, packed, work, learn=True)
+        job = Batches(self._plan, self._experiment, packed, work, learn=True)
         self._graphs.run(work, packed, group.num_steps, partial(step_launches, job))
         deltas = work.weights[: group.num_clients] - work.received
         losses, penalties = (
@@ -179,7 +179,7 @@ class GpuTrainer:
             found.append(LocalUpdate(GpuUpdate(delta), total / sum(sizes), spikes[k] / chances))
         return found
 
-    def _work(self, planned: Orders, packed: Packed) -> Work:
+    def _work(self, planned: Orders, packed: Packed) -> Buffers:
         """Return work space for all clients, or for as many as memory holds.
 
         It only grows: cohorts differ from round to round, and a new one costs its graphs.
@@ -198,7 +198,7 @@ class GpuTrainer:
             self._training = self._make(wanted, packed, self._device)
         return self._training
 
-    def _make(self, size: Size, packed: Packed, device: torch.device) -> Work:
+    def _make(self, size: Size, packed: Packed, device: torch.device) -> Buffers:
         return make_work(self._plan, self._experiment, size, packed, learn=True, device=device)
 
     def _halve(self, num_clients: int) -> None:

@@ -75,7 +75,7 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Work:
+class Buffers:
     """Scratch space of a launch, with the schedule; parts that nobody needs have length 0.
 
     Attributes:
@@ -132,7 +132,7 @@ def make_work(
     packed: Packed,
     learn: bool,
     device: torch.device | None = None,
-) -> Work:
+) -> Buffers:
     """Return work space on ``device``, else where ``packed`` is; without ``learn`` to evaluate.
 
     Raises InputError for a batch whose traces kernels cannot count.
@@ -162,7 +162,7 @@ def make_work(
     tiles = -(-plan.size // TILE.value)
     split = [*plan.layers, *([plan.output] if plan.maximum else [])]
     depths = [-(-layer.inputs // TERM_DEPTH) * TERM_DEPTH for layer in split]
-    return Work(
+    return Buffers(
         size=size,
         schedule=_schedule(size, device, augmented),
         received=zeros(plan.size),

@@ -8,8 +8,8 @@ from typing import Any  # Any: a table's values are text or numbers
 
 import numpy as np
 
+from hpcfed.config.tree import Value
 from hpcfed.errors import InputError
-from hpcfed.report.flatten import Value, value_text
 from hpcfed.report.grid import SEEDS, Replicate, replicate, sort_key, varying_keys
 from hpcfed.report.runs import Run
 from hpcfed.report.statistics import (
@@ -21,6 +21,7 @@ from hpcfed.report.statistics import (
     mean_over_seeds,
     paired_p_value,
 )
+from hpcfed.report.values import value_text
 
 COLUMNS = {
     "setting": "keys that vary within the two sides, and their values",

@@ -15,9 +15,9 @@ from typing import Any  # Any: a table's values are text or numbers
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcfed.config.tree import Value
 from hpcfed.errors import InputError
 from hpcfed.records.runfile import Record
-from hpcfed.report.flatten import Value
 
 F64 = NDArray[np.float64]
 
@@ -56,7 +56,7 @@ class Energy:
 
 
 @dataclass(frozen=True)
-class Layer:
+class StoredLayer:
     """Stored spikes of the input or a hidden layer, (S, T, H)."""
 
     name: str
@@ -83,13 +83,13 @@ class Count:
     twin: float
 
 
-def layers(record: Record) -> list[Layer]:
+def layers(record: Record) -> list[StoredLayer]:
     """Return input and hidden layers in order. Raises InputError without stored samples."""
     stored = record.evaluation.get("example_spikes")
     if not stored or not len(stored["label"]):
         raise InputError(f"{record.attributes['name']}: no evaluation yet, no spikes are stored")
     hidden = sorted((n for n in stored if n.startswith("hidden")), key=lambda n: int(n[6:]))
-    return [Layer(name, stored[name]) for name in ("input", *hidden)]
+    return [StoredLayer(name, stored[name]) for name in ("input", *hidden)]
 
 
 def operations(record: Record, keys: dict[str, Value]) -> list[Count]:
@@ -139,7 +139,7 @@ def snn_energy_nj(count: Count, energy: Energy) -> float:
     return (accumulates + count.multiply_accumulates * energy.multiply_accumulate_pj) / 1000
 
 
-def neuron_rows(found: list[Layer], saturated: float) -> Iterator[dict[str, Any]]:
+def neuron_rows(found: list[StoredLayer], saturated: float) -> Iterator[dict[str, Any]]:
     """Yield the table of neurons."""
     for layer in found:
         pairs = zip(layer.rates.tolist(), layer.duty.tolist(), strict=True)

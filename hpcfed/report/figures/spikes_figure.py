@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hpcfed.config.tree import Value
 from hpcfed.records.runfile import Record
 from hpcfed.report.drawing import COLOURS, Look, new_figure, note, told_apart
-from hpcfed.report.figures.spikes import Count, Energy, Layer, layers, operations, snn_energy_nj
-from hpcfed.report.flatten import Value
+from hpcfed.report.figures.spikes import (
+    Count,
+    Energy,
+    StoredLayer,
+    layers,
+    operations,
+    snn_energy_nj,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +54,7 @@ def draw(record: Record, keys: dict[str, Value], energy: Energy, saturated: floa
     return figure
 
 
-def _draw_raster(axes: Axes, layer: Layer, sample: int, seconds: float) -> None:
+def _draw_raster(axes: Axes, layer: StoredLayer, sample: int, seconds: float) -> None:
     spikes = layer.spikes[sample]
     bins, neurons = np.nonzero(spikes)
     times = (bins + 0.5) * seconds / len(spikes)
@@ -55,7 +62,7 @@ def _draw_raster(axes: Axes, layer: Layer, sample: int, seconds: float) -> None:
     axes.set(xlim=(0, seconds), ylim=(-0.5, spikes.shape[1] - 0.5))
 
 
-def _draw_rates(axes: Axes, layer: Layer, saturated: float) -> None:
+def _draw_rates(axes: Axes, layer: StoredLayer, saturated: float) -> None:
     rates = layer.rates
     edges = np.linspace(0, max(1.0, float(rates.max())), 41).tolist()
     axes.hist(rates, edges, color=COLOURS[2])

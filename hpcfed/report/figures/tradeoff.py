@@ -14,7 +14,6 @@ from typing import Any  # Any: a table's values are text or numbers
 
 import numpy as np
 
-from hpcfed.report.flatten import value_text
 from hpcfed.report.grid import (
     Cell,
     Group,
@@ -35,6 +34,7 @@ from hpcfed.report.statistics import (
     paired_p_value,
     pareto_front,
 )
+from hpcfed.report.values import value_text
 
 METRICS = ("test_accuracy", "validation_accuracy")
 SIGNIFICANT = 0.05

@@ -11,9 +11,9 @@ from typing import Any  # Any: values of an experiment's keys are of any TOML ty
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed.config.file import flatten
+from hpcfed.config.tree import flatten
 from hpcfed.sweep.planning.grid import SEED
-from hpcfed.sweep.planning.manifest import Manifest, Run
+from hpcfed.sweep.planning.manifest import Manifest, PlannedRun
 
 RUN = "run"
 # a product this many times larger than the runs, and larger than this many cells, is not stored
@@ -60,7 +60,7 @@ class Axes:
         return np.asarray(np.ravel_multi_index(tuple(self.places.T), self.shape), np.int64)
 
 
-def axes_of(manifest: Manifest, runs: Sequence[Run]) -> Axes:
+def axes_of(manifest: Manifest, runs: Sequence[PlannedRun]) -> Axes:
     """Return the axes of ``runs``, by the keys that the sweep file varies."""
     settings = [dict(flatten(run.config)) for run in runs]
     keys = [key for key in manifest.keys if key != SEED]

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpcfed.config.file import flatten
+from hpcfed.config.tree import flatten
 from hpcfed.errors import InputError
 from hpcfed.records import origins
 from hpcfed.records.columns import Columns, read_columns
@@ -26,14 +26,14 @@ from hpcfed.records.names import dropped_text
 from hpcfed.records.origins import Made
 from hpcfed.records.sweepfolder import Paths
 from hpcfed.sweep.collecting import cube, finals
-from hpcfed.sweep.planning.manifest import Manifest, Run
+from hpcfed.sweep.planning.manifest import Manifest, PlannedRun
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundFile:
     """One run file: whose, and a stamp that changes with its content."""
 
-    run: Run
+    run: PlannedRun
     path: Path
     stamp: str
 
@@ -80,7 +80,7 @@ def collect(manifest: Manifest, paths: Paths) -> Iterator[str]:
     yield f"{len(kept)} runs in {paths.collected} ({num_read} read, {missing} missing)"
 
 
-def _apart(found: Sequence[Found], columns: Mapping[str, Columns]) -> dict[str, str]:
+def _apart(found: Sequence[FoundFile], columns: Mapping[str, Columns]) -> dict[str, str]:
     """Return the run files that were made of other things under the same names, and why."""
     return origins.apart(
         [
@@ -93,14 +93,14 @@ def _apart(found: Sequence[Found], columns: Mapping[str, Columns]) -> dict[str, 
     )
 
 
-def _read(item: Found) -> Columns:
+def _read(item: FoundFile) -> Columns:
     columns = read_columns(item.path, with_clients=True)
     if columns.attributes.get("config_digest") != item.run.config_digest:
         raise InputError("is a run of another configuration")
     return columns
 
 
-def _find(manifest: Manifest, paths: Paths) -> tuple[list[Found], list[str]]:
+def _find(manifest: Manifest, paths: Paths) -> tuple[list[FoundFile], list[str]]:
     """Return the run files of the sweep file's points, in order, and what is of no sweep."""
     found, strange = [], []
     names = (
@@ -115,6 +115,6 @@ def _find(manifest: Manifest, paths: Paths) -> tuple[list[Found], list[str]]:
             status = path.stat()
         except (FileNotFoundError, NotADirectoryError):
             continue
-        found.append(Found(run, path, f"{status.st_mtime_ns} {status.st_size} {status.st_ino}"))
+        found.append(FoundFile(run, path, f"{status.st_mtime_ns} {status.st_size} {status.st_ino}"))
     strange += [f"{path}: no run of this sweep" for path in names.values()]
     return found, strange

@@ -22,13 +22,14 @@ from hpcfed.records.schema import (
     ROUND_MEANING,
     Field,
 )
+from hpcfed.records.sweepfolder import COLLECTED_FORMAT
 from hpcfed.sweep.collecting.axes import Axes, axes_of, coordinate
-from hpcfed.sweep.planning.manifest import Manifest, Run
+from hpcfed.sweep.planning.manifest import Manifest, PlannedRun
 
 if TYPE_CHECKING:
     import xarray
 
-FORMAT, VERSION = "hpcfed-collected", 2
+VERSION = 2
 _ABOUT = {  # name -> (attribute of the run file, meaning)
     "status": ("status", "running, stopped, finished or failed"),
     "engine": ("engine", "engine of local training"),
@@ -58,7 +59,7 @@ class Earlier:
 def write(
     path: Path,
     manifest: Manifest,
-    runs: Sequence[Run],
+    runs: Sequence[PlannedRun],
     columns: Mapping[str, Columns],
     stamps: Mapping[str, str],
 ) -> None:
@@ -67,7 +68,7 @@ def write(
     ordered = [columns[run.digest] for run in runs]
     with replacing_path(path) as sibling:
         root = _root(axes, runs, ordered)
-        root.attrs = {"format": FORMAT, "format_version": VERSION, "name": manifest.name}
+        root.attrs = {"format": COLLECTED_FORMAT, "format_version": VERSION, "name": manifest.name}
         _save(root, sibling, None)
         for part in _clients(axes, ordered):
             _save(part, sibling, "clients")
@@ -84,7 +85,10 @@ def read_earlier(path: Path) -> Earlier:
             xarray.open_dataset(path, engine="h5netcdf", group="clients") as clients,
             xarray.open_dataset(path, engine="h5netcdf", group="files") as files,
         ):
-            if root.attrs.get("format") != FORMAT or root.attrs.get("format_version") != VERSION:
+            if (
+                root.attrs.get("format") != COLLECTED_FORMAT
+                or root.attrs.get("format_version") != VERSION
+            ):
                 return Earlier()
             stamps = dict(zip(*(files[n].to_numpy() for n in ("digest", "stamp")), strict=True))
             return Earlier(stamps, _split(root.load(), clients.load()))
@@ -92,7 +96,7 @@ def read_earlier(path: Path) -> Earlier:
         return Earlier()  # whatever it is, it is collected anew
 
 
-def _root(axes: Axes, runs: Sequence[Run], columns: Sequence[Columns]) -> xarray.Dataset:
+def _root(axes: Axes, runs: Sequence[PlannedRun], columns: Sequence[Columns]) -> xarray.Dataset:
     import xarray
 
     num_rounds = [len(c.rounds["params_digest"]) for c in columns]

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.base.atomic import replacing
-from hpcfed.config.file import flatten
+from hpcfed.config.tree import flatten
 from hpcfed.records.columns import Columns
 from hpcfed.records.log import WAYS
 from hpcfed.records.sweepfolder import Paths
 from hpcfed.sweep.collecting.axes import RUN, axes_of, coordinate
-from hpcfed.sweep.planning.manifest import Manifest, Run
+from hpcfed.sweep.planning.manifest import Manifest, PlannedRun
 
 _EVALUATED = ("train_loss", "validation_accuracy", "validation_loss", "test_accuracy", "test_loss")
 _SUMS = ("uplink_values", *(f"uplink_bytes_{way}" for way in WAYS),
@@ -25,7 +25,7 @@ _SECONDS = ("seconds_train", "seconds_communicate", "seconds_wait", "seconds_eva
 
 
 def write(
-    paths: Paths, manifest: Manifest, runs: Sequence[Run], columns: Mapping[str, Columns]
+    paths: Paths, manifest: Manifest, runs: Sequence[PlannedRun], columns: Mapping[str, Columns]
 ) -> None:
     """Replace sweep.csv and sweep.parquet. Raises OSError."""
     import pandas

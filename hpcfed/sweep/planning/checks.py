@@ -16,10 +16,10 @@ from hpcfed.clients.partition import partition
 from hpcfed.config import Experiment
 from hpcfed.errors import InputError
 from hpcfed.sweep.planning.grid import describe
-from hpcfed.sweep.planning.manifest import Run
+from hpcfed.sweep.planning.manifest import PlannedRun
 
 
-def check_against_data(runs: Iterable[Run]) -> list[str]:
+def check_against_data(runs: Iterable[PlannedRun]) -> list[str]:
     """Check what the data decide. Returns what is to be said of data that cannot be loaded.
 
     Raises InputError naming the first point that does not fit.
@@ -36,7 +36,7 @@ def check_against_data(runs: Iterable[Run]) -> list[str]:
     return unusable
 
 
-def _check(run: Run, data: datasets.Data) -> None:
+def _check(run: PlannedRun, data: datasets.Data) -> None:
     experiment: Experiment = run.experiment
     labels, groups = data.train.labels[data.train_ids], data.train.groups[data.train_ids]
     try:
@@ -46,9 +46,9 @@ def _check(run: Run, data: datasets.Data) -> None:
         raise InputError(f"{describe(run.point)}: {error}") from None
 
 
-def grouped(runs: Iterable[Run], tables: tuple[str, ...]) -> Iterator[list[Run]]:
+def grouped(runs: Iterable[PlannedRun], tables: tuple[str, ...]) -> Iterator[list[PlannedRun]]:
     """Yield the runs that agree in these tables of their configuration."""
-    groups: dict[str, list[Run]] = {}
+    groups: dict[str, list[PlannedRun]] = {}
     for run in runs:
         chosen: list[Any] = [run.config.get(table) for table in tables]
         groups.setdefault(json.dumps(chosen, sort_keys=True), []).append(run)

@@ -11,12 +11,12 @@ from hpcfed.sweep.planning.grid import describe
 from hpcfed.sweep.planning.resources import Resources
 
 if TYPE_CHECKING:
-    from hpcfed.sweep.planning.manifest import Run
+    from hpcfed.sweep.planning.manifest import PlannedRun
 
 _ON_CPU = "event"
 
 
-def check(runs: Sequence[Run], resources: Resources, source: object) -> None:
+def check(runs: Sequence[PlannedRun], resources: Resources, source: object) -> None:
     """Refuse runs of the gpu engine where no GPU is booked. Raises InputError naming one."""
     needy = of_engine(runs).get("gpu", [])
     if needy and not resources.gpus:
@@ -26,15 +26,15 @@ def check(runs: Sequence[Run], resources: Resources, source: object) -> None:
         )
 
 
-def of_engine(runs: Sequence[Run]) -> dict[str, list[Run]]:
+def of_engine(runs: Sequence[PlannedRun]) -> dict[str, list[PlannedRun]]:
     """Return the runs of each engine, that of most runs first."""
-    found: dict[str, list[Run]] = {}
+    found: dict[str, list[PlannedRun]] = {}
     for run in runs:
         found.setdefault(run.config["client"]["engine"], []).append(run)
     return dict(sorted(found.items(), key=lambda item: -len(item[1])))
 
 
-def lines(runs: Sequence[Run]) -> Iterator[str]:
+def lines(runs: Sequence[PlannedRun]) -> Iterator[str]:
     """Yield which engine each run takes (one for all, or by points), and what code."""
     engines = of_engine(runs)
     for engine, mine in engines.items():
@@ -46,7 +46,7 @@ def lines(runs: Sequence[Run]) -> Iterator[str]:
         yield f"its runs import {', '.join(modules)}"
 
 
-def warnings(runs: Sequence[Run], resources: Resources) -> Iterator[str]:
+def warnings(runs: Sequence[PlannedRun], resources: Resources) -> Iterator[str]:
     """Yield what is booked and will not be used."""
     gpus, ranks = resources.gpus, resources.ranks_per_run
     idle = of_engine(runs).get(_ON_CPU, [])
@@ -63,6 +63,6 @@ def warnings(runs: Sequence[Run], resources: Resources) -> Iterator[str]:
         )
 
 
-def _first(runs: Sequence[Run]) -> str:
+def _first(runs: Sequence[PlannedRun]) -> str:
     more = f" and {len(runs) - 1} more" if len(runs) > 1 else ""
     return f"{describe(runs[0].point)}{more}"

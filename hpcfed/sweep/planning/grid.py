@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import Any  # Any: values of an experiment's keys are of any TOML type
 
 from hpcfed.config import Experiment
-from hpcfed.config.file import build_experiment, flat_keys, flatten, set_key
+from hpcfed.config.file import build_experiment, flat_keys
 from hpcfed.config.own import code_digests
+from hpcfed.config.tree import flatten, set_key
 from hpcfed.errors import InputError
 from hpcfed.records import names
 from hpcfed.sweep.planning.sweepfile import Point, Sweep
@@ -36,7 +37,7 @@ _MAX_PROBLEMS = 5
 
 
 @dataclass(frozen=True)
-class Cell:
+class ValidPoint:
     """A valid point of the sweep: what was asked, the experiment as asked, and its name."""
 
     point: Point
@@ -78,19 +79,19 @@ def keys_that_vary(sweep: Sweep) -> list[str]:
     return [key for key in dict.fromkeys(keys) if key != SEED] + [SEED]
 
 
-def cells(sweep: Sweep) -> list[Cell]:
+def cells(sweep: Sweep) -> list[ValidPoint]:
     """Validate every point. Raises InputError naming points that are wrong, each with its reason.
 
     Points of the same digest are one cell; if a key that leaves no trace is what tells them apart,
     that is an error.
     """
-    found: dict[str, Cell] = {}
+    found: dict[str, ValidPoint] = {}
     problems: dict[str, list[str]] = {}
     for point, experiment in _kept(sweep):
         if isinstance(experiment, InputError):
             problems.setdefault(str(experiment), []).append(describe(point))
             continue
-        cell = Cell(point, experiment, name_of(experiment))
+        cell = ValidPoint(point, experiment, name_of(experiment))
         twin = found.setdefault(cell.name, cell)
         if told_apart := [k for k in TRACELESS if point.get(k) != twin.point.get(k)]:
             raise InputError(

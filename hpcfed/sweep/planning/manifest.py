@@ -22,19 +22,18 @@ from hpcfed.config.own import own_code
 from hpcfed.errors import InputError
 from hpcfed.records.names import run_name
 from hpcfed.records.schema import RUN_FILE
-from hpcfed.records.sweepfolder import Paths
+from hpcfed.records.sweepfolder import MANIFEST_FORMAT, Paths
 from hpcfed.sweep.planning import engines
-from hpcfed.sweep.planning.grid import Cell, cells, keys_that_vary, name_of, resolved
+from hpcfed.sweep.planning.grid import ValidPoint, cells, keys_that_vary, name_of, resolved
 from hpcfed.sweep.planning.resources import Resources, Site, check_time_limit, find_site
 from hpcfed.sweep.planning.sweepfile import Point, Sweep
 from hpcfed.sweep.planning.tables import checked
 
-FORMAT = "hpcfed-sweep"
 SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
-class Run:
+class PlannedRun:
     """One run of a sweep.
 
     Attributes:
@@ -78,15 +77,15 @@ class Manifest:
     zipped: tuple[tuple[str, ...], ...]
     resources: Resources
     site: Site
-    runs: tuple[Run, ...]
+    runs: tuple[PlannedRun, ...]
 
     @property
-    def current(self) -> tuple[Run, ...]:
+    def current(self) -> tuple[PlannedRun, ...]:
         """The runs of the sweep file as it was planned last."""
         return tuple(run for run in self.runs if run.current)
 
     @property
-    def dropped(self) -> tuple[Run, ...]:
+    def dropped(self) -> tuple[PlannedRun, ...]:
         """The runs whose points the sweep file had once; what they left stays where it is."""
         return tuple(run for run in self.runs if not run.current)
 
@@ -106,7 +105,7 @@ class Manifest:
 
 
 @dataclass(frozen=True)
-class Planned:
+class Planning:
     """A manifest, and how it came about: points that are new, known, and gone."""
 
     manifest: Manifest
@@ -115,7 +114,7 @@ class Planned:
     num_gone: int
 
 
-def plan(sweep: Sweep, paths: Paths, resolve_engine: Callable[[Experiment], str]) -> Planned:
+def plan(sweep: Sweep, paths: Paths, resolve_engine: Callable[[Experiment], str]) -> Planning:
     """Expand and validate ``sweep`` and merge it with what is planned in the folder already.
 
     Writes nothing. Raises InputError for an invalid point, resources that cannot be enough, or a
@@ -141,13 +140,13 @@ def plan(sweep: Sweep, paths: Paths, resolve_engine: Callable[[Experiment], str]
         site=site,
         runs=(*runs.values(), *kept),
     )
-    return Planned(manifest, len(runs) - num_known, num_known, len(kept))
+    return Planning(manifest, len(runs) - num_known, num_known, len(kept))
 
 
 def write_manifest(paths: Paths, manifest: Manifest, sweep_text: str) -> None:
     """Make the folder; replace manifest and copy of the sweep file. Raises InputError."""
     head = {
-        "format": FORMAT,
+        "format": MANIFEST_FORMAT,
         "schema_version": SCHEMA_VERSION,
         "name": manifest.name,
         "keys": manifest.keys,
@@ -184,7 +183,7 @@ def read_manifest(paths: Paths) -> Manifest:
         raise InputError(f"{paths.out}: no sweep is planned here; run hpcfed sweep plan first")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != FORMAT or content["schema_version"] > SCHEMA_VERSION:
+        if content["format"] != MANIFEST_FORMAT or content["schema_version"] > SCHEMA_VERSION:
             raise InputError(f"{path}: not a manifest that this version of hpcfed reads")
         return Manifest(
             name=content["name"],
@@ -193,7 +192,7 @@ def read_manifest(paths: Paths) -> Manifest:
             resources=checked(Resources, content["resources"], str(path)),
             site=checked(Site, content["site"], str(path)),
             runs=tuple(
-                Run(**{**entry, "digest": run_name(entry["digest"], path)})
+                PlannedRun(**{**entry, "digest": run_name(entry["digest"], path)})
                 for entry in content["runs"]
             ),
         )
@@ -201,7 +200,7 @@ def read_manifest(paths: Paths) -> Manifest:
         raise InputError(f"{path}: cannot be read as a manifest: {error}") from None
 
 
-def _earlier(sweep: Sweep, paths: Paths) -> tuple[Run, ...]:
+def _earlier(sweep: Sweep, paths: Paths) -> tuple[PlannedRun, ...]:
     if paths.out.exists() and not paths.out.is_dir():
         raise InputError(f"{paths.out}: is a file; choose another folder with --out")
     if (paths.out / RUN_FILE).exists():
@@ -217,12 +216,12 @@ def _earlier(sweep: Sweep, paths: Paths) -> tuple[Run, ...]:
     return earlier.runs
 
 
-def _run(cell: Cell, resolve_engine: Callable[[Experiment], str]) -> Run:
+def _run(cell: ValidPoint, resolve_engine: Callable[[Experiment], str]) -> PlannedRun:
     experiment = resolved(cell.experiment, resolve_engine)
     config = experiment.model_dump(mode="json", exclude_none=True)
-    return Run(name_of(experiment), cell.name, True, digest(experiment), cell.point, config)
+    return PlannedRun(name_of(experiment), cell.name, True, digest(experiment), cell.point, config)
 
 
-def _entry(run: Run) -> dict[str, Any]:
+def _entry(run: PlannedRun) -> dict[str, Any]:
     # dataclasses.asdict would copy the cached experiment's tables deeply for nothing
     return {field.name: getattr(run, field.name) for field in dataclasses.fields(run)}

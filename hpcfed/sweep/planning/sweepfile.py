@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any  # Any: values of an experiment's keys are of any TOML type
 
 from hpcfed.config import Experiment
-from hpcfed.config.file import flatten, key_paths, set_key
+from hpcfed.config.file import key_paths
 from hpcfed.config.jobs import find_job
+from hpcfed.config.tree import flatten, set_key
 from hpcfed.errors import InputError
 from hpcfed.sweep.planning.resources import Resources
 from hpcfed.sweep.planning.tables import Table, checked, read_toml, unknown_key

@@ -29,7 +29,7 @@ from hpcfed.federation.run import Request
 from hpcfed.federation.run import run as federate
 from hpcfed.records.runfile import read_record
 from hpcfed.sweep.planning.checks import grouped
-from hpcfed.sweep.planning.manifest import Manifest, Run
+from hpcfed.sweep.planning.manifest import Manifest, PlannedRun
 
 _MOST_KINDS = 6
 _PHASES = ("seconds_train", "seconds_communicate", "seconds_wait", "seconds_evaluate")
@@ -56,7 +56,7 @@ class Prediction:
     seconds: float
 
 
-def predict(manifest: Manifest, runs: Sequence[Run]) -> Prediction:
+def predict(manifest: Manifest, runs: Sequence[PlannedRun]) -> Prediction:
     """Time a few of ``runs`` and predict all. Raises InputError for what cannot be run here."""
     begin = time.perf_counter()
     kinds = list(grouped(runs, _COSTLY))

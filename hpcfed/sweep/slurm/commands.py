@@ -30,7 +30,7 @@ class LimitError(SlurmError):
 
 
 @dataclass(frozen=True)
-class Job:
+class Queued:
     """One job or array task in the queue; ``task`` is "-" for a job that is no array."""
 
     job: str
@@ -63,7 +63,7 @@ def call(command: Sequence[str], text: str | None = None) -> str:
     return ended.stdout
 
 
-def queue() -> list[Job]:
+def queue() -> list[Queued]:
     """Return all jobs of this user, one entry per array task, by one call. Raises SlurmError."""
     listing = call(
         ["squeue", "--noheader", "--array", f"--user={os.geteuid()}", f"--Format={_FORMAT}"]
@@ -74,7 +74,7 @@ def queue() -> list[Job]:
         if len(fields) == 5:
             job, task, state, restart, name = (field.strip() for field in fields)
             task = "-" if task in _NO_TASK else task
-            jobs.append(Job(job, task, state, int(restart) if restart.isdigit() else 0, name))
+            jobs.append(Queued(job, task, state, int(restart) if restart.isdigit() else 0, name))
     return jobs
 
 
@@ -82,7 +82,7 @@ class SlurmQueue:
     """The queue as the claims ask it; see ``owners.Queue``."""
 
     def __init__(self) -> None:
-        self._jobs: dict[tuple[str, str], Job] | None = None
+        self._jobs: dict[tuple[str, str], Queued] | None = None
 
     def incarnation(self, job: str, task: str, refresh: bool) -> int | None:
         """Return the restart count of what runs, -1 if it does not, None without an answer."""

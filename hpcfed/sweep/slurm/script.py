@@ -31,7 +31,7 @@ class Array:
 
 
 @dataclass(frozen=True)
-class Place:
+class TaskPlace:
     """Where a task works: absolute paths of sweep, logs, working directory and interpreter."""
 
     out: Path
@@ -40,7 +40,7 @@ class Place:
     python: str
 
 
-def render(array: Array, place: Place, resources: Resources, site: Site) -> str:
+def render(array: Array, place: TaskPlace, resources: Resources, site: Site) -> str:
     """Return the script of an array."""
     cpus = resources.ranks_per_run * resources.threads
     memory = resources.memory_mib

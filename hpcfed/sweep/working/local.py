@@ -7,30 +7,30 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpcfed.errors import InputError
+from hpcfed.errors import FAILED, FINISHED, STOPPED, InputError
 from hpcfed.launch.requeued import MOST_IN_VAIN, in_vain_text, stops_in_vain
 from hpcfed.records.state import glance
 from hpcfed.records.sweepfolder import Paths
-from hpcfed.sweep.planning.manifest import Manifest, Run, read_manifest
+from hpcfed.sweep.planning.manifest import Manifest, PlannedRun, read_manifest
 from hpcfed.sweep.slurm import arrays
 from hpcfed.sweep.slurm import commands as slurm
 from hpcfed.sweep.working import claims
 from hpcfed.sweep.working.owners import Presence, this_process
-from hpcfed.sweep.working.progress import Reporter
-from hpcfed.sweep.working.supervisor import Outcome, Supervisor, Watcher, Work, mark_failed
-
-DONE, FAILED, STOPPED = 0, 1, 75
+from hpcfed.sweep.working.progress import SweepProgress
+from hpcfed.sweep.working.supervisor import Assignment, Endings, Supervisor, Watcher, mark_failed
 
 
 def run_here(
-    manifest: Manifest, paths: Paths, runs: Sequence[Run], workers: int, quiet: bool
+    manifest: Manifest, paths: Paths, runs: Sequence[PlannedRun], workers: int, quiet: bool
 ) -> int:
     """Work on ``runs``, ``workers`` at once; return the exit code."""
     states = {run.digest: glance(paths.run_file(run.digest)) for run in runs}
     done = {digest: state.num_rounds for digest, state in states.items() if state is not None}
     owner = this_process()
-    work = Work(manifest, paths, owner, Presence(owner, slurm.SlurmQueue()), workers, wait=True)
-    reporter = None if quiet else Reporter.of(runs, done)
+    work = Assignment(
+        manifest, paths, owner, Presence(owner, slurm.SlurmQueue()), workers, wait=True
+    )
+    reporter = None if quiet else SweepProgress.of(runs, done)
     try:
         outcome = Supervisor(work, reporter or Watcher()).see_to(runs)
     finally:
@@ -54,7 +54,7 @@ def run_task(out: Path, array_name: str, index: int) -> int:
     known = {run.digest: run for run in manifest.current}
     runs = [known[digest] for digest in array.tasks[index] if digest in known]
     owner = this_process()
-    work = Work(
+    work = Assignment(
         manifest, paths, owner, Presence(owner, slurm.SlurmQueue()),
         manifest.resources.concurrent_runs,
     )  # fmt: skip
@@ -76,12 +76,12 @@ def run_task(out: Path, array_name: str, index: int) -> int:
     return code
 
 
-def _num_rounds(paths: Paths, runs: Sequence[Run]) -> int:
+def _num_rounds(paths: Paths, runs: Sequence[PlannedRun]) -> int:
     states = [glance(paths.run_file(run.digest)) for run in runs]
     return sum(state.num_rounds for state in states if state is not None)
 
 
-def _in_vain(work: Work, runs: Sequence[Run], before: int) -> str:
+def _in_vain(work: Assignment, runs: Sequence[PlannedRun], before: int) -> str:
     """Note a stop of a task; return why it is not to be queued again, nothing if it may be."""
     owner, site = work.owner, work.manifest.site
     progressed = _num_rounds(work.paths, runs) > before
@@ -99,7 +99,7 @@ def _in_vain(work: Work, runs: Sequence[Run], before: int) -> str:
     )
 
 
-def _give_up(work: Work, runs: Sequence[Run], reason: str) -> None:
+def _give_up(work: Assignment, runs: Sequence[PlannedRun], reason: str) -> None:
     """Mark what is left of a task's runs and what nobody else works on."""
     for run in runs:
         state = glance(work.paths.run_file(run.digest))
@@ -111,12 +111,12 @@ def _give_up(work: Work, runs: Sequence[Run], reason: str) -> None:
 class Lines(Watcher):
     """A line for each run that ends, for the log of an array task."""
 
-    def on_end(self, run: Run, status: str, error: str) -> None:
+    def on_end(self, run: PlannedRun, status: str, error: str) -> None:
         """A run has ended."""
         print(f"{run.digest}: {status}{error and ': '}{error}", flush=True)
 
 
-def _code(outcome: Outcome, num_runs: int, quiet: bool) -> int:
+def _code(outcome: Endings, num_runs: int, quiet: bool) -> int:
     counts = {s: outcome.count(s) for s in ("finished", "failed", "stopped", "held")}
     rest = num_runs - sum(counts.values())
     words = [f"{number} {status}" for status, number in counts.items() if number]
@@ -133,4 +133,4 @@ def _code(outcome: Outcome, num_runs: int, quiet: bool) -> int:
         return STOPPED
     if counts["failed"]:
         return FAILED
-    return STOPPED if counts["stopped"] or rest else DONE  # what others hold is in good hands
+    return STOPPED if counts["stopped"] or rest else FINISHED  # what others hold is in good hands

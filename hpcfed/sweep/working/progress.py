@@ -9,21 +9,21 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from hpcfed.base.terminal import console, terminal
+from hpcfed.base.terminal import clock, console, terminal
 from hpcfed.sweep.planning.grid import describe
-from hpcfed.sweep.planning.manifest import Run
+from hpcfed.sweep.planning.manifest import PlannedRun
 from hpcfed.sweep.working.supervisor import Watcher
 
 
-class Reporter(Watcher):
+class SweepProgress(Watcher):
     """Counts rounds and ends; called from several threads."""
 
     @classmethod
-    def of(cls, runs: Sequence[Run], done: dict[str, int]) -> Reporter:
+    def of(cls, runs: Sequence[PlannedRun], done: dict[str, int]) -> SweepProgress:
         """Return what shows ``runs``, of which ``done`` says the rounds so far."""
         return cls(runs, done, bar=terminal() is not None)
 
-    def __init__(self, runs: Sequence[Run], done: dict[str, int], bar: bool) -> None:
+    def __init__(self, runs: Sequence[PlannedRun], done: dict[str, int], bar: bool) -> None:
         self._total = sum(run.num_rounds for run in runs)
         self._num_runs, self._ended, self._failed = len(runs), 0, 0
         self._rounds = dict(done)
@@ -36,13 +36,13 @@ class Reporter(Watcher):
             self._progress.start()
             self._progress.add_task(self._text(), total=max(self._total, 1))
 
-    def on_round(self, run: Run, num_rounds: int) -> None:
+    def on_round(self, run: PlannedRun, num_rounds: int) -> None:
         """A run has so many rounds now."""
         with self._lock:
             self._rounds[run.digest] = num_rounds
             self._draw()
 
-    def on_end(self, run: Run, status: str, error: str) -> None:
+    def on_end(self, run: PlannedRun, status: str, error: str) -> None:
         """A run has ended."""
         with self._lock:
             if status == "finished":
@@ -81,10 +81,3 @@ class Reporter(Watcher):
         left = (time.monotonic() - self._begin) / since * (self._total - done) if since else None
         rest = f", {clock(left)} left" if left is not None else ""
         return f"{self._ended}/{self._num_runs} runs{failed}{rest}"
-
-
-def clock(seconds: float) -> str:
-    """Return a duration as [hours:]minutes:seconds."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

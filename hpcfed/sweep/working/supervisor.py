@@ -21,7 +21,7 @@ from types import FrameType
 
 from hpcfed.records.state import glance
 from hpcfed.records.sweepfolder import Paths
-from hpcfed.sweep.planning.manifest import Manifest, Run, replace_text
+from hpcfed.sweep.planning.manifest import Manifest, PlannedRun, replace_text
 from hpcfed.sweep.working import claims
 from hpcfed.sweep.working.owners import VARIABLE, Owner, Presence
 from hpcfed.sweep.working.packed import PackedProcess, Reply
@@ -32,7 +32,7 @@ _STOP_SIGNALS = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
-class Work:
+class Assignment:
     """What to do, for whom: ``slots`` runs at once; ``wait`` for runs that others here hold."""
 
     manifest: Manifest
@@ -44,7 +44,7 @@ class Work:
 
 
 @dataclass
-class Outcome:
+class Endings:
     """What became of the list: digests by how each run ended, and what ended the whole list."""
 
     ended: dict[str, str] = field(default_factory=dict)
@@ -60,26 +60,26 @@ class Outcome:
 class Watcher:
     """Hears of rounds and ends, from any thread; this one says nothing."""
 
-    def on_round(self, run: Run, num_rounds: int) -> None:
+    def on_round(self, run: PlannedRun, num_rounds: int) -> None:
         """A run has so many rounds now."""
 
-    def on_end(self, run: Run, status: str, error: str) -> None:
+    def on_end(self, run: PlannedRun, status: str, error: str) -> None:
         """A run has ended: finished, stopped, failed or held."""
 
 
 class Supervisor:
     """Works on runs until all are done or a signal asks to stop; enter it in the main thread."""
 
-    def __init__(self, work: Work, watcher: Watcher) -> None:
+    def __init__(self, work: Assignment, watcher: Watcher) -> None:
         self._work, self._watcher = work, watcher
-        self._outcome = Outcome()
-        self._waiting: queue.SimpleQueue[Run] = queue.SimpleQueue()
+        self._outcome = Endings()
+        self._waiting: queue.SimpleQueue[PlannedRun] = queue.SimpleQueue()
         self._left: set[str] = set()
         self._processes: dict[int, PackedProcess] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
 
-    def see_to(self, runs: Sequence[Run]) -> Outcome:
+    def see_to(self, runs: Sequence[PlannedRun]) -> Endings:
         """Work on ``runs``; return what became of them."""
         for run in runs:
             self._waiting.put(run)
@@ -107,12 +107,12 @@ class Supervisor:
             packed.close()
             self._forget(packed)
 
-    def _next(self) -> Run | None:
+    def _next(self) -> PlannedRun | None:
         with contextlib.suppress(queue.Empty):
             return self._waiting.get_nowait()
         return None
 
-    def _claim_and_run(self, run: Run, slot: int, packed: PackedProcess) -> None:
+    def _claim_and_run(self, run: PlannedRun, slot: int, packed: PackedProcess) -> None:
         work, path = self._work, self._work.paths.claim(run.digest)
         if self._is_finished(run):
             self._end(run, "finished")
@@ -127,7 +127,7 @@ class Supervisor:
                 return
             self._try(run, slot, packed)
 
-    def _leave_to(self, holder: Owner, run: Run) -> None:
+    def _leave_to(self, holder: Owner, run: PlannedRun) -> None:
         """Leave a run to who works on it; where that can be seen from here, wait for its end."""
         here = not holder.in_slurm and holder.host == self._work.owner.host
         if self._work.wait and here:
@@ -140,7 +140,7 @@ class Supervisor:
             self._outcome.holders[run.digest] = holder
         self._end(run, "held", f"{holder} works on it")
 
-    def _try(self, run: Run, slot: int, packed: PackedProcess) -> None:
+    def _try(self, run: PlannedRun, slot: int, packed: PackedProcess) -> None:
         """Run; after a failure again, singly, as often as allowed; then mark it failed."""
         reply, tries = self._once(run, packed), 1
         further = self._work.manifest.resources.max_retries
@@ -160,14 +160,14 @@ class Supervisor:
         else:
             self._end(run, reply.ended)
 
-    def _once(self, run: Run, process: PackedProcess) -> Reply:
+    def _once(self, run: PlannedRun, process: PackedProcess) -> Reply:
         return process.run(run.digest, lambda done: self._watcher.on_round(run, done))
 
-    def _is_finished(self, run: Run) -> bool:
+    def _is_finished(self, run: PlannedRun) -> bool:
         state = glance(self._work.paths.run_file(run.digest))
         return state is not None and state.status == "finished"
 
-    def _end(self, run: Run, status: str, error: str = "") -> None:
+    def _end(self, run: PlannedRun, status: str, error: str = "") -> None:
         with self._lock:
             self._outcome.ended[run.digest] = status
         self._watcher.on_end(run, status, error)
@@ -217,7 +217,7 @@ class Supervisor:
                 signal.signal(number, handler)
 
 
-def slot_environment(work: Work, slot: int, given: Mapping[str, str]) -> dict[str, str]:
+def slot_environment(work: Assignment, slot: int, given: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of the processes of a slot.
 
     One thread for each library; the GPUs that are the slot's own, of those this process may use.

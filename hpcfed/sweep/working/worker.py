@@ -25,29 +25,27 @@ from typing import IO, Any  # Any: a message's values are of any JSON type
 from hpcfed import datasets
 from hpcfed.base.signals import StopRequest
 from hpcfed.config import DataConfig
-from hpcfed.errors import InputError, StoppedRunError
+from hpcfed.errors import STOPPED, InputError, StoppedRunError
 from hpcfed.federation.progress import describe
 from hpcfed.federation.run import Request
 from hpcfed.federation.run import run as federate
 from hpcfed.launch import interpreter, reachable, run_job
-from hpcfed.launch.restart import Ended as JobEnded
-from hpcfed.launch.restart import Place, policy, see_through
+from hpcfed.launch.restart import JobEnd, Ranks, policy, see_through
 from hpcfed.launch.stopping import requests_from_signals
 from hpcfed.records.runfile import is_damaged
 from hpcfed.records.state import glance
 from hpcfed.records.sweepfolder import Paths
-from hpcfed.sweep.planning.manifest import Manifest, Run, read_manifest
+from hpcfed.sweep.planning.manifest import Manifest, PlannedRun, read_manifest
 
 _REPORT_S = 0.5  # seconds between messages about rounds
 _LOG_S = 5.0
 _SHARED_SETS = 2  # data sets kept loaded
-_STOPPED = 75
 
 LoadData = Callable[[DataConfig], datasets.Data]
 
 
 @dataclass(frozen=True)
-class Ended:
+class RunEnd:
     """What became of a run: finished, stopped or failed, and why."""
 
     status: str
@@ -79,7 +77,7 @@ class Task:
 
     manifest: Manifest
     paths: Paths
-    run: Run
+    run: PlannedRun
     load_data: LoadData
     stop: StopRequest
 
@@ -95,21 +93,21 @@ def _serve_one(task: Task, channel: IO[str]) -> dict[str, Any]:
     return {"ended": ended.status, "error": ended.error}
 
 
-def _run(task: Task, channel: IO[str]) -> Ended:
+def _run(task: Task, channel: IO[str]) -> RunEnd:
     set_aside_unreadable(task.paths.run_file(task.run.digest))
     if task.stop.requested:
-        return Ended("stopped")
+        return RunEnd("stopped")
     ranks = task.manifest.resources.ranks_per_run
     try:
         ended = _launched(task) if ranks > 1 else _in_process(task, channel)
     except Exception as error:  # whatever it is, the next run must not suffer
         expected = isinstance(error, InputError | StoppedRunError)
         _log("".join(traceback.format_exception(error)) if not expected else f"error: {error}")
-        return Ended("failed", _last_line(str(error)) or type(error).__name__)
+        return RunEnd("failed", _last_line(str(error)) or type(error).__name__)
     return ended
 
 
-def _in_process(task: Task, channel: IO[str]) -> Ended:
+def _in_process(task: Task, channel: IO[str]) -> RunEnd:
     experiment = task.manifest.experiment(task.run.digest)
     said = {"channel": 0.0, "log": 0.0}
 
@@ -132,18 +130,18 @@ def _in_process(task: Task, channel: IO[str]) -> Ended:
         load_data=task.load_data,
         claimed=True,
     )
-    return Ended(federate(request).status)
+    return RunEnd(federate(request).status)
 
 
-def _launched(task: Task) -> Ended:
+def _launched(task: Task) -> RunEnd:
     """Run on several ranks; success is judged by the run file."""
     resources, site = task.manifest.resources, task.manifest.site
     program = [*interpreter(), "-m", "hpcfed", "sweep", "one", "--out", str(task.paths.out),
                "--run", task.run.digest]  # fmt: skip
 
-    def start(place: Place, variables: Mapping[str, str]) -> JobEnded:
+    def start(place: Ranks, variables: Mapping[str, str]) -> JobEnd:
         if task.stop.requested:  # after a job has died, before it is started again
-            return JobEnded(_STOPPED, asked=True, failed=False)
+            return JobEnd(STOPPED, asked=True, failed=False)
         if site.launcher != "srun" or "SLURM_JOB_ID" not in os.environ:
             return run_job(program, place, variables)
         where = [f"--nodelist={','.join(place.hosts)}"] if place.hosts else []
@@ -157,14 +155,14 @@ def _launched(task: Task) -> Ended:
     aim = policy(experiment, task.paths.run(task.run.digest), resources.ranks_per_run)
     code = see_through(start, aim, reachable)
     if code == 0:
-        return Ended("finished")
-    if code == _STOPPED or task.stop.requested:
-        return Ended("stopped")
+        return RunEnd("finished")
+    if code == STOPPED or task.stop.requested:
+        return RunEnd("stopped")
     state = glance(task.paths.run_file(task.run.digest))
-    return Ended("failed", (state.error if state else "") or f"the ranks left with code {code}")
+    return RunEnd("failed", (state.error if state else "") or f"the ranks left with code {code}")
 
 
-def _srun(command: list[str], variables: Mapping[str, str]) -> JobEnded:
+def _srun(command: list[str], variables: Mapping[str, str]) -> JobEnd:
     """Run a job step; the first signal asks its ranks to stop, the second kills them."""
     with requests_from_signals() as requests:
         process = subprocess.Popen(
@@ -175,7 +173,7 @@ def _srun(command: list[str], variables: Mapping[str, str]) -> JobEnded:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 code = process.wait(timeout=0.2)
                 # a rank that was killed makes it 128 and the signal
-                return JobEnded(code, asked > 0, failed=code == 1)
+                return JobEnd(code, asked > 0, failed=code == 1)
             while not requests.empty():
                 requests.get()
                 asked += 1

@@ -60,8 +60,8 @@ def test_gpus_stand_beside_what_would_use_them(monkeypatch: pytest.MonkeyPatch) 
     done = subprocess.CompletedProcess([], 0, stdout=listing)
     monkeypatch.setattr(doctor.shutil, "which", lambda name: "/usr/bin/nvidia-smi")
     monkeypatch.setattr(doctor.subprocess, "run", lambda *_, **__: done)
-    versions = {"torch": "2.13.0+cu130", "triton": "3.9.0"}
-    monkeypatch.setattr(doctor.metadata, "version", lambda name: versions[name])
+    found = {"torch": "2.13.0+cu130", "triton": "3.9.0"}
+    monkeypatch.setattr(doctor, "versions", lambda: found)
     ranks = [replace(rank_facts_without_versions(), visible_gpus=str(k)) for k in (0, 1)]
     (gpus,) = [f.text for f in place_findings(ranks) if f.topic == "GPUs"]
     assert gpus == (
@@ -76,10 +76,7 @@ def rank_facts_without_versions() -> RankFacts:
 def test_without_triton_the_doctor_says_so_and_sees_no_problem(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def version(name: str) -> str:
-        raise doctor.metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(doctor.metadata, "version", version)
+    monkeypatch.setattr(doctor, "versions", dict)
     (gpus,) = [f for f in place_findings([rank_facts_without_versions()]) if f.topic == "GPUs"]
     assert gpus.text.endswith("triton missing")
     assert gpus.remedy == ""

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from hpcfed.base import terminal
+from hpcfed.base.terminal import clock
 from hpcfed.federation import progress
 from hpcfed.federation.recorder import RoundReport
 
@@ -36,7 +37,7 @@ def test_what_was_not_evaluated_is_left_out() -> None:
     ("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (61, "1:01"), (3725, "1:02:05")]
 )
 def test_durations_read_like_a_clock(seconds: float, text: str) -> None:
-    assert progress.time_text(seconds) == text
+    assert clock(seconds) == text
 
 
 def test_plain_lines_where_the_output_is_no_terminal(

@@ -10,13 +10,13 @@ import pytest
 
 from hpcfed.config.file import parse_experiment
 from hpcfed.launch.hosts import host_options, reachable
-from hpcfed.launch.restart import Ended, Place, first_start, place_left, policy, see_through
+from hpcfed.launch.restart import JobEnd, Ranks, first_start, place_left, policy, see_through
 from hpcfed.launch.settings import Launcher, loss_options
 from hpcfed.records.runfile import write_record
 from hpcfed.records.schema import RUN_FILE
 from tests.run_files import record
 
-DIED = Ended(137, asked=False, failed=False)
+DIED = JobEnd(137, asked=False, failed=False)
 ROUNDS = 3
 
 
@@ -35,11 +35,11 @@ class Launches:
     """Stands in for a launcher: each job does the next thing of a list, and ends."""
 
     folder: Path
-    jobs: list[tuple[Callable[[Path], None], Ended]]
-    places: list[Place] = field(default_factory=list)
+    jobs: list[tuple[Callable[[Path], None], JobEnd]]
+    places: list[Ranks] = field(default_factory=list)
     variables: list[Mapping[str, str]] = field(default_factory=list)
 
-    def __call__(self, place: Place, variables: Mapping[str, str]) -> Ended:
+    def __call__(self, place: Ranks, variables: Mapping[str, str]) -> JobEnd:
         """Be the next job."""
         self.places.append(place)
         self.variables.append(variables)
@@ -56,7 +56,7 @@ def writes(status: str, attempt: int, num_rounds: int = ROUNDS) -> Callable[[Pat
     return lambda folder: write(folder, status, attempt, num_rounds)
 
 
-def outcome(folder: Path, *jobs: tuple[Callable[[Path], None], Ended], sets: str = "") -> tuple:
+def outcome(folder: Path, *jobs: tuple[Callable[[Path], None], JobEnd], sets: str = "") -> tuple:
     """Return the exit code and how many jobs were started."""
     launches = Launches(folder, list(jobs))
     experiment = parse_experiment(sets, [f"server.rounds={ROUNDS}"])
@@ -66,13 +66,13 @@ def outcome(folder: Path, *jobs: tuple[Callable[[Path], None], Ended], sets: str
 
 @pytest.mark.parametrize("code", [0, 1, 75, 137, -9])
 def test_the_run_file_is_believed_whatever_the_launcher_returns(tmp_path: Path, code: int) -> None:
-    ended = Ended(code, asked=False, failed=False)
+    ended = JobEnd(code, asked=False, failed=False)
     assert outcome(tmp_path, (writes("finished", 1), ended)) == (0, 1)
 
 
 @pytest.mark.parametrize("code", [0, 1, 75, 137])
 def test_a_job_that_has_died_is_started_again(tmp_path: Path, code: int) -> None:
-    died = (writes("running", 1, 2), Ended(code, asked=False, failed=False))
+    died = (writes("running", 1, 2), JobEnd(code, asked=False, failed=False))
     assert outcome(tmp_path, died, (writes("finished", 2), DIED)) == (0, 2)
 
 
@@ -102,12 +102,12 @@ def test_restarts_are_bounded(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("does", "ended", "code"),
     [
-        (nothing, Ended(2, asked=False, failed=False), 2),
-        (nothing, Ended(1, asked=False, failed=True), 1),
-        (writes("failed", 1, 2), Ended(1, asked=False, failed=False), 1),
-        (writes("stopped", 1, 2), Ended(75, asked=True, failed=False), 75),
-        (writes("stopped", 1, 2), Ended(0, asked=False, failed=False), 75),
-        (writes("running", 1, 2), Ended(137, asked=True, failed=False), 1),
+        (nothing, JobEnd(2, asked=False, failed=False), 2),
+        (nothing, JobEnd(1, asked=False, failed=True), 1),
+        (writes("failed", 1, 2), JobEnd(1, asked=False, failed=False), 1),
+        (writes("stopped", 1, 2), JobEnd(75, asked=True, failed=False), 75),
+        (writes("stopped", 1, 2), JobEnd(0, asked=False, failed=False), 75),
+        (writes("running", 1, 2), JobEnd(137, asked=True, failed=False), 1),
     ],
     ids=[
         "bad input",
@@ -119,7 +119,7 @@ def test_restarts_are_bounded(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ],
 )
 def test_an_end_that_was_chosen_is_no_death(
-    tmp_path: Path, does: Callable[[Path], None], ended: Ended, code: int
+    tmp_path: Path, does: Callable[[Path], None], ended: JobEnd, code: int
 ) -> None:
     assert outcome(tmp_path, (does, ended)) == (code, 1)
 
@@ -140,14 +140,14 @@ def test_the_next_start_knows_when_the_first_one_was(tmp_path: Path) -> None:
 
 
 def test_hosts_that_are_gone_are_left_out_with_their_ranks(tmp_path: Path) -> None:
-    place = Place(8)
+    place = Ranks(8)
     assert place_left(place, tmp_path / RUN_FILE, lambda hosts: []) == place
     write(tmp_path, "running", 1, hosts="a,b,c,d")
     path = tmp_path / RUN_FILE
     assert place_left(place, path, lambda hosts: list(hosts)) == place
     assert place_left(place, path, lambda hosts: []) == place
-    assert place_left(place, path, lambda hosts: ["a", "c", "d"]) == Place(6, ("a", "c", "d"))
-    assert place_left(Place(2), path, lambda hosts: ["d"]) == Place(1, ("d",))
+    assert place_left(place, path, lambda hosts: ["a", "c", "d"]) == Ranks(6, ("a", "c", "d"))
+    assert place_left(Ranks(2), path, lambda hosts: ["d"]) == Ranks(1, ("d",))
 
 
 def test_one_host_is_not_looked_for(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_one_host_is_not_looked_for(tmp_path: Path) -> None:
     def never(hosts: object) -> list[str]:
         raise AssertionError
 
-    assert place_left(Place(2), tmp_path / RUN_FILE, never) == Place(2)
+    assert place_left(Ranks(2), tmp_path / RUN_FILE, never) == Ranks(2)
 
 
 def test_a_host_on_which_nothing_can_be_started_is_gone(tmp_path: Path) -> None:

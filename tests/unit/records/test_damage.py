@@ -15,7 +15,7 @@ from run_files import edited, record
 
 from hpcfed.config import Experiment
 from hpcfed.errors import InputError
-from hpcfed.federation.plan import decide
+from hpcfed.federation.decision import decide
 from hpcfed.records import columns, state
 from hpcfed.records.reading import DamagedFileError
 from hpcfed.records.runfile import is_damaged, read_record, write_record

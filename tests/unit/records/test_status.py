@@ -15,7 +15,7 @@ from hpcfed.config.file import read_experiment
 from hpcfed.config.jobs import packaged_jobs
 from hpcfed.errors import InputError
 from hpcfed.launch.hosts import is_host
-from hpcfed.launch.restart import Place, place_left
+from hpcfed.launch.restart import Ranks, place_left
 from hpcfed.records.runfile import write_record
 from hpcfed.records.schema import RUN_FILE
 from hpcfed.records.state import status_of
@@ -78,8 +78,8 @@ def test_what_is_no_name_of_a_host_never_reaches_mpirun(name: str, tmp_path: Pat
     write_record(tmp_path / RUN_FILE, other)
     asked: list[object] = []
     if "," not in name:
-        place = place_left(Place(4), tmp_path / RUN_FILE, lambda hosts: asked.append(hosts) or [])
-        assert place == Place(4)
+        place = place_left(Ranks(4), tmp_path / RUN_FILE, lambda hosts: asked.append(hosts) or [])
+        assert place == Ranks(4)
         assert asked == []
 
 

@@ -10,7 +10,7 @@ import pytest
 from hpcfed.base.atomic import replacing
 from hpcfed.config.file import parse_experiment
 from hpcfed.errors import InputError
-from hpcfed.federation.plan import Plan, decide
+from hpcfed.federation.decision import Decision, decide
 from hpcfed.records.runfile import write_record
 from hpcfed.records.schema import RUN_FILE
 from hpcfed.records.state import NOBODY, Holder, glance
@@ -25,7 +25,7 @@ def write(folder: Path, holder: Holder) -> None:
     write_record(folder / RUN_FILE, replace(whole, attributes=attributes))
 
 
-def plan(folder: Path, before: Plan | None = None) -> Plan:
+def plan(folder: Path, before: Decision | None = None) -> Decision:
     return decide(EXPERIMENT, folder, resume=True, before=before)
 
 

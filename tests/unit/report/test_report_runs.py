@@ -10,8 +10,8 @@ import pytest
 from report_files import NAN, World, write_run, write_sweep
 
 from hpcfed.errors import InputError
-from hpcfed.report.flatten import parse_conditions, value_text
 from hpcfed.report.runs import find
+from hpcfed.report.values import parse_conditions, value_text
 from tests.run_files import edited
 
 

@@ -13,14 +13,14 @@ from sweep_files import finish, planned
 from hpcfed.launch.requeued import MOST_IN_VAIN, run_in_vain
 from hpcfed.records.state import glance
 from hpcfed.records.sweepfolder import Paths
-from hpcfed.sweep.planning.manifest import Manifest, Run
+from hpcfed.sweep.planning.manifest import Manifest, PlannedRun
 from hpcfed.sweep.slurm import arrays
 from hpcfed.sweep.slurm import commands as slurm
 from hpcfed.sweep.states import look
 from hpcfed.sweep.status import lines
 from hpcfed.sweep.working import claims, local
 from hpcfed.sweep.working.owners import Owner
-from hpcfed.sweep.working.supervisor import Outcome, Supervisor
+from hpcfed.sweep.working.supervisor import Endings, Supervisor
 
 SAID = f"asked to stop {MOST_IN_VAIN} times in a row before a round was finished"
 Start = Callable[[int], int]
@@ -48,9 +48,9 @@ def stopping(paths: Paths, monkeypatch: pytest.MonkeyPatch, number: int = signal
     """Return what starts the task; it is asked to stop when its first run has so many rounds."""
 
     def start(num_rounds: int) -> int:
-        def see_to(self: Supervisor, runs: list[Run]) -> Outcome:
+        def see_to(self: Supervisor, runs: list[PlannedRun]) -> Endings:
             finish(paths, runs[:1], num_rounds, "stopped")
-            return Outcome({runs[0].digest: "stopped"}, stop_signal=number)
+            return Endings({runs[0].digest: "stopped"}, stop_signal=number)
 
         monkeypatch.setattr(Supervisor, "see_to", see_to)
         return local.run_task(paths.out, "s-1", 0)
@@ -119,7 +119,7 @@ def test_the_hand_written_array_is_told_to_stop_as_well(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     manifest, paths = sweep
-    stopped = Outcome({manifest.runs[0].digest: "stopped"}, stop_signal=signal.SIGUSR1)
+    stopped = Endings({manifest.runs[0].digest: "stopped"}, stop_signal=signal.SIGUSR1)
     monkeypatch.setattr(Supervisor, "see_to", lambda self, runs: stopped)
     codes = [
         local.run_here(manifest, paths, manifest.runs, 1, quiet=True) for _ in range(MOST_IN_VAIN)

@@ -11,9 +11,9 @@ import xarray
 from sweep_files import finish, planned
 
 from hpcfed.records.sweepfolder import Paths
-from hpcfed.report.flatten import value_text
 from hpcfed.report.grid import sort_key
 from hpcfed.report.runs import find
+from hpcfed.report.values import value_text
 from hpcfed.sweep.collecting.collect import collect
 from hpcfed.sweep.planning.manifest import Manifest
 

@@ -17,12 +17,12 @@ from hpcfed.report.runs import find
 from hpcfed.report.summary import print_summary
 from hpcfed.report.tables import skipped_lines
 from hpcfed.sweep.collecting.collect import collect
-from hpcfed.sweep.planning.manifest import Manifest, Run
+from hpcfed.sweep.planning.manifest import Manifest, PlannedRun
 from hpcfed.sweep.slurm import arrays
 from hpcfed.sweep.states import look
 from hpcfed.sweep.status import lines
 from hpcfed.sweep.working import local
-from hpcfed.sweep.working.supervisor import Outcome, Supervisor
+from hpcfed.sweep.working.supervisor import Endings, Supervisor
 
 SAID = "3 runs are no longer in the sweep file"
 
@@ -135,11 +135,11 @@ def test_a_task_in_the_queue_does_not_work_on_dropped_runs(
     shrunk: tuple[Manifest, Paths], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest, paths = shrunk
-    begun: list[Run] = []
+    begun: list[PlannedRun] = []
 
-    def see_to(self: Supervisor, runs: list[Run]) -> Outcome:
+    def see_to(self: Supervisor, runs: list[PlannedRun]) -> Endings:
         begun.extend(runs)
-        return Outcome({run.digest: "finished" for run in runs})
+        return Endings({run.digest: "finished" for run in runs})
 
     monkeypatch.setattr(Supervisor, "see_to", see_to)
     arrays.write(paths, arrays.Submitted("s-1", "9", (tuple(r.digest for r in manifest.runs),)))

@@ -10,10 +10,10 @@ import pytest
 from hpcfed.errors import InputError
 from hpcfed.sweep.planning.resources import Resources, Site, find_site, packaged_sites
 from hpcfed.sweep.planning.tables import checked
-from hpcfed.sweep.slurm.script import Array, Place, render
+from hpcfed.sweep.slurm.script import Array, TaskPlace, render
 from tests.places import GOLDEN, REPOSITORY
 
-PLACE = Place(Path("/data/out"), Path("/data/out/logs"), Path("/home/me"), "/venv/bin/python")
+PLACE = TaskPlace(Path("/data/out"), Path("/data/out/logs"), Path("/home/me"), "/venv/bin/python")
 FULL = {
     "ranks_per_run": 4, "threads": 2, "gpus": 1, "time_min": 90, "memory_mib": 6001,
     "runs_per_task": 10, "concurrent_runs": 2, "throttle": 20,
@@ -45,7 +45,7 @@ def test_paths_reach_the_command_as_they_are(tmp_path: Path) -> None:
     python = odd / "python"
     python.write_text('#!/bin/sh\npwd\nprintf "%s|" "$@"\n')
     python.chmod(0o755)
-    place = Place(odd / "out", odd / "logs", odd / "work", str(python))
+    place = TaskPlace(odd / "out", odd / "logs", odd / "work", str(python))
     script = render(Array("x-1", 2), place, Resources.model_validate({}), Site.model_validate({}))
     done = subprocess.run(
         ["bash"], input=script, text=True, cwd=tmp_path, check=True,

@@ -119,8 +119,8 @@ def test_any_other_refusal_is_an_error_and_leaves_no_array(
 def test_a_queue_is_read_however_wide_its_columns(fakes: Path) -> None:
     fake(fakes, "squeue", 'echo "12   3  RUNNING 1 study-1  "; echo "13 N/A PENDING 0 a b c"; echo')
     assert slurm.queue() == [
-        slurm.Job("12", "3", "RUNNING", 1, "study-1"),
-        slurm.Job("13", "-", "PENDING", 0, "a b c"),
+        slurm.Queued("12", "3", "RUNNING", 1, "study-1"),
+        slurm.Queued("13", "-", "PENDING", 0, "a b c"),
     ]
     assert [job.works for job in slurm.queue()] == [True, False]
     queue = slurm.SlurmQueue()

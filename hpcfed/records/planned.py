@@ -12,16 +12,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any  # Any: JSON values are of any type until they are checked
 
+from hpcfed.config.tree import Value, frozen_keys
 from hpcfed.errors import InputError
 from hpcfed.records.names import run_name
-from hpcfed.report.flatten import Value, flat
-
-MANIFEST, FAILURE, RUNS = "manifest.json", "failure.json", "runs"
-FORMAT = "hpcfed-sweep"
+from hpcfed.records.sweepfolder import MANIFEST_FORMAT, Paths
 
 
 @dataclass(frozen=True)
-class Planned:
+class ForeseenRun:
     """A run of a sweep's manifest: the name of its folder, and its resolved configuration."""
 
     digest: str
@@ -29,10 +27,10 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Foreseen:
     """What a manifest says: the runs of the sweep file, those it has dropped, what is wrong."""
 
-    runs: tuple[Planned, ...] = ()
+    runs: tuple[ForeseenRun, ...] = ()
     dropped: Set[str] = frozenset()
     problem: str = ""
 
@@ -45,26 +43,26 @@ class Plan:
         return not self.runs or digest in self._names
 
 
-def read_plan(folder: Path) -> Plan:
+def read_plan(folder: Path) -> Foreseen:
     """Return what the manifest in ``folder`` foresees; nothing where there is none."""
-    path = folder / MANIFEST
+    path = Paths(folder).manifest
     if not path.is_file():
-        return Plan()
+        return Foreseen()
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != FORMAT:
-            return Plan(problem="not a manifest of hpcfed")
+        if content["format"] != MANIFEST_FORMAT:
+            return Foreseen(problem="not a manifest of hpcfed")
         every = {run_name(entry["digest"], path): entry for entry in content["runs"]}
         runs = tuple(
-            Planned(name, dict(flat(entry["config"])))
+            ForeseenRun(name, frozen_keys(entry["config"]))
             for name, entry in every.items()
             if entry.get("current", True)
         )
-        return Plan(runs, every.keys() - {run.digest for run in runs})
+        return Foreseen(runs, every.keys() - {run.digest for run in runs})
     except InputError as error:
-        return Plan(problem=str(error))
+        return Foreseen(problem=str(error))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return Plan(problem=f"cannot be read as a manifest: {error}")
+        return Foreseen(problem=f"cannot be read as a manifest: {error}")
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ def divide(root: Path, files: Sequence[Path]) -> Division:
 
     What lies in no sweep counts, and so does what was asked for by itself.
     """
-    plans: dict[Path, Plan] = {}
+    plans: dict[Path, Foreseen] = {}
     counted: list[Path] = []
     dropped: list[Path] = []
     strange: list[Path] = []
@@ -89,7 +87,8 @@ def divide(root: Path, files: Sequence[Path]) -> Division:
         folder, digest = file.parent.parent, file.parent.name
         if folder not in plans:
             place = folder.resolve()
-            plans[folder] = read_plan(place.parent) if place.name == RUNS else Plan()
+            is_of_sweep = place == Paths(place.parent).runs
+            plans[folder] = read_plan(place.parent) if is_of_sweep else Foreseen()
         plan = plans[folder]
         if root in (file, file.parent) or plan.holds(digest):
             counted.append(file)
@@ -101,7 +100,10 @@ def divide(root: Path, files: Sequence[Path]) -> Division:
 def read_failures(folder: Path) -> dict[str, str]:
     """Return why runs of the sweep in ``folder`` were given up, by the name of their folder."""
     failures = {}
-    for path in sorted(folder.glob(f"{RUNS}/*/{FAILURE}")):
+    paths = Paths(folder)
+    for path in sorted(paths.failure(run.name) for run in paths.runs.glob("*")):
+        if not path.exists():
+            continue
         try:
             mark: Any = json.loads(path.read_text(encoding="utf-8"))
             text = _text(mark)

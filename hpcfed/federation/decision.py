@@ -15,7 +15,7 @@ from hpcfed.records.state import NOBODY, Holder, holder_of, this_writer
 
 
 @dataclass(frozen=True)
-class Plan:
+class Decision:
     """A decision that every rank follows.
 
     Attributes:
@@ -38,8 +38,8 @@ class Plan:
 
 
 def decide(
-    experiment: Experiment, out: Path | None, resume: bool, before: Plan | None = None
-) -> Plan:
+    experiment: Experiment, out: Path | None, resume: bool, before: Decision | None = None
+) -> Decision:
     """Decide what a request means; ``before`` is what it meant until a rank was lost.
 
     Raises InputError; writes nothing.
@@ -69,7 +69,7 @@ def decide(
         experiment = experiment.model_copy(update={"client": client})
     number = max(base.attempt, before.holder.attempt if before else 0) + 1
     holder = Holder(number, this_writer())
-    return Plan(to_toml(experiment), str(folder), resumed, first_round, finished, base, holder)
+    return Decision(to_toml(experiment), str(folder), resumed, first_round, finished, base, holder)
 
 
 def taken_over(path: Path, holder: Holder) -> str:

@@ -1,23 +1,12 @@
-"""A configuration as dotted keys with values that can be compared, hashed and shown."""
+"""Values of a configuration as people read and write them."""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any  # Any: a configuration's values are of any TOML type
+from collections.abc import Sequence
 
+from hpcfed.config.tree import Value, frozen
 from hpcfed.errors import InputError
-
-Value = Any  # of a key: text, number, bool, tuple of these, None where absent
-
-
-def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Value]]:
-    """Yield (dotted key, value); lists become tuples, so that values can be compared and hashed."""
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, _frozen(value)
 
 
 def value_text(value: Value) -> str:
@@ -42,11 +31,5 @@ def parse_conditions(items: Sequence[str]) -> dict[str, Value]:
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
             value = text
-        conditions[key.strip()] = _frozen(value)
+        conditions[key.strip()] = frozen(value)
     return conditions
-
-
-def _frozen(value: Any) -> Value:
-    if isinstance(value, Mapping):
-        return tuple((k, _frozen(v)) for k, v in value.items())
-    return tuple(_frozen(v) for v in value) if isinstance(value, list) else value

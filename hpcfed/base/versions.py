@@ -1,0 +1,19 @@
+"""Versions of the packages that shape a result."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+from functools import cache
+
+PACKAGES = ("hpcfed", "numpy", "h5py", "mpi4py", "torch", "norse", "triton", "numba", "tonic")
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return the versions of those that are installed, by name."""
+    found = {}
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
