@@ -26,7 +26,7 @@ BATCH_SIZE = 64
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class SplitResult:
     """How one set of parameters does on one set of samples.
 
     Attributes:
@@ -59,7 +59,7 @@ class Evaluation:
 
 def evaluate(
     transport: Transport, trainer: Trainer, params: F32, events: Samples, samples: I64
-) -> Evaluation | None:
+) -> SplitResult | None:
     """Evaluate ``params`` (P,) on ``samples`` (n,); the result lies at the root, None elsewhere."""
     num_classes, num_groups = len(events.class_names), len(events.group_names)
     sums = _Sums.zeros(num_classes, num_groups, len(trainer.layers))
@@ -109,11 +109,11 @@ class _Sums:
         if result.logits is not None:
             calibration.add(confidences, softmax(result.logits), labels, ones)
 
-    def result(self, events: Samples, samples: I64) -> Evaluation:
+    def result(self, events: Samples, samples: I64) -> SplitResult:
         head, confusion, correct, total, spikes, confidences = self.parts()
         ones = grid(np.ones(len(samples), np.int64))
         loss = ones.reals(head[:1])[0] / len(samples)
-        return Evaluation(
+        return SplitResult(
             loss=float("nan") if head[1] else float(loss),
             confusion=confusion,
             group_correct=correct,

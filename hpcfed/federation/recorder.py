@@ -19,7 +19,7 @@ from hpcfed.federation import memory as memories
 from hpcfed.federation.calibration import Calibration
 from hpcfed.federation.decision import Decision, taken_over
 from hpcfed.federation.doubts import AFTER_ROUNDS, doubts
-from hpcfed.federation.evaluation import Evaluation
+from hpcfed.federation.evaluation import SplitResult
 from hpcfed.federation.job import Job
 from hpcfed.federation.meter import Meter, Spent
 from hpcfed.federation.mpi.transport import Transport
@@ -72,7 +72,7 @@ class RunRecorder:
         self.record = record
         self._hooks = hooks
         self._uplink_bytes = float(uplink_bytes(record.log.rounds).sum())
-        self._evaluated: tuple[ServerState, dict[str, Evaluation]] | None = None
+        self._evaluated: tuple[ServerState, dict[str, SplitResult]] | None = None
         self._last_write = time.monotonic()
         self._seconds_write = 0.0
 
@@ -221,7 +221,7 @@ def _mean(values: NDArray[np.float64], weights: NDArray[np.int64]) -> float:
 
 
 def _evaluation_values(
-    job: Job, state: ServerState, evaluations: dict[str, Evaluation]
+    job: Job, state: ServerState, evaluations: dict[str, SplitResult]
 ) -> dict[str, Any]:
     split = "test" if "test" in evaluations else "validation"
     found = evaluations[split]

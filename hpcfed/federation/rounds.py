@@ -12,7 +12,7 @@ from hpcfed.clients.memory import Memory
 from hpcfed.clients.population import Client
 from hpcfed.errors import StoppedRunError
 from hpcfed.federation import server
-from hpcfed.federation.evaluation import Evaluation, evaluate
+from hpcfed.federation.evaluation import SplitResult, evaluate
 from hpcfed.federation.exchange import Arrived, direction
 from hpcfed.federation.job import Job
 from hpcfed.federation.meter import Meter
@@ -34,7 +34,7 @@ class Outcome:
     cohort: Cohort
     transport: str
     statistics: NDArray[np.float64]
-    evaluations: dict[str, Evaluation]
+    evaluations: dict[str, SplitResult]
 
     @property
     def rejected(self) -> NDArray[np.bool_]:
@@ -138,7 +138,7 @@ def _server_step(
     return transport.together("server step", step)
 
 
-def _evaluate(job: Job, state: ServerState, transport: Transport) -> dict[str, Evaluation]:
+def _evaluate(job: Job, state: ServerState, transport: Transport) -> dict[str, SplitResult]:
     data, found = job.data, {}
     sets = {
         "validation": (data.train, data.validation_ids),

@@ -20,7 +20,7 @@ from hpcfed.learning.event.readout import (
     readout_backward,
     readout_forward,
 )
-from hpcfed.learning.event.tables import Constants, Evaluated, Inputs, Sizes
+from hpcfed.learning.event.tables import NetworkConstants, Evaluated, Inputs, Sizes
 from hpcfed.learning.event.vectors import turn_block
 from hpcfed.learning.event.work import Workspace
 
@@ -32,7 +32,7 @@ kernel = compiled(_nrt=False)
 
 @kernel
 def train_client(
-    network: Constants,
+    network: NetworkConstants,
     optimiser: Optimiser,
     inputs: Inputs,
     steps: I64,
@@ -64,7 +64,7 @@ def train_client(
 
 @kernel
 def evaluate_batch(
-    network: Constants, inputs: Inputs, weights: Reals, work: Workspace, found: Evaluated
+    network: NetworkConstants, inputs: Inputs, weights: Reals, work: Workspace, found: Evaluated
 ) -> None:
     """Write what is found in the samples."""
     plan, count = network.plan, len(inputs.samples)
@@ -116,7 +116,7 @@ def _flatten(
 
 @inlined
 def _batch_gradient(
-    network: Constants, inputs: Inputs, start: int, stop: int, work: Workspace
+    network: NetworkConstants, inputs: Inputs, start: int, stop: int, work: Workspace
 ) -> float:
     """Return the mean loss of samples start to stop; add its gradient, and count their spikes."""
     plan, batch = network.plan, stop - start
@@ -158,7 +158,7 @@ def _mark(plan: Sizes, work: Workspace, raster: NDArray[np.bool_]) -> None:
 
 @inlined
 def _hidden_layers(
-    network: Constants,
+    network: NetworkConstants,
     inputs: Inputs,
     block: tuple[int, int],
     weights: Reals,
@@ -231,7 +231,7 @@ def _count(plan: Sizes, work: Workspace, rows: int) -> None:
 
 
 @inner
-def _penalise(network: Constants, batch: int, work: Workspace) -> float:
+def _penalise(network: NetworkConstants, batch: int, work: Workspace) -> float:
     """Write the gradient of the rate penalty; return the penalty."""
     plan, penalty = network.plan, network.penalty
     total = 0.0

@@ -52,7 +52,7 @@ class Bins(NamedTuple):
 
 
 class Constants(NamedTuple):
-    """The neuron's constants (event_plan.Neuron), each in all lanes."""
+    """The neuron's constants (learning.constants.Neuron), each in all lanes."""
 
     keep: Lanes
     drive: Lanes

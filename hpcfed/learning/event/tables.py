@@ -57,7 +57,7 @@ def aligned(size: int, dtype: RealType) -> Reals:
     return whole[start : start + size]
 
 
-class Constants(NamedTuple):
+class NetworkConstants(NamedTuple):
     """All that is constant about a network."""
 
     plan: Sizes

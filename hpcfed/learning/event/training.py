@@ -27,7 +27,7 @@ from hpcfed.learning.batches import batches
 from hpcfed.learning.constants import Optimiser, RealType
 from hpcfed.learning.event import plan as event_plan
 from hpcfed.learning.event.kernels import evaluate_batch, flatten, train_client
-from hpcfed.learning.event.tables import Constants, Evaluated, Inputs
+from hpcfed.learning.event.tables import NetworkConstants, Evaluated, Inputs
 from hpcfed.learning.event.work import Workspace, make_work
 from hpcfed.learning.schedule import learning_rate
 from hpcfed.learning.trainer import BatchResult, LocalUpdate
@@ -57,7 +57,7 @@ class EventTrainer:
         self._layout = layout(experiment.model, shape.num_inputs, shape.classes)
         self._layers = dense_layers(experiment.model, shape.num_inputs)
         self._hidden, self._num_classes = experiment.model.hidden, shape.classes
-        self._network = Constants(
+        self._network = NetworkConstants(
             event_plan.plan(experiment, shape.num_inputs, shape.classes),
             equations.neuron(experiment, dtype),
             equations.readout(experiment, dtype),
