@@ -20,7 +20,7 @@ from hpcfed.learning.event.readout import (
     readout_backward,
     readout_forward,
 )
-from hpcfed.learning.event.tables import NetworkConstants, Evaluated, Inputs, Sizes
+from hpcfed.learning.event.tables import Evaluated, Inputs, NetworkConstants, Sizes
 from hpcfed.learning.event.vectors import turn_block
 from hpcfed.learning.event.work import Workspace
 

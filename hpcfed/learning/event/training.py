@@ -27,7 +27,7 @@ from hpcfed.learning.batches import batches
 from hpcfed.learning.constants import Optimiser, RealType
 from hpcfed.learning.event import plan as event_plan
 from hpcfed.learning.event.kernels import evaluate_batch, flatten, train_client
-from hpcfed.learning.event.tables import NetworkConstants, Evaluated, Inputs
+from hpcfed.learning.event.tables import Evaluated, Inputs, NetworkConstants
 from hpcfed.learning.event.work import Workspace, make_work
 from hpcfed.learning.schedule import learning_rate
 from hpcfed.learning.trainer import BatchResult, LocalUpdate

@@ -176,7 +176,7 @@ def penalise(
 
 @triton.jit
 def _derivative(steep, SURROGATE: tl.constexpr):
-    """Return the derivative at |x|, ``steep`` = slope |x|, of ``event_plan``'s SURROGATES."""
+    """Return the derivative at |x|, ``steep`` = slope |x|, of one of ``constants.SURROGATES``."""
     if SURROGATE == 0:
         root = 1 + steep
         value = tl.div_rn(tl.full(root.shape, 1.0, tl.float32), root * root)
