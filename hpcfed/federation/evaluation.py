@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hpcfed.federation import calibration
 from hpcfed.federation.calibration import Calibration, softmax
 from hpcfed.federation.mpi.transport import Transport
-from hpcfed.federation.uplink.exact import admissible, grid
+from hpcfed.federation.uplink.exact import LIMIT, grid
 from hpcfed.learning.trainer import BatchResult, Trainer
 from hpcfed.samples.samples import Samples
 
@@ -98,7 +98,7 @@ class _Sums:
     def add(self, events: Samples, batch: I64, result: BatchResult, num_samples: int) -> None:
         head, confusion, correct, total, spikes, confidences = self.parts()
         labels, groups = events.labels[batch], events.groups[batch]
-        fine = np.array([admissible(loss) for loss in result.losses[:, None]])
+        fine = np.abs(result.losses) < LIMIT  # NaN is not
         ones = grid(np.ones(num_samples, np.int64))
         head[0] += ones.integers(result.losses[fine], 1).sum()
         head[1] += (~fine).sum()

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from hpcfed.errors import InputError
@@ -17,19 +18,34 @@ from hpcfed.report.curves import group
 from hpcfed.report.drawing import our_style
 from hpcfed.report.figures import clients, learning_curve, spikes, spikes_figure
 from hpcfed.report.runs import Found, Run
+from hpcfed.report.tables import Row, field
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SATURATED = 0.9
+MOST_ROWS = 1000  # of a table on the page; all of them are analysis/'s
+
+
+@dataclass(frozen=True)
+class Table:
+    """Some of the numbers behind a picture: rows of text under names."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An SVG element and what it shows; without an ``svg`` the caption says why there is none."""
+    """An SVG element, what it shows, and its numbers, for those who point with keys or read aloud.
+
+    Without an ``svg`` the caption says why there is none.
+    """
 
     svg: str
     caption: str
+    tables: list[Table]
 
 
 def pictures(found: Found) -> list[Picture]:
@@ -38,28 +54,66 @@ def pictures(found: Found) -> list[Picture]:
     return [_picture(*item) for item in _figures(found, run)]
 
 
-def _figures(found: Found, run: Run) -> Iterator[tuple[str, Callable[[], Figure]]]:
-    record = read_record(run.file)
+def _figures(
+    found: Found, run: Run
+) -> Iterator[tuple[str, Callable[[], Figure], Callable[[], list[Table]]]]:
+    record, keys, energy = read_record(run.file), dict(run.keys), spikes.Energy()
     yield (
         "Accuracy and loss, over rounds and over bytes",
         lambda: learning_curve.figure(group(found)),
+        list,  # the curves further down can be read point by point
     )
     yield (
         "Who took part, each client's loss and update, its samples, accuracy by group, confusion",
         lambda: clients.draw(record),
+        lambda: [
+            _table("Clients", clients.COLUMNS, clients.rows(record)),
+            _table("Groups", clients.GROUP_COLUMNS, clients.group_rows(record)),
+            _table(
+                "Confusion: what was taken for what",
+                clients.CONFUSION_COLUMNS,
+                (row for row in clients.confusion_rows(record) if row["samples"]),
+            ),
+        ],
     )
     yield (
         "Spikes of a few samples, firing rates with silent neurons, operations and energy",
-        lambda: spikes_figure.draw(record, dict(run.keys), spikes.Energy(), SATURATED),
+        lambda: spikes_figure.draw(record, keys, energy, SATURATED),
+        lambda: [
+            _table(
+                "Operations and energy of a sample",
+                spikes.COLUMNS,
+                spikes.rows(spikes.operations(record, keys), energy),
+            ),
+            _table(
+                "Neurons",
+                spikes.NEURON_COLUMNS,
+                spikes.neuron_rows(spikes.layers(record), SATURATED),
+            ),
+        ],
     )
 
 
-def _picture(caption: str, draw: Callable[[], Figure]) -> Picture:
+def _picture(
+    caption: str, draw: Callable[[], Figure], tables: Callable[[], list[Table]]
+) -> Picture:
     try:
         with our_style():
-            return Picture(_svg(draw(), caption), caption)
+            return Picture(_svg(draw(), caption), caption, [t for t in tables() if t.rows])
     except InputError as error:
-        return Picture("", f"{caption}: not shown, {error}")
+        return Picture("", f"{caption}: not shown, {error}", [])
+
+
+def _table(title: str, columns: Iterable[str], rows: Iterable[Row]) -> Table:
+    names, found = list(columns), list(islice(rows, MOST_ROWS + 1))
+    if len(found) > MOST_ROWS:
+        title = f"{title} (the first {MOST_ROWS})"
+    texts = [[_text(row.get(name)) for name in names] for row in found[:MOST_ROWS]]
+    return Table(title, [name.replace("_", " ") for name in names], texts)
+
+
+def _text(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) and value == value else field(value)
 
 
 def _svg(figure: Figure, caption: str) -> str:

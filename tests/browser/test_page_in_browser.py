@@ -348,11 +348,35 @@ def test_the_page_of_one_run_shows_its_figures_in_the_colours_of_the_page(
     assert one(chromium, "#curve svg").is_displayed()
 
 
+def test_the_keyboard_reaches_the_numbers_behind_the_figures_of_one_run(
+    chromium: Any, single: Path
+) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    open_page(chromium, single)
+    found = {s.text: s for s in every(chromium, "#run details.numbers > summary")}
+    assert {"Clients", "Groups", "Confusion: what was taken for what", "Neurons"} <= found.keys()
+    wanted = found["Clients"]
+    one(chromium, "#run figure").click()
+    for _ in range(10):
+        chromium.switch_to.active_element.send_keys(Keys.TAB)
+        if chromium.switch_to.active_element == wanted:
+            break
+    assert chromium.switch_to.active_element == wanted
+    assert not every(chromium, "#run details.numbers table")[0].is_displayed()
+    wanted.send_keys(Keys.ENTER)
+    table = every(chromium, "#run details.numbers table")[0]
+    assert table.is_displayed()
+    assert table.find_elements("css selector", "tbody tr:first-child td")[1].text == "speaker 0"
+    assert len(table.find_elements("css selector", "tbody tr")) == 10
+
+
 def test_the_page_of_one_run_prints_its_figures(chromium: Any, single: Path) -> None:
     open_page(chromium, single)
     chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     assert all(figure.is_displayed() for figure in every(chromium, "#run figure svg"))
     assert not one(chromium, "nav").is_displayed()
+    assert not any(table.is_displayed() for table in every(chromium, "#run details.numbers"))
 
 
 def test_a_repetition_counts_once(chromium: Any, tmp_path: Path) -> None:

@@ -14,5 +14,5 @@ addEventListener("resize", () => {
   clearTimeout(timer);
   timer = setTimeout(drawAll, 150);
 });
-addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => { d.open = true; }));
+addEventListener("beforeprint", () => document.querySelectorAll("details:not(.numbers)").forEach((d) => { d.open = true; }));
 document.body.dataset.ready = "true";
