@@ -16,3 +16,4 @@ class Purpose(IntEnum):
     BATCH_ORDER = 6
     AUGMENTATION = 7
     INNER_EAR = 8
+    ENCODING = 9

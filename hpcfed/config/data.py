@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from hpcfed.config.section import NonNegative, Positive, Section, Seed
+
+IMAGES = ("digits", "cifar10", "cifar100", "mnist", "fashion-mnist")
+OWN_IMAGES = "images:"
 
 
 class DataConfig(Section):
@@ -14,12 +17,15 @@ class DataConfig(Section):
 
     dataset: str = Field(
         "spoken-digits",
-        description='`"spoken-digits"`, `"shd"`, `"ssc"`, `"tonic:NAME"`, a path "module:function" '
-        "of your own, or the path of a training file of SHD's layout, relative to the working "
-        "directory",
+        description='events: `"spoken-digits"`, `"shd"`, `"ssc"`, `"tonic:NAME"`, or the path of a '
+        "training file of SHD's layout; images: "
+        + ", ".join(f'`"{name}"`' for name in IMAGES)
+        + ', or `"images:PATH"` of CIFAR batches, an IDX file or a folder of pictures for each '
+        'class; or a path "module:function" of your own',
     )
     test: str | None = Field(
-        None, description="path of the test file when `dataset` is a path; absent: no test"
+        None,
+        description="path of the test file when `dataset` is a path; absent: no test, or its own",
     )
     root: str | None = Field(
         None,
@@ -49,6 +55,26 @@ class DataConfig(Section):
     drop: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="training: leave out each event with this probability"
     )
+    encoder: Literal["direct", "poisson", "signed-poisson"] | None = Field(
+        None,
+        description="what images are in each bin: a current, spikes, or spikes of either sign; "
+        "absent: signed-poisson for a spiking network, and no time for others",
+    )
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Self:
+        if self.is_images:
+            for name in ("counts", "time_jitter", "channel_jitter", "drop"):
+                if getattr(self, name):
+                    raise ValueError(f"{name} is for events, and {self.dataset} are images")
+        elif self.encoder is not None and ":" not in self.dataset:
+            raise ValueError(f"encoder is for images, and {self.dataset} are events")
+        return self
+
+    @property
+    def is_images(self) -> bool:
+        """Whether the name alone says that the data are images."""
+        return self.dataset in IMAGES or self.dataset.startswith(OWN_IMAGES)
 
     @field_validator("classes")
     @classmethod

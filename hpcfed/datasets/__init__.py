@@ -1,4 +1,4 @@
-"""From the [data] table to binned events: ``load`` is all that the rest of hpcfed needs to know.
+"""From the [data] table to samples: ``load`` is all that the rest of hpcfed needs to know.
 
 S samples, K classes. The validation split is taken here, before anyone divides the training
 samples among clients.
@@ -16,13 +16,15 @@ from hpcfed.base.dotted import function as function_at
 from hpcfed.config import DataConfig
 from hpcfed.config.own import is_dotted
 from hpcfed.datasets import validation
-from hpcfed.datasets.checks import check_events, check_same_kind
+from hpcfed.datasets.checks import check_events, check_same_kind, check_same_shape
 from hpcfed.datasets.sources import Sources, find_sources
 from hpcfed.errors import InputError
 from hpcfed.samples.binning import Binning
 from hpcfed.samples.events import EventSet
+from hpcfed.samples.images import ImageSet
 
 I64 = NDArray[np.int64]
+Loaded = EventSet | ImageSet
 
 # what training can see of events
 _DIGESTED = (
@@ -47,8 +49,8 @@ class Data:
         source: ``data.dataset`` as it was given.
     """
 
-    train: EventSet
-    test: EventSet | None
+    train: Loaded
+    test: Loaded | None
     train_ids: I64
     validation_ids: I64
     test_ids: I64
@@ -62,7 +64,7 @@ def load(config: DataConfig) -> Data:
         train, test, digest = _custom(config)
         num_training = None
     else:
-        sources = find_sources(config)
+        sources = _sources(config)
         train, test, digest = _read(sources, config)
         num_training = sources.num_training
     if config.classes is not None:
@@ -79,43 +81,60 @@ def binning(config: DataConfig) -> Binning:
     return Binning(config.duration, config.num_bins, config.counts)
 
 
-def _read(sources: Sources, config: DataConfig) -> tuple[EventSet, EventSet | None, str]:
+def _sources(config: DataConfig) -> Sources:
+    if config.is_images:
+        from hpcfed.datasets.image_sources import find_images
+
+        return find_images(config)
+    return find_sources(config)
+
+
+def _read(sources: Sources, config: DataConfig) -> tuple[Loaded, Loaded | None, str]:
     bins = binning(config)
-    train = sources.train.events(bins)
+    train = sources.train.samples(bins)
     if sources.test is None:
         return train, None, _joint_digest(sources.train.digest)
-    test = sources.test.events(bins)
+    test = sources.test.samples(bins)
     digest = _joint_digest(sources.train.digest, sources.test.digest)
     return train, _for_network_of(train, test, (sources.train.name, sources.test.name)), digest
 
 
-def _custom(config: DataConfig) -> tuple[EventSet, EventSet | None, str]:
-    """Call the user's ``function(config)``: it gives (training events, test events or None)."""
+def _custom(config: DataConfig) -> tuple[Loaded, Loaded | None, str]:
+    """Call the user's ``function(config)``: it gives (training samples, test samples or None)."""
     name = config.dataset
     given = function_at(name, "data.dataset", "config")(config)
+    train: Loaded
+    test: Loaded | None
     match given:
         case (EventSet() as train, EventSet() | None as test):
-            pass
+            check_events(train, binning(config), f"{name}, training events")
+            if test is not None:
+                check_events(test, binning(config), f"{name}, test events")
+        case (ImageSet() as train, ImageSet() | None as test):
+            pass  # they have looked at themselves
         case _:
             items = given if isinstance(given, tuple) else (given,)
             found = ", ".join(type(item).__name__ for item in items)
-            raise InputError(f"{name} gave {found}; expected (EventSet, EventSet or None)")
-    names = (f"{name}, training events", f"{name}, test events")
-    check_events(train, binning(config), names[0])
+            raise InputError(
+                f"{name} gave {found}; expected (EventSet, EventSet or None), or two of ImageSet"
+            )
     if test is None:
-        return train, None, _joint_digest(_events_digest(train))
-    check_events(test, binning(config), names[1])
-    digest = _joint_digest(_events_digest(train), _events_digest(test))
+        return train, None, _joint_digest(_samples_digest(train))
+    digest = _joint_digest(_samples_digest(train), _samples_digest(test))
+    names = (f"{name}, training samples", f"{name}, test samples")
     return train, _for_network_of(train, test, names), digest
 
 
-def _for_network_of(train: EventSet, test: EventSet, names: tuple[str, str]) -> EventSet:
+def _for_network_of(train: Loaded, test: Loaded, names: tuple[str, str]) -> Loaded:
     """Return ``test`` with the channels and classes of ``train``. Raises InputError."""
-    check_same_kind(train, test, names)
-    return replace(test, num_channels=train.num_channels, class_names=train.class_names)
+    if isinstance(train, EventSet) and isinstance(test, EventSet):
+        check_same_kind(train, test, names)
+        return replace(test, num_channels=train.num_channels, class_names=train.class_names)
+    check_same_shape(train, test, names)
+    return replace(test, class_names=train.class_names)
 
 
-def _subset(events: EventSet, classes: tuple[int, ...]) -> EventSet:
+def _subset(events: Loaded, classes: tuple[int, ...]) -> Loaded:
     num_classes = len(events.class_names)
     if max(classes) >= num_classes:
         raise InputError(
@@ -135,7 +154,7 @@ def _split(labels: I64, config: DataConfig, num_training: int | None) -> tuple[I
     return chosen[chosen < num_training], chosen[chosen >= num_training]
 
 
-def _check_not_empty(config: DataConfig, train_ids: I64, test: EventSet | None) -> None:
+def _check_not_empty(config: DataConfig, train_ids: I64, test: Loaded | None) -> None:
     empty = "training" if not len(train_ids) else None
     if test is not None and test.labels.max() < 0:
         empty = "test"
@@ -143,10 +162,15 @@ def _check_not_empty(config: DataConfig, train_ids: I64, test: EventSet | None) 
         raise InputError(f"data.classes = {list(config.classes or ())}: no {empty} sample is left")
 
 
-def _events_digest(events: EventSet) -> str:
+def _samples_digest(samples: Loaded) -> str:
     total = hashlib.sha256()
-    for name in (*_DIGESTED, *(["plane"] if events.plane else [])):
-        value = getattr(events, name)
+    if isinstance(samples, ImageSet):
+        names: tuple[str, ...] = ("pixels", "labels", "class_names")
+        total.update(repr(samples.pixels.shape).encode())
+    else:
+        names = (*_DIGESTED, "plane") if samples.plane else _DIGESTED
+    for name in names:
+        value = getattr(samples, name)
         content = value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode()
         total.update(name.encode() + content)
     return total.hexdigest()

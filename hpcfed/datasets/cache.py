@@ -1,15 +1,17 @@
-"""Binned events as one memory-mapped file on node-local storage, shared through the page cache.
+"""Samples as one memory-mapped file on node-local storage, shared through the page cache.
 
-A file is named by the digest of its source and the binning, so its content is a function of its
-name: builders may race, the last rename wins, and nothing changes. A file holds a prefix (magic
-bytes, size of the header, size of the file, SHA-256 of what follows), a JSON header (names, and
-where each array lies), and the arrays of an :class:`~hpcfed.samples.events.EventSet` as they lie in
-memory. A file that is not what its prefix says is built again. All of it is read to see that once
-on a node, by whoever opens it first and leaves a note beside it; every opening looks whether
-channels, labels and offsets lie within their bounds, because the kernels that use them do not.
+A file is named by the digest of its source and the binning (images have none), so its content is a
+function of its name: builders may race, the last rename wins, and nothing changes. A file holds a
+prefix (magic bytes, size of the header, size of the file, SHA-256 of what follows), a JSON header
+(names, and where each array lies), and the arrays of an
+:class:`~hpcfed.samples.events.EventSet` or an :class:`~hpcfed.samples.images.ImageSet` as they lie
+in memory. A file that is not what its prefix
+says is built again. All of it is read to see that once on a node, by whoever opens it first and
+leaves a note beside it; every opening looks whether channels, labels and offsets lie within their
+bounds, because the kernels that use them do not.
 
 The folder is ``HPCFED_CACHE``, else ``SLURM_TMPDIR``, else one of our own in the system's
-temporary folder. Without a folder that can be written, events stay in memory, with a warning.
+temporary folder. Without a folder that can be written, samples stay in memory, with a warning.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
-from typing import Any  # Any: a JSON header holds values of several types
+from typing import Any, NamedTuple  # Any: a JSON header holds values of several types
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,34 +35,58 @@ from numpy.typing import NDArray
 from hpcfed.base.atomic import replacing
 from hpcfed.base.private import private_folder
 from hpcfed.datasets.checks import find_problem
+from hpcfed.errors import InputError
 from hpcfed.samples.binning import Binning
 from hpcfed.samples.events import EventSet
+from hpcfed.samples.images import ImageSet
 
 _LOG = logging.getLogger("hpcfed")
 _MAGIC = b"hpcfed-events-3\n"  # the number is the format's version
 _PREFIX = struct.Struct("<16sQQ32s")  # magic, bytes of the header and of the file, SHA-256
 _ALIGNMENT = 64  # a cache line
-_ARRAYS = ("channels", "counts", "bin_offsets", "sample_offsets", "labels", "groups")
-_VALUES = ("num_channels", "duration", "num_cut", "latest", "class_names", "group_names", "plane")
 _TUPLES = ("class_names", "group_names", "plane")
+Cached = EventSet | ImageSet
+
+
+class _Kind(NamedTuple):
+    """How a kind of samples lies in a file: its arrays, its other values, and what makes it."""
+
+    arrays: tuple[str, ...]
+    values: tuple[str, ...]
+    make: Callable[..., Cached]
+
+
+_KINDS = {
+    "events": _Kind(
+        ("channels", "counts", "bin_offsets", "sample_offsets", "labels", "groups"),
+        ("num_channels", "duration", "num_cut", "latest", "class_names", "group_names", "plane"),
+        EventSet,
+    ),
+    "images": _Kind(("pixels", "labels", "groups"), ("class_names", "group_names"), ImageSet),
+}
 
 
 @dataclass(frozen=True)
 class CacheKey:
-    """What a cached set is made of: SHA-256 of the source's bytes (hex), and how it is binned."""
+    """What a cached set is made of: SHA-256 of the source's bytes (hex), and how it is binned.
+
+    Images are not binned.
+    """
 
     digest: str
-    binning: Binning
+    binning: Binning | None
 
     @property
     def file_name(self) -> str:
         """Name of the cache file: 32 hex digits that stand for source, binning and version."""
-        parts = (_MAGIC.decode(), self.digest, *map(repr, vars(self.binning).values()))
-        return hashlib.sha256("|".join(parts).encode()).hexdigest()[:32] + ".events"
+        binning = {} if self.binning is None else vars(self.binning)
+        parts = (_MAGIC.decode(), self.digest, *map(repr, binning.values()))
+        ending = ".images" if self.binning is None else ".events"
+        return hashlib.sha256("|".join(parts).encode()).hexdigest()[:32] + ending
 
 
-def cached(key: CacheKey, build: Callable[[], EventSet]) -> EventSet:
-    """Return the events of ``key`` as a read-only memory map, calling ``build`` if there is none.
+def cached(key: CacheKey, build: Callable[[], Cached]) -> Cached:
+    """Return the samples of ``key`` as a read-only memory map, calling ``build`` if there is none.
 
     What ``build`` raises passes through. If the cache cannot be used, ``build``'s result is
     returned as it is.
@@ -68,13 +94,13 @@ def cached(key: CacheKey, build: Callable[[], EventSet]) -> EventSet:
     try:
         path = cache_folder() / key.file_name
     except OSError as error:
-        _LOG.warning("event cache not used, events stay in memory: %s", error)
+        _LOG.warning("event cache not used, samples stay in memory: %s", error)
         return build()
-    found = open_events(path)
+    found = open_samples(path)
     if found is not None:
         return found
     with _one_builder(path):
-        found = open_events(path)
+        found = open_samples(path)
         return found if found is not None else _build(path, build)
 
 
@@ -88,10 +114,12 @@ def cache_folder() -> Path:
     return private_folder()
 
 
-def write_events(path: Path, events: EventSet) -> None:
-    """Write ``events`` to ``path`` by a temporary sibling, fsync and rename. Raises OSError."""
-    arrays = {n: np.ascontiguousarray(a) for n in _ARRAYS if (a := getattr(events, n)) is not None}
-    header = _header(events, arrays)
+def write_samples(path: Path, samples: Cached) -> None:
+    """Write ``samples`` to ``path`` by a temporary sibling, fsync and rename. Raises OSError."""
+    kind = "images" if isinstance(samples, ImageSet) else "events"
+    names = _KINDS[kind].arrays
+    arrays = {n: np.ascontiguousarray(a) for n in names if (a := getattr(samples, n)) is not None}
+    header = _header(samples, kind, arrays)
     size, content = _PREFIX.size + len(header), [memoryview(header)]
     for array in arrays.values():
         content += [
@@ -108,7 +136,7 @@ def write_events(path: Path, events: EventSet) -> None:
             stream.write(piece)
 
 
-def open_events(path: Path) -> EventSet | None:
+def open_samples(path: Path) -> Cached | None:
     """Map a cache file read-only; None if there is none, or none of this version and whole."""
     try:
         with path.open("rb") as stream:
@@ -119,10 +147,10 @@ def open_events(path: Path) -> EventSet | None:
                 return None
             header = json.loads(stream.read(header_size))
             pages = np.memmap(stream, np.uint8, mode="r", offset=0, shape=(size,))
-        events = _event_set(header, pages, _aligned(_PREFIX.size + header_size))
-    except (OSError, ValueError, KeyError, TypeError, struct.error):
+        found = _samples(header, pages, _aligned(_PREFIX.size + header_size))
+    except (OSError, ValueError, KeyError, TypeError, struct.error, InputError):
         return None  # whatever lies there, it is built again
-    return None if find_problem(events) else events
+    return None if isinstance(found, EventSet) and find_problem(found) else found
 
 
 def _is_checked(path: Path, stream: BufferedReader, digest: bytes) -> bool:
@@ -141,14 +169,14 @@ def _is_checked(path: Path, stream: BufferedReader, digest: bytes) -> bool:
     return found == digest
 
 
-def _build(path: Path, build: Callable[[], EventSet]) -> EventSet:
-    events = build()
+def _build(path: Path, build: Callable[[], Cached]) -> Cached:
+    samples = build()
     try:
-        write_events(path, events)
+        write_samples(path, samples)
     except OSError as error:
-        _LOG.warning("event cache %s not written, events stay in memory: %s", path, error)
-        return events
-    return open_events(path) or events
+        _LOG.warning("event cache %s not written, samples stay in memory: %s", path, error)
+        return samples
+    return open_samples(path) or samples
 
 
 @contextlib.contextmanager
@@ -169,25 +197,27 @@ def _one_builder(path: Path) -> Iterator[None]:
             os.close(lock)
 
 
-def _header(events: EventSet, arrays: dict[str, NDArray[np.generic]]) -> bytes:
+def _header(samples: Cached, kind: str, arrays: dict[str, NDArray[np.generic]]) -> bytes:
     """Return the JSON header: values, and where each array lies behind it."""
     places, offset = {}, 0
     for name, array in arrays.items():
         offset = _aligned(offset)
         places[name] = (offset, array.shape, array.dtype.str)
         offset += array.nbytes
-    values = {name: getattr(events, name) for name in _VALUES} | {"arrays": places}
+    values = {name: getattr(samples, name) for name in _KINDS[kind].values}
+    values |= {"arrays": places} | ({} if kind == "events" else {"kind": kind})
     return json.dumps(values).encode()
 
 
-def _event_set(header: dict[str, Any], pages: NDArray[np.uint8], begin: int) -> EventSet:
-    arrays: dict[str, Any] = dict.fromkeys(_ARRAYS)
+def _samples(header: dict[str, Any], pages: NDArray[np.uint8], begin: int) -> Cached:
+    kind = _KINDS[header.get("kind", "events")]
+    arrays: dict[str, Any] = dict.fromkeys(kind.arrays)
     for name, (offset, shape, dtype) in header["arrays"].items():
         arrays[name] = np.ndarray(tuple(shape), dtype, pages, begin + offset)
-    values: dict[str, Any] = {name: header[name] for name in _VALUES}
-    for name in _TUPLES:
-        values[name] = tuple(values[name])
-    return EventSet(**arrays, **values)
+    values = {
+        name: tuple(header[name]) if name in _TUPLES else header[name] for name in kind.values
+    }
+    return kind.make(**arrays, **values)
 
 
 def _aligned(offset: int) -> int:

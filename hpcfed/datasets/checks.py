@@ -11,6 +11,7 @@ import numpy as np
 from hpcfed.errors import InputError
 from hpcfed.samples.binning import Binning
 from hpcfed.samples.events import EventSet
+from hpcfed.samples.samples import Samples
 
 _MOST_CUT = 0.9  # of the spikes: a deliberate cut keeps more, or begins with short samples
 _FAR = 50  # durations: no sample of seconds is so much longer than the part that is used
@@ -61,14 +62,28 @@ def check_duration(events: EventSet, name: str) -> None:
 def check_same_kind(train: EventSet, test: EventSet, names: tuple[str, str]) -> None:
     """Check that a network for ``train`` can be tested on ``test``. Raises InputError if not.
 
-    Labels that both sets have must be called the same in both, unless one names none; the test
-    set may have fewer classes or channels.
+    The test set may have fewer classes or channels.
     """
     if test.num_channels > train.num_channels:
         raise InputError(
             f"{names[1]}: {test.num_channels} channels, the network expects {train.num_channels} "
             f"as in {names[0]}; set data.test to a file of the same channels"
         )
+    _check_same_classes(train, test, names)
+
+
+def check_same_shape(train: Samples, test: Samples, names: tuple[str, str]) -> None:
+    """Check that a network for images can be tested on others. Raises InputError if not."""
+    if type(train) is not type(test) or test.shape != train.shape:
+        raise InputError(
+            f"{names[1]}: {type(test).__name__} of {test.shape}, the network expects "
+            f"{type(train).__name__} of {train.shape} as in {names[0]}"
+        )
+    _check_same_classes(train, test, names)
+
+
+def _check_same_classes(train: Samples, test: Samples, names: tuple[str, str]) -> None:
+    """Labels that both have must be called the same in both, unless one names none."""
     if test.labels.max() >= len(train.class_names):
         raise InputError(
             f"{names[1]}: label {test.labels.max()}, the network knows {len(train.class_names)} "
@@ -85,8 +100,8 @@ def check_same_kind(train: EventSet, test: EventSet, names: tuple[str, str]) -> 
             )
 
 
-def _names_classes(events: EventSet) -> bool:
-    return events.class_names != numbered_classes(len(events.class_names))
+def _names_classes(samples: Samples) -> bool:
+    return samples.class_names != numbered_classes(len(samples.class_names))
 
 
 def _array_problem(events: EventSet) -> str | None:

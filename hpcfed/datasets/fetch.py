@@ -1,4 +1,4 @@
-"""Download SHD and SSC with checksum, resume and progress; let tonic download its own sets.
+"""Download data sets with checksum, resume and progress; let tonic download its own.
 
 A download grows in FOLDER/.NAME.part; an interrupted one goes on where it stopped (HTTP Range),
 and only what has the right checksum is unpacked, to a temporary sibling that is renamed when it is
@@ -15,12 +15,12 @@ import gzip
 import hashlib
 import os
 import shutil
+import tarfile
 import time
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from http.client import HTTPException
 from pathlib import Path
@@ -28,37 +28,14 @@ from typing import IO, cast
 
 from hpcfed.base.atomic import replacing
 from hpcfed.datasets.places import KNOWN, candidates, data_root
+from hpcfed.datasets.remote import BASE_URL, REMOTE, REMOTE_IMAGES, RemoteFile, RemoteImages
 from hpcfed.errors import InputError
 
-# The data sets' own page, and the checksums published there (as tonic 1.7 has them).
-BASE_URL = "https://zenkelab.org/datasets/"
 _ATTEMPTS = 5
 _PAUSE_S = 1.0  # times the number of attempts since something arrived
 _TIMEOUT_S = 60
 _BLOCK_BYTES = 1 << 20
 
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """An archive on the server: data set, split, and MD5 (hex) of the archive."""
-
-    name: str
-    split: str
-    md5: str
-
-    @property
-    def archive(self) -> str:
-        """File name on the server."""
-        return f"{self.name}_{self.split}.h5.zip"
-
-
-REMOTE = (
-    RemoteFile("shd", "train", "f3252aeb598ac776c1b526422d90eecb"),
-    RemoteFile("shd", "test", "1503a5064faa34311c398fb0a1ed0a6f"),
-    RemoteFile("ssc", "train", "d102be95e7144fcc0553d1f45ba94170"),
-    RemoteFile("ssc", "valid", "b4eee3516a4a90dd0c71a6ac23a8ae43"),
-    RemoteFile("ssc", "test", "a35ff1e9cffdd02a20eb850c17c37748"),
-)
 
 Progress = Callable[[str, int, int | None], None]  # what, bytes so far, bytes in all if known
 
@@ -70,7 +47,9 @@ def fetch(
     base_url: str | None = None,
     remote: tuple[RemoteFile, ...] = REMOTE,
 ) -> list[Path]:
-    """Bring all files of ``name`` ("shd", "ssc" or "tonic:NAME") below ``root``; return the paths.
+    """Bring all files of ``name`` below ``root`` and return the paths.
+
+    A name is that of a set of ``remote``, of REMOTE_IMAGES, or "tonic:NAME".
 
     Files that are there already are left alone. ``base_url`` (else ``HPCFED_DATA_URL``) replaces
     the official place. Raises InputError if it cannot be done, saying how to go on.
@@ -79,15 +58,59 @@ def fetch(
         from hpcfed.datasets.tonic_sets import download
 
         return [download(name.removeprefix("tonic:"), data_root(root))]
+    given = base_url or os.environ.get("HPCFED_DATA_URL")
+    if name in REMOTE_IMAGES:
+        place = REMOTE_IMAGES[name]
+        url = (given or place.url).rstrip("/") + "/"
+        with _progress_bar() as progress:
+            folder = data_root(root) / name
+            return [path for f in place.files for path in _bring_images(f, folder, url, progress)]
     files = [file for file in remote if file.name == name]
     if not files:
+        known = ", ".join(dict.fromkeys([*(file.name for file in remote), *REMOTE_IMAGES]))
         raise InputError(
-            f"data fetch {name}: expected shd, ssc or tonic:NAME"
+            f"data fetch {name}: expected {known} or tonic:NAME"
             + (" (it is part of hpcfed)" if name in KNOWN else "")
         )
-    url = base_url or os.environ.get("HPCFED_DATA_URL") or BASE_URL
+    url = given or BASE_URL
     with _progress_bar() as progress:
         return [_bring(file, data_root(root), url.rstrip("/") + "/", progress) for file in files]
+
+
+def _bring_images(file: RemoteImages, folder: Path, url: str, progress: Progress) -> Iterator[Path]:
+    """Bring a file into ``folder``; of an archive its batches and names, each when it is whole."""
+    is_archive = file.name.endswith(".tar.gz")
+    there = [folder / name for name in file.holds or (file.name,)]
+    if not all(path.is_file() for path in there):
+        with _disk(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            part = folder / f".{file.name}.part"
+            with _only_us(part):
+                download(url + file.name, part, progress)
+                _check_md5(part, file.name, file.md5, url)
+                if is_archive:
+                    _unpack_tar(part, there)
+                    part.unlink()
+                else:
+                    part.replace(there[0])
+    yield from there
+
+
+def _unpack_tar(archive: Path, wanted: Sequence[Path]) -> None:
+    """Unpack the files of these names, in whatever folder of the archive they are."""
+    try:
+        with tarfile.open(archive) as packed:
+            members = {Path(m.name).name: m for m in packed.getmembers() if m.isfile()}
+            for target in wanted:
+                if target.name not in members:
+                    raise InputError(f"{archive}: holds no {target.name}; remove it, fetch again")
+                source = packed.extractfile(members[target.name])
+                with cast("IO[bytes]", source) as stream, replacing(target) as sink:
+                    shutil.copyfileobj(stream, sink, _BLOCK_BYTES)
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError) as error:
+        raise InputError(
+            f"{archive}: cannot be unpacked ({error}); remove it, fetch again"
+        ) from None
 
 
 def _bring(file: RemoteFile, root: Path, url: str, progress: Progress) -> Path:
@@ -104,7 +127,7 @@ def _bring(file: RemoteFile, root: Path, url: str, progress: Progress) -> Path:
         part = target.parent / f".{file.archive}.part"
         with _only_us(part):
             download(url + file.archive, part, progress)
-            _check_md5(part, file, url)
+            _check_md5(part, file.archive, file.md5, url)
             unpack(part, target)
             part.unlink()
     return target
@@ -178,15 +201,15 @@ def _receive(url: str, part: Path, have: int, progress: Progress) -> bool:
     return total is None or have == total
 
 
-def _check_md5(part: Path, file: RemoteFile, url: str) -> None:
+def _check_md5(part: Path, name: str, expected: str, url: str) -> None:
     with part.open("rb") as stream:
         # A checksum, no signature: allowed where security rules forbid MD5 otherwise.
         md5 = partial(hashlib.md5, usedforsecurity=False)
         found = hashlib.file_digest(stream, md5).hexdigest()
-    if found != file.md5:
+    if found != expected:
         part.unlink()
         raise InputError(
-            f"{url}{file.archive}: MD5 of the download is {found}, expected {file.md5}; it was "
+            f"{url}{name}: MD5 of the download is {found}, expected {expected}; it was "
             "removed, fetch again (if that repeats, the server has another file)"
         )
 

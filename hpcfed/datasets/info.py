@@ -1,12 +1,14 @@
 """What a data set holds: the numbers and the picture behind ``hpcfed data info`` and ``data list``.
 
-S samples, K classes, G groups, T time bins, C channels. Spikes are those before ``data.duration``.
+S samples, K classes, G groups, T time bins, C channels. Spikes are those before ``data.duration``;
+images have none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,14 +21,17 @@ from hpcfed.datasets import Data, load
 from hpcfed.datasets.places import KnownSet
 from hpcfed.errors import InputError
 from hpcfed.samples.events import EventSet
+from hpcfed.samples.images import ImageSet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from rich.console import Console
 
 I64 = NDArray[np.int64]
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _RASTER_SAMPLES = 4
+_SHEET_ROWS, _SHEET_COLUMNS = 20, 12
 _MOST_COLUMNS = 16  # more groups (SSC has over a thousand speakers) fit no terminal
 _SPIKE_COLOUR = "#0072B2"  # blue of Okabe and Ito's palette, told apart by every kind of eye
 
@@ -50,19 +55,23 @@ class SplitInfo:
     num_samples: int
     per_class_and_group: I64
     group_names: tuple[str, ...]
-    spikes: tuple[float, ...]
-    density: float
-    num_spikes: int
-    num_merged: int
-    num_silent: int
+    spikes: tuple[float, ...] = ()
+    density: float = 0.0
+    num_spikes: int = 0
+    num_merged: int = 0
+    num_silent: int = 0
 
 
 @dataclass(frozen=True)
 class DataInfo:
-    """A data set as binned; ``num_cut`` spikes of all its files come at or after ``duration``."""
+    """A data set as binned; ``num_cut`` spikes of all its files come at or after ``duration``.
+
+    ``shape`` is that of an image, () for events.
+    """
 
     source: str
     digest: str
+    shape: tuple[int, ...]
     num_channels: int
     duration: float
     num_bins: int
@@ -72,7 +81,7 @@ class DataInfo:
 
 
 def describe(config: DataConfig, out_png: Path | None = None) -> DataInfo:
-    """Count what ``config`` describes, and write a raster of a few samples to ``out_png``.
+    """Count what ``config`` describes, and write a picture of a few samples to ``out_png``.
 
     Raises InputError for unusable data and for a picture that cannot be written.
     """
@@ -85,30 +94,33 @@ def describe(config: DataConfig, out_png: Path | None = None) -> DataInfo:
     if data.test is not None:
         splits.append(("test", data.test, data.test_ids))
     if out_png is not None:
-        draw_raster(data, out_png)
+        draw_samples(data, out_png)
     return DataInfo(
         source=data.source,
         digest=data.digest,
-        num_channels=data.train.num_channels,
+        shape=data.train.shape if isinstance(data.train, ImageSet) else (),
+        num_channels=prod(data.train.shape),
         duration=config.duration,
         num_bins=config.num_bins,
         class_names=data.train.class_names,
-        num_cut=sum(events.num_cut for events in stores),
+        num_cut=sum(store.num_cut for store in stores if isinstance(store, EventSet)),
         splits=tuple(describe_split(*split) for split in splits if len(split[2])),
     )
 
 
-def describe_split(name: str, events: EventSet, ids: I64) -> SplitInfo:
-    """Count the samples ``ids`` (n,) of a set that keeps counts."""
+def describe_split(name: str, samples: EventSet | ImageSet, ids: I64) -> SplitInfo:
+    """Count the samples ``ids`` (n,) of a set; events keep counts."""
+    table = np.zeros((len(samples.class_names), len(samples.group_names)), np.int64)
+    np.add.at(table, (samples.labels[ids], samples.groups[ids]), 1)
+    info = SplitInfo(name, len(ids), table, samples.group_names)
+    return info if isinstance(samples, ImageSet) else _with_spikes(info, samples, ids)
+
+
+def _with_spikes(info: SplitInfo, events: EventSet, ids: I64) -> SplitInfo:
     spikes = events.num_spikes[ids]
     num_events = events.num_events[ids]
-    table = np.zeros((len(events.class_names), len(events.group_names)), np.int64)
-    np.add.at(table, (events.labels[ids], events.groups[ids]), 1)
-    return SplitInfo(
-        name=name,
-        num_samples=len(ids),
-        per_class_and_group=table,
-        group_names=events.group_names,
+    return replace(
+        info,
         spikes=tuple(float(q) for q in np.quantile(spikes, QUANTILES)),
         density=float(num_events.mean()) / (events.num_bins * events.num_channels),
         num_spikes=int(spikes.sum()),
@@ -117,18 +129,17 @@ def describe_split(name: str, events: EventSet, ids: I64) -> SplitInfo:
     )
 
 
-def draw_raster(data: Data, out_png: Path) -> None:
-    """Write a PNG with the spikes of a few training samples, of classes as far apart as can be."""
+def draw_samples(data: Data, out_png: Path) -> None:
+    """Write a PNG of a few training samples: rasters of events, a contact sheet of images."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    ids = _raster_samples(data)
-    figure = Figure(figsize=(3.2 * len(ids), 3.4), layout="constrained")
+    figure = Figure(layout="constrained")
     FigureCanvasAgg(figure)
-    axes: Sequence[Axes] = figure.subplots(1, len(ids), sharey=True, squeeze=False)[0]
-    for axis, sample in zip(axes, ids, strict=True):
-        _draw_sample(axis, data.train, int(sample))
-    axes[0].set_ylabel("channel")
+    if isinstance(data.train, ImageSet):
+        _draw_sheet(figure, data.train, data.train_ids)
+    else:
+        _draw_rasters(figure, data.train, _raster_samples(data))
     try:
         out_png.parent.mkdir(parents=True, exist_ok=True)
         with replacing(out_png) as stream:
@@ -145,18 +156,26 @@ def print_info(info: DataInfo, console: Console) -> None:
     from rich.table import Table
 
     console.print(
-        f"[bold]{info.source}[/bold]: {len(info.class_names)} classes, {info.num_channels} "
-        f"channels, {info.num_bins} bins over {info.duration:g} s; {info.num_cut} spikes are later "
-        "and left out",
+        f"[bold]{info.source}[/bold]: {len(info.class_names)} classes, {_extent(info)}",
         soft_wrap=True,
     )
     table = Table("", *(split.name for split in info.splits))
-    for title, cell in _ROWS.items():
+    for title, cell in (_IMAGE_ROWS if info.shape else _ROWS).items():
         table.add_row(title, *(cell(split) for split in info.splits))
     console.print(table)
     for split in info.splits:
         if split.name != "validation":
             console.print(_samples_table(info, split))
+
+
+def _extent(info: DataInfo) -> str:
+    if info.shape:
+        channels, height, width = info.shape
+        return f"images of {height} x {width} pixels, {channels} channels"
+    return (
+        f"{info.num_channels} channels, {info.num_bins} bins over {info.duration:g} s; "
+        f"{info.num_cut} spikes are later and left out"
+    )
 
 
 def print_known(sets: Sequence[KnownSet], console: Console) -> None:
@@ -198,6 +217,32 @@ def _raster_samples(data: Data) -> I64:
     return np.asarray(data.train_ids[first[places.astype(np.int64)]], np.int64)
 
 
+def _draw_rasters(figure: Figure, events: EventSet, ids: I64) -> None:
+    figure.set_size_inches(3.2 * len(ids), 3.4)
+    axes: Sequence[Axes] = figure.subplots(1, len(ids), sharey=True, squeeze=False)[0]
+    for axis, sample in zip(axes, ids, strict=True):
+        _draw_sample(axis, events, int(sample))
+    axes[0].set_ylabel("channel")
+
+
+def _draw_sheet(figure: Figure, images: ImageSet, ids: I64) -> None:
+    """Draw a row of images for each of the first classes, from groups as far apart as can be."""
+    names = images.class_names[:_SHEET_ROWS]
+    figure.set_size_inches(0.6 * _SHEET_COLUMNS + 1, 0.6 * len(names))
+    grid = figure.subplots(len(names), _SHEET_COLUMNS, squeeze=False)
+    for axis in grid.flat:
+        axis.set_axis_off()
+    for label, row in enumerate(grid):
+        mine = ids[images.labels[ids] == label]
+        mine = mine[np.argsort(images.groups[mine], kind="stable")]
+        shown = mine[np.linspace(0, len(mine) - 1, min(len(mine), len(row))).astype(np.int64)]
+        for axis, sample in zip(row, shown, strict=False):
+            picture = images.pixels[sample].transpose(1, 2, 0)
+            gray = picture.shape[2] != 3
+            axis.imshow(picture[..., 0] if gray else picture, cmap="gray", vmin=0, vmax=255)
+        row[0].text(-0.3, 0.5, names[label], transform=row[0].transAxes, ha="right", va="center")
+
+
 def _draw_sample(axis: Axes, events: EventSet, sample: int) -> None:
     _, bins, channels, _ = events.batch_events(np.array([sample]))
     milliseconds = (bins + 0.5) * (1000 * events.duration / events.num_bins)
@@ -223,3 +268,4 @@ _ROWS: dict[str, Callable[[SplitInfo], str]] = {
     "density": lambda split: f"{split.density:.2%}",
     "samples without spikes": lambda split: str(split.num_silent),
 }
+_IMAGE_ROWS = {title: _ROWS[title] for title in ("samples", "groups", "samples a group")}

@@ -11,11 +11,19 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpcfed.config.data import IMAGES
 from hpcfed.errors import InputError
 
 EMBEDDED = "spoken-digits"
 SPLITS = {"shd": ("train", "test"), "ssc": ("train", "valid", "test")}
-KNOWN = (EMBEDDED, *SPLITS)
+KNOWN = (EMBEDDED, *SPLITS, *IMAGES)
+# of images, below the root, with the names that other tools give them among them
+IMAGE_FOLDERS = {
+    "cifar10": ("cifar10", "cifar-10-batches-bin"),
+    "cifar100": ("cifar100", "cifar-100-binary"),
+    "mnist": ("mnist", "MNIST/raw"),
+    "fashion-mnist": ("fashion-mnist", "FashionMNIST/raw"),
+}
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,10 @@ def known_sets(root: Path) -> list[KnownSet]:
         found = [[p for p in candidates(name, s, root) if p.is_file()] for s in splits]
         present = all(found)
         sets.append(KnownSet(name, present, str(found[0][0].parent if present else root / name)))
+    sets.append(KnownSet("digits", True, "part of hpcfed"))
+    for name, folders in IMAGE_FOLDERS.items():
+        there = [root / folder for folder in folders if any((root / folder).glob("*"))]
+        sets.append(KnownSet(name, bool(there), str((there or [root / name])[0])))
     return sets
 
 

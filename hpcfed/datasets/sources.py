@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
+from typing import Any  # Any: EventSet or ImageSet, as the source has them
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from hpcfed.datasets.places import EMBEDDED, SPLITS, data_root, find_file, unkno
 from hpcfed.errors import InputError
 from hpcfed.samples.binning import Binning
 from hpcfed.samples.events import EventSet
+from hpcfed.samples.images import ImageSet
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,13 @@ class Source:
 
     name: str
     digest: str
-    read: Callable[[Binning], EventSet]
+    read: Callable[[Binning], Any]
+    binned: bool = True
 
-    def events(self, binning: Binning) -> EventSet:
-        """Return the events, from the cache if they are there."""
-        return cached(CacheKey(self.digest, binning), lambda: self.read(binning))
+    def samples(self, binning: Binning) -> EventSet | ImageSet:
+        """Return the samples, from the cache if they are there."""
+        key = CacheKey(self.digest, binning if self.binned else None)
+        return cached(key, lambda: self.read(binning))
 
 
 @dataclass(frozen=True)

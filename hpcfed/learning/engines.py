@@ -34,6 +34,8 @@ def resolve_engine(experiment: Experiment) -> str:
 
 def _event_engine_lacks(experiment: Experiment) -> str | None:
     model = experiment.model
+    if experiment.data.is_images:
+        return f'data.dataset = "{experiment.data.dataset}", images'
     if model.kind != "snn":
         return f'model.kind = "{model.kind}"'
     if model.surrogate not in {"superspike", "triangle", "tanh"}:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcfed.base.philox import CompiledStream
 from hpcfed.base.purposes import Purpose
 from hpcfed.base.seeds import Stream
 from hpcfed.clients.population import Client
@@ -19,12 +21,14 @@ from hpcfed.config import Experiment
 from hpcfed.errors import InputError
 from hpcfed.learning.augment import augment, draw_steps, is_augmented
 from hpcfed.learning.batches import batches
+from hpcfed.samples.encoders import DIRECT, SIGNED_POISSON, encode, scaled
 from hpcfed.samples.events import EventSet
 from hpcfed.samples.images import ImageSet
 from hpcfed.samples.samples import Samples
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
+U32 = NDArray[np.uint32]
 
 
 class Feed(Protocol):
@@ -44,7 +48,10 @@ def feed(experiment: Experiment, samples: Samples) -> Feed:
     if isinstance(samples, EventSet):
         return DenseEvents(experiment, samples)
     if isinstance(samples, ImageSet):
-        return Pixels(experiment, samples)
+        kind: str | None = experiment.data.encoder
+        if kind is None and experiment.model.kind == "snn":
+            kind = SIGNED_POISSON
+        return Pixels(experiment, samples) if kind is None else Encoded(experiment, samples, kind)
     raise InputError(
         f"data of type {type(samples).__name__}: expected an EventSet or an ImageSet "
         "(hpcfed.EventSet, hpcfed.ImageSet)"
@@ -88,7 +95,7 @@ class DenseEvents:
 
 @dataclass(frozen=True)
 class Pixels:
-    """Images as float32 in 0 to 1, (B, C, H, W), without time."""
+    """Images as float32 from -1 to 1, (B, C, H, W), without time."""
 
     experiment: Experiment
     images: ImageSet
@@ -100,4 +107,48 @@ class Pixels:
 
     def batch(self, ids: I64) -> F32:
         """Return (B, C, H, W)."""
-        return self.images.pixels[ids].astype(np.float32) / np.float32(255)
+        return scaled(self.images.pixels[ids])
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Images over time, (T, B, C, H, W), by an encoder.
+
+    Words of training follow from round, client and the sample's place in the round, so that each
+    pass draws anew; those of evaluation from the sample alone, so that no batch changes them.
+    """
+
+    experiment: Experiment
+    images: ImageSet
+    kind: str
+
+    def steps(self, client: Client, round_index: int) -> Iterator[tuple[I64, F32]]:
+        """Yield the ids (B,) and the input of each step."""
+        words = CompiledStream(self.experiment.seed, Purpose.ENCODING, round_index, client.index)
+        place = 0
+        for ids in step_ids(self.experiment, client, round_index):
+            shape = self._shape(len(ids))
+            drawn = self._drawn(words, shape, place)
+            place += drawn.size
+            yield ids, self._over_time(ids, drawn.reshape(shape))
+
+    def batch(self, ids: I64) -> F32:
+        """Return the input of samples ``ids`` (B,)."""
+        one = self._shape(1)
+        drawn = [
+            self._drawn(CompiledStream(self.experiment.seed, Purpose.ENCODING, sample), one, 0)
+            for sample in ids.tolist()
+        ]
+        return self._over_time(ids, np.concatenate(drawn).reshape(self._shape(len(ids))))
+
+    def _shape(self, batch: int) -> tuple[int, ...]:
+        return batch, self.experiment.data.num_bins, *self.images.shape
+
+    def _drawn(self, words: CompiledStream, shape: tuple[int, ...], place: int) -> U32:
+        if self.kind == DIRECT:
+            return np.broadcast_to(np.uint32(0), prod(shape))
+        return words.words(prod(shape), place)
+
+    def _over_time(self, ids: I64, words: U32) -> F32:
+        encoded = encode(self.kind, self.images.pixels[ids], words)
+        return np.ascontiguousarray(np.swapaxes(encoded, 0, 1))

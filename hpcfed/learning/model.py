@@ -6,6 +6,7 @@ P parameters, S samples. ``hpcfed.load(run_file)`` makes one from a run file.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from hpcfed.learning.rule import rule_of
 from hpcfed.learning.trainer import Trainer
 from hpcfed.networks.layout import Layout
 from hpcfed.samples.events import EventSet
-from hpcfed.samples.samples import shape_of
+from hpcfed.samples.samples import Samples, shape_of
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -60,15 +61,15 @@ class TrainedModel:
         """Return the weight matrices (out, in) by name: views of ``params``."""
         return {name: np.asarray(part) for name, part in self.layout.split(self.params).items()}
 
-    def predict(self, events: EventSet, samples: I64 | None = None) -> I64:
+    def predict(self, events: Samples, samples: I64 | None = None) -> I64:
         """Return the class (S,) int64 of each of ``samples`` (S,), by default of all."""
         return self.evaluate(events, samples).predictions
 
-    def logits(self, events: EventSet, samples: I64 | None = None) -> F64:
+    def logits(self, events: Samples, samples: I64 | None = None) -> F64:
         """Return the logits (S, K) float64 of each of ``samples`` (S,), by default of all."""
         return self.evaluate(events, samples).logits
 
-    def hidden_spikes(self, events: EventSet, samples: I64 | None = None) -> list[Spikes]:
+    def hidden_spikes(self, events: Samples, samples: I64 | None = None) -> list[Spikes]:
         """Return the spikes of each hidden layer, (S, T, H) bool, of ``samples`` (S,).
 
         An empty list for a network without spikes.
@@ -80,7 +81,7 @@ class TrainedModel:
         ]
         return [np.concatenate(layer) for layer in zip(*parts, strict=True)]
 
-    def evaluate(self, events: EventSet, samples: I64 | None = None) -> Evaluation:
+    def evaluate(self, events: Samples, samples: I64 | None = None) -> Evaluation:
         """Evaluate on ``samples`` (S,) of ``events``, by default on all.
 
         ``events`` must be binned as in the experiment. Raises InputError if they do not fit the
@@ -99,13 +100,13 @@ class TrainedModel:
             logits=np.concatenate([np.asarray(result.logits) for result in results]),
         )
 
-    def _chosen(self, events: EventSet, samples: I64 | None) -> I64:
+    def _chosen(self, events: Samples, samples: I64 | None) -> I64:
         chosen = np.arange(events.num_samples) if samples is None else np.asarray(samples, np.int64)
         if not len(chosen):
             raise InputError("evaluating a model: no samples were given")
         return chosen
 
-    def _trainer(self, events: EventSet) -> Trainer:
+    def _trainer(self, events: Samples) -> Trainer:
         data = self.experiment.data
         named = own_code(self.experiment)
         code = [named[key] for key in ("model.kind", "rule.kind") if key in named]
@@ -114,7 +115,8 @@ class TrainedModel:
                 f"using this model imports {', '.join(code)}, which its run file names; if you "
                 "trust that code, hpcfed.load(run_file, trust=True)"
             )
-        if (events.num_bins, events.duration) != (data.num_bins, data.duration):
+        binned = (data.num_bins, data.duration)
+        if isinstance(events, EventSet) and (events.num_bins, events.duration) != binned:
             raise InputError(
                 f"evaluating a model: the events have {events.num_bins} bins over "
                 f"{events.duration:g} s, the network was trained with {data.num_bins} bins over "
@@ -124,7 +126,7 @@ class TrainedModel:
         trainer = rule_of(experiment).trainer(experiment, shape_of(events), "cpu")
         if (trainer.layout.names, trainer.layout.shapes) != (self.layout.names, self.layout.shapes):
             raise InputError(
-                f"evaluating a model: the events ({events.num_channels} channels, "
+                f"evaluating a model: the samples ({prod(events.shape)} inputs, "
                 f"{len(events.class_names)} classes) need matrices {trainer.layout.shapes}, the "
                 f"model has {self.layout.shapes}"
             )

@@ -18,6 +18,7 @@ from hpcfed.config import ModelConfig
 from hpcfed.networks.layout import Layout
 from hpcfed.networks.network import Activity, Layer, Pass
 
+_IMAGES = 4  # axes (B, C, H, W); events have (T, B, C) or (T, B, polarity, height, width)
 _SLOPE_BELOW_ZERO = 0.01  # torch's default, and Maas et al. 2013
 
 
@@ -31,7 +32,8 @@ class AnnNetwork:
 
     def forward(self, weights: Mapping[str, Tensor], events: Tensor, call: Pass) -> Activity:
         """Return logits (B, K) of ``events`` (T, B, C), and no spikes; any float dtype."""
-        signal = events
+        # images stand for a single bin; a dense layer knows no rows and columns
+        signal = events.flatten(1)[None] if events.dim() == _IMAGES else events.flatten(2)
         for index in range(len(self.model.hidden)):
             drive = signal @ weights[f"hidden{index}.input"].t()
             signal = _activations(drive, weights.get(f"hidden{index}.recurrent"))

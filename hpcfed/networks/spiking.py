@@ -50,8 +50,8 @@ class SpikingNetwork:
     num_bins: int
 
     def forward(self, weights: Mapping[str, Tensor], events: Tensor, call: Pass) -> Activity:
-        """Return logits (B, K) and spikes [(T, B, H)] of ``events`` (T, B, C); any float dtype."""
-        signal, spikes = events, []
+        """Return logits (B, K) and spikes [(T, B, H)] of ``events`` (T, B, ...), any float."""
+        signal, spikes = events.flatten(2), []  # a dense layer knows no rows and columns
         for index in range(len(self.model.hidden)):
             drive = project(signal, weights[f"hidden{index}.input"])
             signal = self._layer(drive, weights.get(f"hidden{index}.recurrent"))

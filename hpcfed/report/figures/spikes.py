@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from hpcfed.config.tree import Value
 from hpcfed.errors import InputError
 from hpcfed.records.runfile import Record
+from hpcfed.records.schema import AXES
 
 F64 = NDArray[np.float64]
 
@@ -84,23 +85,37 @@ class Count:
 
 
 def layers(record: Record) -> list[StoredLayer]:
-    """Return input and hidden layers in order. Raises InputError without stored samples."""
+    """Return input and hidden layers in order; images are no spikes.
+
+    Raises InputError without stored spikes.
+    """
     stored = record.evaluation.get("example_spikes")
     if not stored or not len(stored["label"]):
         raise InputError(f"{record.attributes['name']}: no evaluation yet, no spikes are stored")
     hidden = sorted((n for n in stored if n.startswith("hidden")), key=lambda n: int(n[6:]))
-    return [StoredLayer(name, stored[name]) for name in ("input", *hidden)]
+    names = hidden if images(record) is not None else ["input", *hidden]
+    if not names:
+        raise InputError(f"{record.attributes['name']}: images and an ANN, there are no spikes")
+    return [StoredLayer(name, stored[name]) for name in names]
+
+
+def images(record: Record) -> NDArray[Any] | None:
+    """Return the stored samples (S, C, H, W) if they are images, else None."""
+    stored = record.evaluation["example_spikes"]["input"]
+    return stored if stored.ndim == len(AXES[4]) + 1 else None
 
 
 def operations(record: Record, keys: dict[str, Value]) -> list[Count]:
     """Return the operations of one sample by part, total last; nothing for an ANN.
 
     Rates are those of the last evaluation, over all its samples. Nothing for a network of one's
-    own, whose operations are not known, either.
+    own and for images, whose operations are not known, either.
     """
     found, neuron = record.evaluation, keys.get("model.neuron")
     rates = [float(r) for r in np.atleast_1d(found.get("layer_rates", []))]
     if keys.get("model.kind") != "snn" or neuron not in UPDATES or not rates:
+        return []
+    if math.isnan(found["input_rate"]):
         return []
     bins = int(keys["data.num_bins"])
     counts, neurons = [], 0.0

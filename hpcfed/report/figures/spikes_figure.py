@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any  # Any: pixels and spikes are of several types
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpcfed.config.tree import Value
 from hpcfed.records.runfile import Record
@@ -14,6 +15,7 @@ from hpcfed.report.figures.spikes import (
     Count,
     Energy,
     StoredLayer,
+    images,
     layers,
     operations,
     snn_energy_nj,
@@ -33,18 +35,25 @@ def draw(record: Record, keys: dict[str, Value], energy: Energy, saturated: floa
     labels = record.evaluation["example_spikes"]["label"][:MOST_SAMPLES]
     classes = told_apart([str(name) for name in record.evaluation["label"]], 12, 1)
     names = [classes[label] for label in labels]
-    heights = [1.1 * len(found), 1.1 * len(found)] + ([1.6] if counts else [])
+    pictures = images(record)
+    num_rows = len(found) + (pictures is not None)
+    heights = [1.1 * num_rows, 1.1 * len(found)] + ([1.6] if counts else [])
     figure = new_figure(sum(heights) + 1.1)
     parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
     seconds = float(keys["data.duration"])
-    panels = parts[0].subplots(len(found), len(names), sharex=True, sharey="row", squeeze=False)
+    if pictures is None:
+        rasters = parts[0]
+    else:
+        above, rasters = parts[0].subfigures(2, 1, height_ratios=[1, len(found)])
+        _draw_images(above.subplots(1, len(names), squeeze=False)[0], pictures)
+    panels = rasters.subplots(len(found), len(names), sharex=True, sharey="row", squeeze=False)
     for row, layer in zip(panels, found, strict=True):
         for column, axes in enumerate(row):
             _draw_raster(axes, layer, column, seconds)
         row[0].set_ylabel(layer.name)
     for axes, name in zip(panels[0], names, strict=True):
         axes.set_title(name)
-    parts[0].supxlabel("time / s", fontsize=8)
+    rasters.supxlabel("time / s", fontsize=8)
     rows = parts[1].subplots(len(found), 1, sharex=True, squeeze=False)[:, 0]
     for axes, layer in zip(rows, found, strict=True):
         _draw_rates(axes, layer, saturated)
@@ -52,6 +61,14 @@ def draw(record: Record, keys: dict[str, Value], energy: Energy, saturated: floa
         _draw_operations(parts[2].subplots(1, 2, width_ratios=[2, 1]), counts, energy)
         note(figure, _how(counts[-1], energy))
     return figure
+
+
+def _draw_images(row: Sequence[Axes], pictures: NDArray[Any]) -> None:
+    for axes, picture in zip(row, pictures, strict=False):
+        colours = picture.transpose(1, 2, 0)
+        gray = colours.shape[2] != 3
+        axes.imshow(colours[..., 0] if gray else colours, cmap="gray", vmin=0, vmax=255)
+        axes.set_axis_off()
 
 
 def _draw_raster(axes: Axes, layer: StoredLayer, sample: int, seconds: float) -> None:

@@ -226,3 +226,15 @@ def test_probabilities_include_zero_and_one(p: float) -> None:
     experiment = parse_experiment("", [*sets, f"uplink.mask_probability={p}"])
     assert experiment.participation.drop_probability == p
     assert experiment.uplink.mask_probability == p
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (["data.dataset=digits", "data.drop=0.1"], "drop is for events, and digits are images"),
+        (["data.encoder=poisson"], "encoder is for images, and spoken-digits are events"),
+    ],
+)
+def test_keys_of_the_other_kind_of_data_are_refused(settings: list[str], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        parse_experiment("", settings)

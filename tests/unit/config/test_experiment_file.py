@@ -36,6 +36,7 @@ OTHER = {
     "data.split_seed": "1",
     "data.time_jitter": "0.01",
     "data.channel_jitter": "2",
+    "data.encoder": '"poisson"',
     "data.drop": "0.1",
     "partition.kind": '"iid"',
     "partition.num_clients": "5",
@@ -98,6 +99,7 @@ OTHER = {
 TABLES = {"model.own", "rule.own"}  # of the user's own code, with any keys
 NEEDS = {
     "partition.kind": ["partition.num_clients=4"],
+    "data.encoder": ["data.dataset=digits"],
     "client.momentum": ["client.optimizer=sgd"],
     "uplink.mask_probability": ["uplink.mask=bernoulli"],
 }

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpcfed.datasets.cache import CacheKey, cache_folder, cached, open_events
+from hpcfed.datasets.cache import CacheKey, cache_folder, cached, open_samples
 from hpcfed.samples.binning import Binning
 from hpcfed.samples.events import EventSet, bin_samples
 
@@ -80,11 +80,11 @@ def test_no_damage_to_the_file_goes_unnoticed(folder: Path) -> None:
     whole = path.read_bytes()
     for size in range(0, len(whole), 7):
         path.write_bytes(whole[:size])
-        assert open_events(path) is None
+        assert open_samples(path) is None
     path.write_bytes(whole + b"x")
-    assert open_events(path) is None
+    assert open_samples(path) is None
     path.write_bytes(whole.replace(b"hpcfed-events-3", b"hpcfed-events-2"))
-    assert open_events(path) is None
+    assert open_samples(path) is None
     assert_same(cached(KEY, build), build())
     assert path.read_bytes() == whole
 
@@ -97,7 +97,7 @@ def test_each_changed_byte_is_noticed_by_the_first_opener(folder: Path) -> None:
         damaged = bytearray(whole)
         damaged[place] ^= 0x10
         path.write_bytes(damaged)
-        assert open_events(path) is None, place
+        assert open_samples(path) is None, place
     path.write_bytes(damaged)
     assert_same(cached(KEY, build), build())
 
@@ -123,7 +123,7 @@ def test_a_channel_or_an_offset_out_of_bounds_never_reaches_a_kernel(folder: Pat
         with path.open("r+b") as file:
             file.write(damaged)
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-        assert open_events(path) is None, name
+        assert open_samples(path) is None, name
     with path.open("r+b") as file:
         file.write(whole)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))

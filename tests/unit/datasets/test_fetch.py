@@ -6,7 +6,9 @@ import errno
 import fcntl
 import gzip
 import hashlib
+import io
 import shutil
+import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -17,7 +19,8 @@ import pytest
 from shd_files import write_classes
 
 from hpcfed.datasets import fetch as fetch_module
-from hpcfed.datasets.fetch import RemoteFile, fetch
+from hpcfed.datasets.fetch import fetch
+from hpcfed.datasets.remote import ImagePlace, RemoteFile, RemoteImages
 from hpcfed.errors import InputError
 
 SPLITS = ("train", "test")
@@ -247,5 +250,77 @@ def test_an_archive_that_is_none_is_refused(server: Server, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", ["spoken-digits", "shdd"])
 def test_only_what_can_be_fetched_is_fetched(name: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=f"data fetch {name}: expected shd, ssc or tonic:NAME"):
+    with pytest.raises(
+        InputError, match=f"data fetch {name}: expected shd, ssc, cifar10, .* or tonic:NAME"
+    ):
         fetch(name, str(tmp_path))
+
+
+CIFAR = ("data_batch_1.bin", "test_batch.bin", "batches.meta.txt")
+
+
+@pytest.fixture
+def images(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """Return a server that has CIFAR as an archive and MNIST as single files."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name in (*CIFAR, "readme.html"):
+            info = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+            info.size = 3073
+            archive.addfile(info, io.BytesIO(bytes([len(name) % 10]) * 3073))
+    server.files["cifar-10-binary.tar.gz"] = packed.getvalue()
+    server.files["train-images-idx3-ubyte.gz"] = gzip.compress(b"images")
+
+    def place(name: str, holds: tuple[str, ...]) -> ImagePlace:
+        md5 = hashlib.md5(server.files[name]).hexdigest()
+        return ImagePlace(server.url, (RemoteImages(name, md5, holds),))
+
+    known = {
+        "cifar10": place("cifar-10-binary.tar.gz", CIFAR),
+        "mnist": place("train-images-idx3-ubyte.gz", ()),
+    }
+    monkeypatch.setattr(fetch_module, "REMOTE_IMAGES", known)
+    return server
+
+
+def test_an_archive_of_images_is_unpacked_into_its_folder(images: Server, tmp_path: Path) -> None:
+    paths = fetch("cifar10", str(tmp_path))
+    assert [path.name for path in paths] == list(CIFAR)
+    assert names(tmp_path / "cifar10") == sorted(CIFAR)
+    assert paths[0].read_bytes() == bytes([len(CIFAR[0]) % 10]) * 3073
+    asked = len(images.ranges)
+    assert fetch("cifar10", str(tmp_path)) == paths
+    assert len(images.ranges) == asked  # what is there is not fetched again
+
+
+def test_a_packed_file_of_images_stays_as_it_is(images: Server, tmp_path: Path) -> None:
+    (path,) = fetch("mnist", str(tmp_path))
+    assert path == tmp_path / "mnist" / "train-images-idx3-ubyte.gz"
+    assert gzip.decompress(path.read_bytes()) == b"images"
+
+
+def test_a_download_of_images_goes_on_where_it_stopped(images: Server, tmp_path: Path) -> None:
+    images.budget = 100
+    fetch("cifar10", str(tmp_path))
+    assert len(images.ranges) > 2
+    assert images.ranges[1] == "bytes=100-"
+
+
+def test_other_images_than_the_checksum_says_are_removed(images: Server, tmp_path: Path) -> None:
+    content = images.files["cifar-10-binary.tar.gz"]
+    images.files["cifar-10-binary.tar.gz"] = content[:-1] + bytes([content[-1] ^ 1])
+    with pytest.raises(InputError, match=r"cifar-10-binary\.tar\.gz: MD5 of the download is"):
+        fetch("cifar10", str(tmp_path))
+    assert not [name for name in names(tmp_path / "cifar10") if not name.endswith(".lock")]
+
+
+def test_an_archive_without_what_is_wanted_is_bad_input(
+    images: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = images.files["cifar-10-binary.tar.gz"]
+    file = RemoteImages(
+        "cifar-10-binary.tar.gz", hashlib.md5(content).hexdigest(), (*CIFAR, "data_batch_2.bin")
+    )
+    monkeypatch.setattr(fetch_module, "REMOTE_IMAGES", {"cifar10": ImagePlace(images.url, (file,))})
+    with pytest.raises(InputError, match=r"holds no data_batch_2\.bin"):
+        fetch("cifar10", str(tmp_path))

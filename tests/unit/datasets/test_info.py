@@ -103,3 +103,14 @@ def test_the_root_is_given_or_from_the_environment_or_at_home(
     assert data_root(None) == tmp_path
     monkeypatch.delenv("HPCFED_DATA")
     assert data_root(None) == Path.home() / ".local" / "share" / "hpcfed"
+
+
+def test_images_are_described_by_their_size_and_shown_on_a_sheet(tmp_path: Path) -> None:
+    info = describe(DataConfig(dataset="digits", validation_fraction=0.0), tmp_path / "sheet.png")
+    train, test = info.splits
+    assert (info.shape, train.num_samples, test.num_samples) == ((1, 8, 8), 1287, 510)
+    assert train.per_class_and_group.shape == (10, 10)
+    text = printed(info)
+    assert "images of 8 x 8 pixels, 1 channels" in text
+    assert "spikes" not in text
+    assert (tmp_path / "sheet.png").stat().st_size > 5000

@@ -485,7 +485,7 @@ def test_trained_model_refuses_events_of_another_shape() -> None:
     model = TrainedModel(settings, trainer_for(settings, events).layout, start(settings, events))
     with pytest.raises(InputError, match="20 bins over"):
         model.predict(patterns(4, num_bins=20))
-    with pytest.raises(InputError, match="30 channels"):
+    with pytest.raises(InputError, match="30 inputs"):
         model.predict(patterns(4, num_channels=30))
     with pytest.raises(InputError, match="no samples"):
         model.predict(events, np.array([], np.int64))

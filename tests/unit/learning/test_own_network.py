@@ -11,6 +11,7 @@ from hpcfed.config.file import parse_experiment
 from hpcfed.learning.engines import make_trainer
 from hpcfed.networks.layout import Layout, Part, initial_params
 from hpcfed.networks.network import Activity, Layer, Pass
+from hpcfed.samples.encoders import scaled
 from hpcfed.samples.images import ImageSet
 from hpcfed.samples.samples import shape_of
 from tests.unit.samples.test_images import images
@@ -58,7 +59,7 @@ def test_statistics_are_what_the_passes_made_them_and_optimisers_leave_them_alon
     (update,) = trainer.train(params, data, [Client(0, np.arange(4))], 0)
     assert update.delta[: trainer.layout.num_trained].any()
     weights = {name: torch.tensor(part) for name, part in trainer.layout.split(params).items()}
-    pixels = torch.tensor(data.pixels[:4].astype(np.float32) / np.float32(255))
+    pixels = torch.tensor(scaled(data.pixels[:4]))
     expected = Normed((2, 3, 5), 2).forward(weights, pixels, Pass(True)).statistics
     moved = trainer.layout.split(params + np.asarray(update.delta))
     np.testing.assert_allclose(moved["mean"], expected["mean"], rtol=1e-5, atol=1e-7)

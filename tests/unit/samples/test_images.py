@@ -52,15 +52,15 @@ def test_what_does_not_fit_together_is_refused(changes: dict[str, object], words
         images(**changes)
 
 
-def test_a_network_is_fed_pixels_between_0_and_1_in_the_order_of_the_seeds_words() -> None:
-    experiment = parse_experiment("", ["client.batch_size=3"])
+def test_a_network_without_time_is_fed_pixels_from_minus_1_to_1_in_the_seeds_order() -> None:
+    experiment = parse_experiment("", ["client.batch_size=3", "model.kind=ann"])
     pixels = feed(experiment, images())
     steps = list(pixels.steps(Client(0, np.arange(4)), round_index=2))
     assert [len(ids) for ids, _ in steps] == [3, 1]
     assert sorted(np.concatenate([ids for ids, _ in steps])) == [0, 1, 2, 3]
     for ids, batch in steps:
         assert batch.dtype == np.float32
-        np.testing.assert_array_equal(batch, images().pixels[ids] / np.float32(255))
+        np.testing.assert_allclose(batch, images().pixels[ids] / 127.5 - 1, atol=1e-6)
         np.testing.assert_array_equal(batch, pixels.batch(ids))
 
 

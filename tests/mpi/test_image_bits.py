@@ -1,0 +1,54 @@
+"""Images through the real command line: the same bits on any ranks, threads and after a stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hpcfed.records.runfile import Record, read_record
+from tests.mpi.launch import mpirun
+
+pytestmark = pytest.mark.mpi
+
+SETS = (
+    "data.dataset=digits", "data.num_bins=4", "data.duration=0.04", "model.hidden=[16]",
+    "model.init_scale=3.0", "client.engine=norse", "client.steps=2",
+    "participation.drop_probability=0.3", "uplink.mask=bernoulli", "uplink.mask_probability=0.5",
+)  # fmt: skip
+
+
+def trained(num_ranks: int, out: Path, *overrides: str, resume: bool = False) -> Record:
+    (out.parent / "job.toml").write_text("")
+    sets = [part for item in (*SETS, *overrides) for part in ("--set", item)]
+    options = ["--resume"] if resume else []
+    job = str(out.parent / "job.toml")
+    command = ["-m", "hpcfed", "run", job, "--quiet", "--out", str(out), *sets, *options]
+    ended = mpirun(num_ranks, *command, limit_s=120)
+    assert ended.rc == 0, ended.stderr
+    return read_record(out)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Record:
+    return trained(1, tmp_path_factory.mktemp("alone") / "a", "server.rounds=3")
+
+
+@pytest.mark.parametrize(
+    ("num_ranks", "overrides"),
+    [(2, ["uplink.transport=reduce"]), (3, ["uplink.transport=gather", "client.threads=2"])],
+)
+def test_images_give_the_same_bits_on_any_number_of_ranks(
+    alone: Record, tmp_path: Path, num_ranks: int, overrides: list[str]
+) -> None:
+    found = trained(num_ranks, tmp_path / "a", "server.rounds=3", *overrides)
+    assert found.params.tobytes() == alone.params.tobytes()
+    for name in ("params_digest", "test_accuracy", "test_brier_score", "train_loss"):
+        assert found.log.rounds[name] == alone.log.rounds[name], name
+
+
+def test_a_run_on_images_goes_on_with_the_same_bits(alone: Record, tmp_path: Path) -> None:
+    trained(2, tmp_path / "a", "server.rounds=1")
+    found = trained(1, tmp_path / "a", "server.rounds=3", resume=True)
+    assert found.params.tobytes() == alone.params.tobytes()
+    assert found.clients["group"].tolist() == [f"form {k}" for k in range(10)]
