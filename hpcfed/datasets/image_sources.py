@@ -67,8 +67,8 @@ def _known(name: str, root: Path) -> Sources:
         if found is not None:
             return found
     raise InputError(
-        f'data.dataset = "{name}": its files are not in {" or ".join(map(str, places))}; put them '
-        "there, or set data.root (or HPCFED_DATA) to the folder that holds it"
+        f'data.dataset = "{name}": its files are not in {" or ".join(map(str, places))}. Run: '
+        f"hpcfed data fetch {name}, or set data.root (or HPCFED_DATA) to the folder that holds them"
     )
 
 
