@@ -45,14 +45,14 @@ def load(run_file: Path | str, trust: bool = False) -> TrainedModel:
 
 
 _USERS = {  # names for users, and where they are; imported when they are asked for
-    "Activity": "hpcfed.networks.network",
+    "Activity": "hpcfed.networks.contract",
     "BatchResult": "hpcfed.learning.trainer",
     "Binning": "hpcfed.samples.binning",
     "EventSet": "hpcfed.samples.events",
     "Exchange": "hpcfed.learning.rule",
     "Figure": "hpcfed.learning.rule",
     "ImageSet": "hpcfed.samples.images",
-    "Layer": "hpcfed.networks.network",
+    "Layer": "hpcfed.networks.contract",
     "Layout": "hpcfed.networks.layout",
     "LocalUpdate": "hpcfed.learning.trainer",
     "Part": "hpcfed.networks.layout",

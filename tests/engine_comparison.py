@@ -9,7 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from hpcfed.config import Experiment
 from hpcfed.learning.autograd.training import rate_penalty
-from hpcfed.networks.network import Pass, build_network
+from hpcfed.networks.contract import Pass
+from hpcfed.networks.network import build_network
 from hpcfed.samples.samples import Shape
 
 LEARN = Pass(learn=True)

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from hpcfed.config import Experiment
 from hpcfed.learning.autograd.training import matrices, rate_penalty
+from hpcfed.networks.contract import Pass
 from hpcfed.networks.layout import Layout
-from hpcfed.networks.network import Pass, build_network
+from hpcfed.networks.network import build_network
 from hpcfed.samples.events import EventSet
 from hpcfed.samples.samples import Shape, shape_of
 

@@ -27,8 +27,9 @@ from hpcfed.errors import InputError
 from hpcfed.launch import started_as
 from hpcfed.learning.rule import Exchange, Figure, Rule
 from hpcfed.learning.trainer import BatchResult, LocalUpdate
+from hpcfed.networks.contract import Layer
 from hpcfed.networks.layout import Layout, layout
-from hpcfed.networks.network import Layer, dense_layers
+from hpcfed.networks.network import dense_layers
 from hpcfed.samples.binning import Binning
 from hpcfed.samples.events import EventSet, bin_samples
 from hpcfed.samples.samples import Shape

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self  # Any: a free table, read by the user's own code
+from typing import Annotated, Any, Literal, Self  # Any: a free table, read by the user's own code
 
 from pydantic import Field, model_validator
 
-from hpcfed.config.section import Count, NonNegative, Positive, Section, check_kind
+from hpcfed.config.section import NonNegative, Positive, Section, check_kind
+from hpcfed.config.stack import Pool, parse
 
 
 class ModelConfig(Section):
@@ -17,9 +18,16 @@ class ModelConfig(Section):
         description='`"snn"`, `"ann"` (leaky ReLU twin of the same shape), or a path '
         "`module:function` of your own",
     )
-    hidden: tuple[Count, ...] = Field((128,), description="neurons of each hidden layer")
+    hidden: tuple[int | str, ...] = Field(
+        (128,),
+        description='hidden layers: neurons of a dense one, `"64c3"` a convolution (channels, '
+        'kernel; stride `s2`, padding `p0`, groups `g4` after it), `"p2"` and `"m2"` average and '
+        'maximum pools, `"p"` the average of all pixels',
+    )
     recurrent: bool = Field(False, description="recurrent weights within each hidden layer")
-    neuron: Literal["lif", "alif", "if"] = Field("lif", description="spiking neuron model")
+    neuron: Literal["lif", "alif", "if", "leaky"] = Field(
+        "lif", description="spiking neuron model; leaky: u = `leak` u + input, without a current"
+    )
     tau_mem: Positive = Field(0.02, description="membrane time constant, s")
     tau_syn: Positive = Field(0.01, description="synaptic time constant, s")
     tau_adapt: Positive = Field(0.2, description="time constant of ALIF's threshold, s")
@@ -32,15 +40,32 @@ class ModelConfig(Section):
     reset_gradient: Literal["detached", "full"] = Field(
         "detached", description="whether gradients pass through the reset"
     )
-    readout: Literal["mean", "last", "max"] = Field(
-        "mean", description="logits over time: mean, last bin, or maximum"
+    readout: Literal["mean", "last", "max", "current"] = Field(
+        "mean",
+        description="logits over time: mean, last bin, or maximum of a leaky voltage; or the mean "
+        "current, without leak",
     )
-    init: Literal["uniform", "normal", "normal-absolute"] = Field(
+    init: Literal["uniform", "normal", "normal-absolute", "xavier"] = Field(
         "uniform",
         description="initial weights: within +- `init_scale`/sqrt(fan-in); standard deviation "
-        "`init_scale`/sqrt(fan-in); standard deviation `init_scale`",
+        "`init_scale`/sqrt(fan-in); standard deviation `init_scale`; within +- `init_scale` "
+        "sqrt(6/(fan-in + fan-out))",
     )
     init_scale: Positive = Field(1.0, description="scale of the initial weights")
+    norm: Literal["none", "bntt", "batch", "tebn", "group"] | None = Field(
+        None, description="norm of what flows into a layer's neurons; absent: none"
+    )
+    norm_shift: bool | None = Field(None, description="norms shift as well; absent: they scale")
+    leak: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="of leaky neurons, what is left of u after a bin; absent: 0.95"
+    )
+    reset: Literal["subtract", "zero", "none"] | None = Field(
+        None, description="of leaky neurons at a spike; absent: subtract the threshold"
+    )
+    fire_first: bool | None = Field(
+        None, description="leaky neurons fire before they integrate; absent: after"
+    )
+    surrogate_scale: Positive | None = Field(None, description="height of the surrogate; absent: 1")
     warm_start: str | None = Field(
         None, description="run file whose parameters are the initial ones"
     )
@@ -55,6 +80,28 @@ class ModelConfig(Section):
             check_kind(self.kind, "snn, ann")
         elif self.own is not None:
             raise ValueError(f'own is for a network of your own; kind = "{self.kind}" reads none')
-        if not self.hidden:
-            raise ValueError("hidden needs at least one layer")
+        specs = [parse(entry) for entry in self.hidden]
+        if not any(not isinstance(spec, Pool) for spec in specs):
+            raise ValueError("hidden needs at least one layer with weights")
+        for name in ("leak", "reset", "fire_first"):
+            if getattr(self, name) is not None and self.neuron != "leaky":
+                raise ValueError(f'{name} is for neuron = "leaky", and neuron = "{self.neuron}"')
+        if self.norm_shift is not None and self.norm in (None, "none"):
+            raise ValueError("norm_shift is for norms, and there is none")
         return self
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Neurons of the dense hidden layers, where there are no others."""
+        return tuple(entry for entry in self.hidden if isinstance(entry, int))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether these are dense layers of the neurons and readouts that every engine has."""
+        return (
+            all(isinstance(entry, int) for entry in self.hidden)
+            and self.norm in (None, "none")
+            and self.neuron != "leaky"
+            and self.readout != "current"
+            and self.surrogate_scale is None
+        )

@@ -15,8 +15,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from hpcfed.base.seeds import Stream
 from hpcfed.clients.population import Client
+from hpcfed.networks.contract import Layer
 from hpcfed.networks.layout import Layout
-from hpcfed.networks.network import Layer
 from hpcfed.samples.samples import Samples
 
 F32 = NDArray[np.float32]

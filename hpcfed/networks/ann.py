@@ -15,8 +15,11 @@ from torch import Tensor
 from torch.nn.functional import leaky_relu
 
 from hpcfed.config import ModelConfig
+from hpcfed.networks.contract import Activity, Layer, Pass
 from hpcfed.networks.layout import Layout
-from hpcfed.networks.network import Activity, Layer, Pass
+from hpcfed.networks.norms import normed
+from hpcfed.networks.passing import driven, pooled
+from hpcfed.networks.stack import Stage
 
 _IMAGES = 4  # axes (B, C, H, W); events have (T, B, C) or (T, B, polarity, height, width)
 _SLOPE_BELOW_ZERO = 0.01  # torch's default, and Maas et al. 2013
@@ -29,20 +32,26 @@ class AnnNetwork:
     model: ModelConfig
     layout: Layout
     layers: tuple[Layer, ...]
+    stages: tuple[Stage, ...]
 
     def forward(self, weights: Mapping[str, Tensor], events: Tensor, call: Pass) -> Activity:
         """Return logits (B, K) of ``events`` (T, B, C), and no spikes; any float dtype."""
-        # images stand for a single bin; a dense layer knows no rows and columns
-        signal = events.flatten(1)[None] if events.dim() == _IMAGES else events.flatten(2)
-        for index in range(len(self.model.hidden)):
-            drive = signal @ weights[f"hidden{index}.input"].t()
-            signal = _activations(drive, weights.get(f"hidden{index}.recurrent"))
-        outputs = signal @ weights["readout"].t()
-        if self.model.readout == "mean":
-            return Activity(outputs.mean(0))
+        signal = events[None] if events.dim() == _IMAGES else events  # images are a single bin
+        statistics: dict[str, Tensor] = {}
+        for stage in self.stages:
+            if not stage.name:
+                signal = pooled(stage, signal)
+                continue
+            drive = driven(stage, weights, signal)
+            drive, found = normed(self.model, stage.name, weights, drive, call.learn)
+            signal = _activations(drive, weights.get(f"{stage.name}.recurrent"))
+            statistics |= found
+        outputs = signal.flatten(2) @ weights["readout"].t()
         if self.model.readout == "last":
-            return Activity(outputs[-1])
-        return Activity(outputs.max(0).values)
+            return Activity(outputs[-1], (), statistics)
+        if self.model.readout == "max":
+            return Activity(outputs.max(0).values, (), statistics)
+        return Activity(outputs.mean(0), (), statistics)
 
 
 def _activations(drive: Tensor, recurrent: Tensor | None) -> Tensor:

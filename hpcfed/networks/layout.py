@@ -60,6 +60,11 @@ class Part:
         """Inputs of each output."""
         return prod(self.shape[1:])
 
+    @property
+    def fan_out(self) -> int:
+        """Outputs of each input."""
+        return self.shape[0] * prod(self.shape[2:])
+
     def _fault(self) -> str | None:
         if not self.shape or min(self.shape) < 1:
             return f"has the shape {self.shape}; expected at least one axis, none of them empty"
@@ -141,7 +146,7 @@ def layout(model: ModelConfig, num_channels: int, num_classes: int) -> Layout:
     """Return the layout of ``model`` between C input channels and K classes."""
     shapes: dict[str, tuple[int, ...]] = {}
     fan_in = num_channels
-    for index, width in enumerate(model.hidden):
+    for index, width in enumerate(model.widths):
         shapes[f"hidden{index}.input"] = (width, fan_in)
         if model.recurrent:
             shapes[f"hidden{index}.recurrent"] = (width, width)
@@ -152,7 +157,8 @@ def layout(model: ModelConfig, num_channels: int, num_classes: int) -> Layout:
 def initial_params(model: ModelConfig, parameters: Layout, seed: int) -> F32:
     """Return (P,) float32 initial parameters; a parameter's raw words follow from its place.
 
-    ``uniform``: within +-init_scale / sqrt(fan_in); ``normal``: standard deviation
+    ``uniform``: within +-init_scale / sqrt(fan_in); ``xavier``: within +-init_scale
+    sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010); ``normal``: standard deviation
     init_scale / sqrt(fan_in); ``normal-absolute``: standard deviation init_scale whatever the
     fan-in. Normal values are Box-Muller pairs in float64.
     """
@@ -163,7 +169,9 @@ def initial_params(model: ModelConfig, parameters: Layout, seed: int) -> F32:
             params[place] = _FIXED[part.init]
             continue
         scale = model.init_scale
-        if model.init != "normal-absolute":
+        if model.init == "xavier":
+            scale *= float(np.sqrt(6 / (part.fan_in + part.fan_out)))
+        elif model.init != "normal-absolute":
             scale /= float(np.sqrt(part.fan_in))
         uniform = stream.uniforms(2 * part.size, 2 * place.start)
         params[place] = scale * _standard(model.init, uniform)
@@ -172,6 +180,6 @@ def initial_params(model: ModelConfig, parameters: Layout, seed: int) -> F32:
 
 def _standard(init: str, uniform: NDArray[np.float64]) -> NDArray[np.float64]:
     first, second = uniform[0::2], uniform[1::2]
-    if init == "uniform":
+    if init in ("uniform", "xavier"):
         return 2.0 * first - 1.0
     return np.asarray(np.sqrt(-2.0 * np.log(first)) * np.cos(2.0 * np.pi * second))

@@ -1,92 +1,33 @@
-"""What a network is: a layout, its hidden layers, and a forward pass from weights and input.
+"""From an experiment to its network, one's own among them.
 
-T time bins, B batch, C channels, H hidden neurons, K classes. A network has no state: weights come
-in as tensors cut from the flat parameter vector, so one network serves every client. Your own
-network is a function ``module:function`` named by ``model.kind``; it is called as
-``function(experiment, inputs, num_classes)``, where ``inputs`` is C, or the shape of an image or a
-sensor. It returns an object with ``layout`` and ``forward``, as :class:`Network` describes them.
-Its keys, if any, stand in ``[model.own]``. A plain one may take weights and input alone and return
-(logits, spikes). Its initial weights are drawn from its layout by ``model.init``.
+C channels, K classes. Your own network is a function ``module:function`` named by ``model.kind``;
+it is called as ``function(experiment, inputs, num_classes)``, where ``inputs`` is C, or the shape
+of an image or a sensor. It returns an object with ``layout`` and ``forward``, as
+``contract.Network`` describes them. Its keys, if any, stand in ``[model.own]``. A plain one may
+take weights and input alone and return (logits, spikes). Its initial weights are drawn from its
+layout by ``model.init``.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol  # Any: a user's object, checked
+from typing import TYPE_CHECKING, Any  # Any: a user's object, checked
 
 from hpcfed.base.dotted import function as function_at
 from hpcfed.config import Experiment, ModelConfig
 from hpcfed.errors import InputError
-from hpcfed.networks.layout import Layout, layout
+from hpcfed.networks.contract import Activity, Layer, Network, Pass
+from hpcfed.networks.layout import Layout
+from hpcfed.networks.stack import stack_layers, stack_layout, stages
 from hpcfed.samples.samples import Shape
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hpcfed.base.seeds import Stream
-
 
 _ARGUMENTS = ("experiment", "inputs", "num_classes")
-
-
-class Layer(NamedTuple):
-    """A hidden layer: H neurons, and the multiply-accumulates of its dense input in one bin."""
-
-    name: str
-    neurons: int
-    operations: int
-
-
-class Pass(NamedTuple):
-    """What differs from one forward pass to the next.
-
-    Attributes:
-        learn: whether this pass is trained on: norms then use the batch's own statistics.
-        depth: iterations of a block that is repeated; 0: as the network has them.
-        words: random words of this pass, for networks that draw.
-    """
-
-    learn: bool
-    depth: int = 0
-    words: Stream | None = None
-
-
-class Activity(NamedTuple):
-    """What a forward pass gives.
-
-    Attributes:
-        logits: (B, K).
-        spikes: of each hidden layer, (T, B, ...) of zeros and ones; none for a network without.
-        statistics: new values of the layout's statistics by name, for a pass that learns.
-    """
-
-    logits: Tensor
-    spikes: Sequence[Tensor] = ()
-    statistics: Mapping[str, Tensor] = {}
-
-
-class Network(Protocol):
-    """A differentiable function from weights and input to logits."""
-
-    @property
-    def layout(self) -> Layout:
-        """The parts of the flat parameter vector."""
-        ...
-
-    @property
-    def layers(self) -> tuple[Layer, ...]:
-        """The hidden layers, in the order in which spikes are given."""
-        ...
-
-    def forward(self, weights: Mapping[str, Tensor], inputs: Tensor, call: Pass) -> Activity:
-        """Return what the network does on ``inputs``, (T, B, *shape) or (B, *shape).
-
-        ``weights`` maps each name of the layout to a tensor of its shape; ``inputs`` is of the
-        weights' dtype and device.
-        """
-        ...
 
 
 def build_network(experiment: Experiment, shape: Shape) -> Network:
@@ -97,26 +38,23 @@ def build_network(experiment: Experiment, shape: Shape) -> Network:
     kind, model = experiment.model.kind, experiment.model
     if ":" in kind:
         return _own_network(experiment, shape)
-    matrices = layout(model, shape.num_inputs, shape.classes)
+    num_bins = experiment.data.num_bins
+    parts, layers = stack_layout(model, shape, num_bins), stack_layers(model, shape)
     if kind == "ann":
         from hpcfed.networks.ann import AnnNetwork
 
-        return AnnNetwork(model, matrices, dense_layers(model, shape.num_inputs))
+        return AnnNetwork(model, parts, layers, stages(model, shape))
     from hpcfed.networks.spiking import SpikingNetwork
 
     return SpikingNetwork(
-        model,
-        matrices,
-        dense_layers(model, shape.num_inputs),
-        dt=experiment.dt,
-        num_bins=experiment.data.num_bins,
+        model, parts, layers, stages(model, shape), dt=experiment.dt, num_bins=num_bins
     )
 
 
 def dense_layers(model: ModelConfig, num_inputs: int) -> tuple[Layer, ...]:
     """Return the hidden layers of the multilayer and recurrent networks on C inputs."""
     layers, fan_in = [], num_inputs
-    for index, width in enumerate(model.hidden):
+    for index, width in enumerate(model.widths):
         recurrent = width if model.recurrent else 0
         layers.append(Layer(f"hidden{index}", width, width * (fan_in + recurrent)))
         fan_in = width

@@ -14,7 +14,7 @@ with warnings.catch_warnings():  # importing norse compiles with torch.jit, whic
     from norse.torch.functional.threshold import heavi_circ_fn, heavi_erfc_fn, heavi_tanh_fn
 
 
-def surrogate(name: str, slope: float) -> Callable[[Tensor], Tensor]:
+def surrogate(name: str, slope: float, scale: float | None = None) -> Callable[[Tensor], Tensor]:
     """Return the step function [x > 0] of a distance x, with the derivative of that name.
 
     With s the slope:
@@ -25,6 +25,8 @@ def surrogate(name: str, slope: float) -> Callable[[Tensor], Tensor]:
     - ``tanh``        1 - tanh(s x)^2
     - ``circ``        (1 + (s x)^2)^(-3/2): norse's with a width of 1/s
     - ``heavi_erfc``  (2 / sqrt(pi)) exp(-(s x)^2): its peak is 1.128, the others' 1
+
+    and times ``scale``, where it is given.
     """
     functions: dict[str, Callable[[Tensor], Tensor]] = {
         "superspike": lambda x: _spike(_SuperSpike, x, slope),
@@ -33,7 +35,13 @@ def surrogate(name: str, slope: float) -> Callable[[Tensor], Tensor]:
         "circ": lambda x: heavi_circ_fn(x, 1 / slope),
         "heavi_erfc": lambda x: heavi_erfc_fn(x, slope),
     }
-    return functions[name]
+    step = functions[name]
+    return step if scale is None else lambda x: step(_scaled(x, scale))
+
+
+def _scaled(x: Tensor, scale: float) -> Tensor:
+    scaled: Tensor = _Scaled.apply(x, scale)  # type: ignore[no-untyped-call]
+    return scaled
 
 
 def _spike(kind: type[torch.autograd.Function], distance: Tensor, slope: float) -> Tensor:
@@ -62,3 +70,16 @@ class _Triangle(_Spike):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (distance,) = ctx.saved_tensors
         return gradients[0] * torch.relu(1 - ctx.slope * distance.abs()), None
+
+
+class _Scaled(torch.autograd.Function):
+    """x, whose gradient is multiplied."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: float) -> Tensor:
+        ctx.scale = scale
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return ctx.scale * gradients[0], None

@@ -1,4 +1,7 @@
-"""Images through the real command line: the same bits on any ranks, threads and after a stop."""
+"""Convolutions on images, with norms, spikes by words, masks and statistics: the same bits.
+
+On any number of ranks and threads, by both transports, and after a stop.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,11 @@ from tests.mpi.launch import mpirun
 pytestmark = pytest.mark.mpi
 
 SETS = (
-    "data.dataset=digits", "data.num_bins=4", "data.duration=0.04", "model.hidden=[16]",
-    "model.init_scale=3.0", "client.engine=norse", "client.steps=2",
+    "data.dataset=digits", "data.num_bins=4", "data.duration=0.04",
+    'model.hidden=["4c3", "p2", "6c3", 12]', "model.neuron=leaky", "model.norm=bntt",
+    "model.readout=current", "model.surrogate=triangle", "model.init=xavier", "client.steps=2",
     "participation.drop_probability=0.3", "uplink.mask=bernoulli", "uplink.mask_probability=0.5",
+    "server.optimizer=adam",
 )  # fmt: skip
 
 
@@ -51,4 +56,6 @@ def test_a_run_on_images_goes_on_with_the_same_bits(alone: Record, tmp_path: Pat
     trained(2, tmp_path / "a", "server.rounds=1")
     found = trained(1, tmp_path / "a", "server.rounds=3", resume=True)
     assert found.params.tobytes() == alone.params.tobytes()
+    statistics = dict(zip(*found.layout, strict=True))
+    assert statistics["hidden1.variance"] == (4, 6)
     assert found.clients["group"].tolist() == [f"form {k}" for k in range(10)]

@@ -56,7 +56,7 @@ GPU_KERNELS = {
 GPU_FILES = {*GPU_KERNELS, "learning/gpu/launch.py", "learning/gpu/update.py"}
 HOMES = {
     "mpi4py": {"federation/mpi/transport.py"},
-    "norse": {"networks/spiking.py", "networks/surrogates.py"},
+    "norse": {"networks/spiking.py", "networks/neurons.py", "networks/surrogates.py"},
     "triton": GPU_FILES,
     "tonic": {"datasets/"},
     "h5py": {"records/", "datasets/"},
@@ -86,7 +86,7 @@ LAZY = {
 }
 EAGER_ALLOWED = {
     "torch": {"networks/", "learning/"},
-    "norse": {"networks/spiking.py", "networks/surrogates.py"},
+    "norse": {"networks/spiking.py", "networks/neurons.py", "networks/surrogates.py"},
     "triton": GPU_FILES,
     "numba": KERNELS,
     "scipy": {"datasets/"},

@@ -32,8 +32,8 @@ from hpcfed.learning.autograd.optimisers import clipped, fresh_state, step
 from hpcfed.learning.feed import feed
 from hpcfed.learning.schedule import learning_rate
 from hpcfed.learning.trainer import BatchResult, LocalUpdate
+from hpcfed.networks.contract import Activity, Layer, Network, Pass
 from hpcfed.networks.layout import Layout
-from hpcfed.networks.network import Activity, Layer, Network, Pass
 from hpcfed.samples.samples import Samples
 
 F32 = NDArray[np.float32]

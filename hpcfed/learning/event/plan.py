@@ -29,15 +29,15 @@ _LARGE_TRACE = 1 << 16  # values; more of them would push the weights out of the
 def plan(experiment: Experiment, num_channels: int, num_classes: int) -> Sizes:
     """Return where all lies for the experiment's network between C channels and K classes."""
     model, num_bins = experiment.model, experiment.data.num_bins
-    widths = (*model.hidden, num_classes)
+    widths = (*model.widths, num_classes)
     padded = tuple(-(-width // LANES) * LANES for width in widths)
-    fan_in = (num_channels, *model.hidden)
-    loop = [n * m if model.recurrent else 0 for n, m in zip(model.hidden, padded, strict=False)]
+    fan_in = (num_channels, *model.widths)
+    loop = [n * m if model.recurrent else 0 for n, m in zip(model.widths, padded, strict=False)]
     loop.append(0)
     below = (0, *padded[:-1])
     front = [size for n, m, v in zip(fan_in, padded, loop, strict=True) for size in (n * m, v)]
     back = [size for n, m, v in zip(widths, below, loop, strict=True) for size in (n * m, v)]
-    together = model.recurrent or len(model.hidden) > 1 or model.readout == "max"
+    together = model.recurrent or len(model.widths) > 1 or model.readout == "max"
     rows = ROWS if together or ROWS * num_bins * padded[0] <= _LARGE_TRACE else 1
     traces = [rows * num_bins * m for m in padded[:-1]]
     return Sizes(

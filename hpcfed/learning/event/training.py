@@ -31,8 +31,9 @@ from hpcfed.learning.event.tables import Evaluated, Inputs, NetworkConstants
 from hpcfed.learning.event.work import Workspace, make_work
 from hpcfed.learning.schedule import learning_rate
 from hpcfed.learning.trainer import BatchResult, LocalUpdate
+from hpcfed.networks.contract import Layer
 from hpcfed.networks.layout import Layout, layout
-from hpcfed.networks.network import Layer, dense_layers
+from hpcfed.networks.network import dense_layers
 from hpcfed.samples.events import EventSet, events_of
 from hpcfed.samples.samples import Samples, Shape
 
@@ -56,7 +57,7 @@ class EventTrainer:
         self._prepared = False
         self._layout = layout(experiment.model, shape.num_inputs, shape.classes)
         self._layers = dense_layers(experiment.model, shape.num_inputs)
-        self._hidden, self._num_classes = experiment.model.hidden, shape.classes
+        self._hidden, self._num_classes = experiment.model.widths, shape.classes
         self._network = NetworkConstants(
             event_plan.plan(experiment, shape.num_inputs, shape.classes),
             equations.neuron(experiment, dtype),

@@ -70,7 +70,7 @@ def plan(experiment: Experiment, layout: Layout, num_channels: int) -> Plan:
     """Return the plan of the experiment's network; ``layout`` places its weights."""
     places = {name: (part.start, shape) for name, part, shape in layout.slices()}
     layers = []
-    for index in range(len(experiment.model.hidden)):
+    for index in range(len(experiment.model.widths)):
         place, (neurons, inputs) = places[f"hidden{index}.input"]
         recurrent = places.get(f"hidden{index}.recurrent", (None, None))[0]
         layers.append(DeviceLayer(neurons, width(neurons), inputs, place, recurrent))

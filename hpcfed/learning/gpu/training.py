@@ -33,8 +33,9 @@ from hpcfed.learning.gpu.steps import Batches, batch_launches, step_launches
 from hpcfed.learning.gpu.update import GpuUpdate
 from hpcfed.learning.gpu.work import Buffers, Size, make_work
 from hpcfed.learning.trainer import BatchResult, LocalUpdate
+from hpcfed.networks.contract import Layer
 from hpcfed.networks.layout import Layout, layout
-from hpcfed.networks.network import Layer, dense_layers
+from hpcfed.networks.network import dense_layers
 from hpcfed.samples.events import EventSet, events_of
 from hpcfed.samples.samples import Samples, Shape
 
@@ -62,7 +63,7 @@ class GpuTrainer:
         self._experiment, self._device = experiment, torch.device(device)
         self._layout = layout(experiment.model, shape.num_inputs, shape.classes)
         self._layers = dense_layers(experiment.model, shape.num_inputs)
-        self._hidden = experiment.model.hidden
+        self._hidden = experiment.model.widths
         self._plan = plan(experiment, self._layout, shape.num_inputs)
         self._most = most_clients
         self._packed: list[tuple[EventSet, Packed]] = []

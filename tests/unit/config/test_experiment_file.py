@@ -58,6 +58,12 @@ OTHER = {
     "model.init": '"normal"',
     "model.init_scale": "2.0",
     "model.warm_start": '"other/run.h5"',
+    "model.norm": '"bntt"',
+    "model.norm_shift": "true",
+    "model.leak": "0.9",
+    "model.reset": '"zero"',
+    "model.fire_first": "true",
+    "model.surrogate_scale": "0.3",
     "client.engine": '"norse"',
     "client.epochs": "3",
     "client.steps": "4",
@@ -100,6 +106,8 @@ TABLES = {"model.own", "rule.own"}  # of the user's own code, with any keys
 NEEDS = {
     "partition.kind": ["partition.num_clients=4"],
     "data.encoder": ["data.dataset=digits"],
+    "model.norm_shift": ["model.norm=batch"],
+    **{f"model.{name}": ["model.neuron=leaky"] for name in ("leak", "reset", "fire_first")},
     "client.momentum": ["client.optimizer=sgd"],
     "uplink.mask_probability": ["uplink.mask=bernoulli"],
 }

@@ -9,8 +9,8 @@ from torch.nn.functional import batch_norm, conv2d
 from hpcfed.clients.population import Client
 from hpcfed.config.file import parse_experiment
 from hpcfed.learning.engines import make_trainer
+from hpcfed.networks.contract import Activity, Layer, Pass
 from hpcfed.networks.layout import Layout, Part, initial_params
-from hpcfed.networks.network import Activity, Layer, Pass
 from hpcfed.samples.encoders import scaled
 from hpcfed.samples.images import ImageSet
 from hpcfed.samples.samples import shape_of

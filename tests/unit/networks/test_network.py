@@ -12,8 +12,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from hpcfed.config import Experiment
 from hpcfed.errors import InputError
+from hpcfed.networks.contract import Network, Pass
 from hpcfed.networks.layout import Layout
-from hpcfed.networks.network import Network, Pass, build_network
+from hpcfed.networks.network import build_network
 from hpcfed.networks.surrogates import surrogate
 from hpcfed.samples.samples import Shape
 

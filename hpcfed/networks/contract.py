@@ -1,0 +1,75 @@
+"""What a network is: a layout, its hidden layers, and a forward pass from weights and input.
+
+T time bins, B batch, C channels, H hidden neurons, K classes. A network has no state: weights come
+in as tensors cut from the flat parameter vector, so one network serves every client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from hpcfed.networks.layout import Layout
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hpcfed.base.seeds import Stream
+
+
+class Layer(NamedTuple):
+    """A hidden layer: H neurons, and the multiply-accumulates of its dense input in one bin."""
+
+    name: str
+    neurons: int
+    operations: int
+
+
+class Pass(NamedTuple):
+    """What differs from one forward pass to the next.
+
+    Attributes:
+        learn: whether this pass is trained on: norms then use the batch's own statistics.
+        depth: iterations of a block that is repeated; 0: as the network has them.
+        words: random words of this pass, for networks that draw.
+    """
+
+    learn: bool
+    depth: int = 0
+    words: Stream | None = None
+
+
+class Activity(NamedTuple):
+    """What a forward pass gives.
+
+    Attributes:
+        logits: (B, K).
+        spikes: of each hidden layer, (T, B, ...) of zeros and ones; none for a network without.
+        statistics: new values of the layout's statistics by name, for a pass that learns.
+    """
+
+    logits: Tensor
+    spikes: Sequence[Tensor] = ()
+    statistics: Mapping[str, Tensor] = {}
+
+
+class Network(Protocol):
+    """A differentiable function from weights and input to logits."""
+
+    @property
+    def layout(self) -> Layout:
+        """The parts of the flat parameter vector."""
+        ...
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The hidden layers, in the order in which spikes are given."""
+        ...
+
+    def forward(self, weights: Mapping[str, Tensor], inputs: Tensor, call: Pass) -> Activity:
+        """Return what the network does on ``inputs``, (T, B, *shape) or (B, *shape).
+
+        ``weights`` maps each name of the layout to a tensor of its shape; ``inputs`` is of the
+        weights' dtype and device.
+        """
+        ...
