@@ -17,3 +17,4 @@ class Purpose(IntEnum):
     AUGMENTATION = 7
     INNER_EAR = 8
     ENCODING = 9
+    STRAGGLERS = 10

@@ -1,7 +1,8 @@
-"""Who takes part in a round, and which rank trains whom.
+"""Who takes part in a round, and who of them is late.
 
 Every rank computes the same answers from (seed, round): nothing has to be sent. Participation is
-Bernoulli: client k is dropped with probability q_k, decided by one raw word.
+Bernoulli: client k is dropped with probability q_k, decided by one raw word; or so many clients are
+drawn. Of those that take part each may be late, by a word of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.base.purposes import Purpose
-from hpcfed.base.seeds import Stream
+from hpcfed.base.seeds import Stream, threshold
+from hpcfed.config import ParticipationConfig
 from hpcfed.errors import InputError
 
 I64 = NDArray[np.int64]
@@ -37,3 +39,31 @@ def participants(drop_probability: F64, seed: int, round_index: int) -> I64:
     words = Stream(seed, Purpose.PARTICIPATION, round_index).words(len(drop_probability))
     limits = np.rint(drop_probability * 2.0**32).astype(np.uint64)  # seeds.threshold of each
     return np.flatnonzero(words >= limits)
+
+
+def sampled(count: int, num_clients: int, seed: int, round_index: int) -> I64:
+    """Return ``count`` of N clients, drawn uniformly without replacement, in ascending order."""
+    words = Stream(seed, Purpose.PARTICIPATION, round_index)
+    return np.sort(words.permutation(num_clients)[:count])
+
+
+def on_time(
+    chosen: I64, config: ParticipationConfig, num_clients: int, seed: int, round_index: int
+) -> I64:
+    """Return those of ``chosen`` (n,) that are no stragglers, in ascending order."""
+    chance = config.straggler_probability or 0.0
+    if not chance or not len(chosen):
+        return chosen
+    words = Stream(seed, Purpose.STRAGGLERS, round_index).words(num_clients)[chosen]
+    kept = words >= threshold(chance)
+    kept[0] |= bool(config.first_is_on_time)
+    return chosen[kept]
+
+
+def arrival_losses(config: ParticipationConfig, drop: F64) -> F64:
+    """Return the probability (N,) that a client sends nothing in a round, all reasons together."""
+    if config.clients_per_round is not None:
+        drop = np.full(len(drop), 1 - config.clients_per_round / len(drop))
+    if not config.straggler_probability:
+        return drop
+    return 1 - (1 - drop) * (1 - config.straggler_probability)

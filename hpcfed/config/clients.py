@@ -39,3 +39,22 @@ class ParticipationConfig(Section):
     drop_probability: Probability | tuple[Probability, ...] = Field(
         0.0, description="q, a client sends nothing this round; or one value per client"
     )
+    clients_per_round: Count | None = Field(
+        None, description="so many clients take part, drawn without replacement; absent: by q"
+    )
+    straggler_probability: Probability | None = Field(
+        None, description="a client that takes part is late, and is left out; absent: 0"
+    )
+    first_is_on_time: bool | None = Field(
+        None, description="the first of those that take part is never late; absent: it may be"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.clients_per_round is not None and self.drop_probability != 0.0:
+            raise ValueError(
+                "clients_per_round and drop_probability both say who takes part; give one of them"
+            )
+        if self.first_is_on_time is not None and self.straggler_probability is None:
+            raise ValueError("first_is_on_time is for stragglers; set straggler_probability")
+        return self

@@ -96,6 +96,11 @@ def _check_time_constants(experiment: Experiment) -> None:
 
 
 def _check_rescale(experiment: Experiment) -> None:
+    if experiment.server.average == "all" and experiment.participation.first_is_on_time:
+        raise ValueError(
+            'server.rescale with average = "all" divides by the probability of arrival, which is '
+            "not the same for all clients with participation.first_is_on_time"
+        )
     if experiment.server.average == "received":
         raise ValueError('server.rescale has no meaning with server.average = "received"')
     if experiment.uplink.mask == "top-k":

@@ -25,9 +25,13 @@ class ClientConfig(Section):
     batch_size: Count = Field(32, description="samples of one gradient step")
     optimizer: Literal["sgd", "adam"] = Field("adam", description="starts fresh each round")
     learning_rate: Positive = Field(0.001, description="step size in round 0")
-    schedule: Literal["constant", "linear", "cosine", "exponential"] = Field(
+    schedule: Literal["constant", "linear", "cosine", "exponential", "milestones"] = Field(
         "constant",
-        description="learning rate over rounds, from 1 to `schedule_factor` times `learning_rate`",
+        description="learning rate over rounds, from 1 to `schedule_factor` times `learning_rate`; "
+        "milestones: times the factor after each of them",
+    )
+    schedule_milestones: tuple[Count, ...] | None = Field(
+        None, description="rounds after which the learning rate falls, for `milestones`"
     )
     schedule_rounds: Count = Field(
         100, description="rounds until the schedule ends; it stays there"
@@ -48,6 +52,9 @@ class ClientConfig(Section):
         1.0, description="penalise neurons that spike in more than this part of the bins"
     )
     rate_strength: NonNegative = Field(1.0, description="weight of both rate penalties")
+    drop_last: bool | None = Field(
+        None, description="leave out a pass's last batch if it is short; absent: it is trained on"
+    )
     threads: Count = Field(1, description="clients trained at once on each rank")
 
     @model_validator(mode="before")
@@ -63,6 +70,8 @@ class ClientConfig(Section):
             raise ValueError("epochs and steps exclude each other; give one of them")
         if self.rate_lower > self.rate_upper:
             raise ValueError("rate_lower is above rate_upper")
+        if (self.schedule == "milestones") != (self.schedule_milestones is not None):
+            raise ValueError('schedule = "milestones" and schedule_milestones need each other')
         if self.momentum and self.optimizer == "adam":
             raise ValueError('momentum belongs to optimizer = "sgd"')
         return self

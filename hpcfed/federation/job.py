@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 
 from hpcfed import datasets
 from hpcfed.clients.memory import Memory
-from hpcfed.clients.participation import drop_probabilities, participants
+from hpcfed.clients.participation import (
+    arrival_losses,
+    drop_probabilities,
+    on_time,
+    participants,
+    sampled,
+)
 from hpcfed.clients.partition import partition
 from hpcfed.clients.population import Listed, Population
 from hpcfed.config import DataConfig, Experiment
@@ -64,9 +70,15 @@ class Job:
 
     def cohort(self, round_index: int, num_ranks: int) -> Cohort:
         """Return who trains in a round, and on which rank."""
-        ids = participants(self.drop, self.experiment.seed, round_index)
+        config, seed = self.experiment.participation, self.experiment.seed
+        num_clients = self.population.num_clients
+        if config.clients_per_round is None:
+            chosen = participants(self.drop, seed, round_index)
+        else:
+            chosen = sampled(config.clients_per_round, num_clients, seed, round_index)
+        ids = on_time(chosen, config, num_clients, seed, round_index)
         ranks = assign(self._work()[ids], num_ranks) if self.owners is None else self.owners[ids]
-        return Cohort(round_index, ids, ranks)
+        return Cohort(round_index, ids, ranks, len(chosen) - len(ids))
 
     @property
     def memory(self) -> Memory:
@@ -101,7 +113,13 @@ def build_job(
         experiment.seed,
     )
     population = Listed.of([data.train_ids[mine] for mine in positions])
-    drop = drop_probabilities(experiment.participation.drop_probability, population.num_clients)
+    conditions = experiment.participation
+    drop = drop_probabilities(conditions.drop_probability, population.num_clients)
+    if (conditions.clients_per_round or 0) > population.num_clients:
+        raise InputError(
+            f"participation.clients_per_round = {conditions.clients_per_round}, but there are "
+            f"{population.num_clients} clients"
+        )
     rule = rule_of(experiment)
     exchange.check(rule.exchange, experiment)
     device = rule.device(experiment, local_rank)
@@ -113,7 +131,8 @@ def build_job(
             "shrink model.hidden"
         )
     num_samples = population.num_samples
-    weighting = averaging(experiment, num_samples, drop, trainer.layout)
+    losses = arrival_losses(conditions, drop)
+    weighting = averaging(experiment, num_samples, losses, trainer.layout)
     keeps = experiment.uplink.error_feedback or rule.exchange.memory
     owners = assign(num_samples, num_ranks) if keeps else None
     uplink = Uplink(experiment.uplink, weighting, experiment.seed, trainer.layout)

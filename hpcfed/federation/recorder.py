@@ -176,6 +176,7 @@ class RunRecorder:
             "train_loss": _mean(columns["loss"][accepted], weights[accepted]),
             "hidden_rate": _mean(columns["hidden_rate"][accepted], weights[accepted]),
             "num_participants": num_messages,
+            "num_late": float(cohort.late),
             "num_rejected": int(outcome.rejected.sum()),
             "uplink_values": cost.values,
             "uplink_bytes_seed": cost.seed,

@@ -21,12 +21,14 @@ def batches(client: ClientConfig, samples: I64, stream: Stream) -> Iterator[I64]
     """Yield the sample ids (B,) int64 of each step of one round over ``samples`` (n,).
 
     Each pass is a new permutation (words n e to n e + n in pass e), cut into batches; the last,
-    short one is kept. With ``steps`` the passes go on until there are that many. Raises ValueError
-    if there are no samples.
+    short one is kept, unless ``drop_last`` leaves it out (where there is another). With ``steps``
+    the passes go on until there are that many. Raises ValueError if there are no samples.
     """
     if not len(samples):
         raise ValueError("a client without training samples cannot train")
     steps_per_pass = -(-len(samples) // client.batch_size)
+    if client.drop_last:
+        steps_per_pass = max(1, len(samples) // client.batch_size)
     num_steps = client.steps or (client.epochs or 1) * steps_per_pass
     for step in range(num_steps):
         epoch, position = divmod(step, steps_per_pass)

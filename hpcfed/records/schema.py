@@ -33,6 +33,7 @@ ROUND_FIELDS: dict[str, Field] = {
         }.items()
     },
     "num_participants": ("i8", "1", "clients that trained this round"),
+    "num_late": ("f8", "1", "clients that were selected, were late and sent nothing"),
     "num_rejected": ("i8", "1", "updates left out: not finite, or reaching 2^12"),
     "uplink_values": ("i8", "1", "values sent by all participants"),
     "uplink_bytes_seed": ("f8", "B", "uplink as values and mask seeds; NaN: a seed cannot say it"),

@@ -13,11 +13,15 @@ I64 = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Cohort:
-    """The participants of one round and the rank of each, both (n,) int64 in client order."""
+    """The participants of one round and the rank of each, both (n,) int64 in client order.
+
+    ``late`` clients were selected as well, and fell out.
+    """
 
     round: int
     clients: I64
     ranks: I64
+    late: int = 0
 
     def of(self, rank: int) -> I64:
         """Return the clients that ``rank`` trains, ascending."""

@@ -7,7 +7,14 @@ import pytest
 
 from hpcfed.base.purposes import Purpose
 from hpcfed.base.seeds import Stream, threshold
-from hpcfed.clients.participation import drop_probabilities, participants
+from hpcfed.clients.participation import (
+    arrival_losses,
+    drop_probabilities,
+    on_time,
+    participants,
+    sampled,
+)
+from hpcfed.config import ParticipationConfig
 from hpcfed.errors import InputError
 from hpcfed.federation.uplink.cohort import assign
 
@@ -62,3 +69,35 @@ def test_no_rank_has_a_third_more_than_the_ideal() -> None:
     work = Stream(0, Purpose.PARTITION).words(50).astype(np.int64) % 100 + 1
     loads = np.bincount(assign(work, 4), weights=work, minlength=4)
     assert loads.max() <= 4 / 3 * max(work.sum() / 4 + work.max() / 4, work.max())
+
+
+def test_clients_are_sampled_uniformly_without_replacement() -> None:
+    rounds = [sampled(3, 8, 1, index) for index in range(4000)]
+    assert all(len(set(chosen.tolist())) == 3 for chosen in rounds)
+    assert all((np.diff(chosen) > 0).all() for chosen in rounds)
+    counts = np.bincount(np.concatenate(rounds), minlength=8)
+    deviation = np.sqrt(4000 * 3 / 8 * 5 / 8)
+    assert (np.abs(counts - 1500) < 4.5 * deviation).all()
+    pairs = sum({0, 1} <= set(chosen.tolist()) for chosen in rounds)
+    assert abs(pairs - 4000 * 6 / 56) < 4.5 * np.sqrt(4000 * 6 / 56)
+    assert sampled(8, 8, 1, 0).tolist() == list(range(8))
+
+
+def test_a_straggler_is_told_by_its_own_word() -> None:
+    config = ParticipationConfig(straggler_probability=0.4)
+    words = Stream(5, Purpose.STRAGGLERS, 2).words(20)
+    chosen = np.array([1, 4, 9, 10, 19])
+    expected = [k for k in chosen.tolist() if int(words[k]) >= threshold(0.4)]
+    assert on_time(chosen, config, 20, 5, 2).tolist() == expected
+    assert on_time(chosen[:0], config, 20, 5, 2).tolist() == []
+    late = ParticipationConfig(straggler_probability=1.0, first_is_on_time=True)
+    assert on_time(chosen, late, 20, 5, 2).tolist() == [1]
+
+
+def test_the_chance_to_send_nothing_is_of_all_reasons_together() -> None:
+    q = np.array([0.0, 0.2, 1.0])
+    assert arrival_losses(ParticipationConfig(), q) is q
+    late = ParticipationConfig(straggler_probability=0.5)
+    assert arrival_losses(late, q) == pytest.approx([0.5, 0.6, 1.0])
+    drawn = ParticipationConfig(clients_per_round=2, straggler_probability=0.5)
+    assert arrival_losses(drawn, np.zeros(8)) == pytest.approx([1 - 0.25 * 0.5] * 8)

@@ -233,8 +233,20 @@ def test_probabilities_include_zero_and_one(p: float) -> None:
     [
         (["data.dataset=digits", "data.drop=0.1"], "drop is for events, and digits are images"),
         (["data.encoder=poisson"], "encoder is for images, and spoken-digits are events"),
+        (
+            ["participation.clients_per_round=3", "participation.drop_probability=0.1"],
+            "both say who takes part",
+        ),
+        (["participation.first_is_on_time=true"], "is for stragglers"),
+        (["client.schedule=milestones"], "need each other"),
+        (["client.schedule_milestones=[3]"], "need each other"),
+        (
+            ["participation.straggler_probability=0.1", "participation.first_is_on_time=true",
+             "server.average=all", "server.rescale=true"],
+            "not the same for all clients",
+        ),
     ],
-)
-def test_keys_of_the_other_kind_of_data_are_refused(settings: list[str], words: str) -> None:
+)  # fmt: skip
+def test_keys_that_mean_nothing_together_are_refused(settings: list[str], words: str) -> None:
     with pytest.raises(InputError, match=words):
         parse_experiment("", settings)

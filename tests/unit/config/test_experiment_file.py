@@ -81,6 +81,11 @@ OTHER = {
     "client.rate_upper": "0.5",
     "client.rate_strength": "2.0",
     "client.threads": "2",
+    "client.drop_last": "true",
+    "client.schedule_milestones": "[3, 5]",
+    "participation.clients_per_round": "2",
+    "participation.straggler_probability": "0.1",
+    "participation.first_is_on_time": "true",
     "participation.drop_probability": "[0.1, 0.2]",
     "uplink.mask": '"top-k"',
     "uplink.mask_probability": "0.25",
@@ -109,6 +114,8 @@ NEEDS = {
     "model.norm_shift": ["model.norm=batch"],
     **{f"model.{name}": ["model.neuron=leaky"] for name in ("leak", "reset", "fire_first")},
     "client.momentum": ["client.optimizer=sgd"],
+    "client.schedule_milestones": ["client.schedule=milestones", "client.schedule_milestones=[9]"],
+    "participation.first_is_on_time": ["participation.straggler_probability=0.1"],
     "uplink.mask_probability": ["uplink.mask=bernoulli"],
 }
 FREE = {"data.root", "name", "uplink.transport", "client.threads", "server.rounds"}

@@ -257,6 +257,12 @@ def test_steps_go_on_through_as_many_passes_as_needed() -> None:
     assert sizes(10, steps=1) == [4]
 
 
+def test_a_short_last_batch_may_be_left_out_but_never_the_only_one() -> None:
+    assert sizes(11, epochs=2, drop_last=True) == [4, 4, 4, 4]
+    assert sizes(8, epochs=1, drop_last=True) == [4, 4]
+    assert sizes(3, epochs=2, drop_last=True) == [3, 3]
+
+
 def test_each_pass_is_a_new_permutation_of_the_clients_samples() -> None:
     samples = np.array([3, 1, 4, 15, 9, 2])
     settings = ClientConfig.model_validate({"batch_size": 6, "epochs": 3})

@@ -41,3 +41,11 @@ def test_cosine_is_above_linear_early_and_below_it_late() -> None:
 @pytest.mark.parametrize("round_index", [10, 11, 1000])
 def test_schedule_stays_at_its_end(schedule: str, round_index: int) -> None:
     assert learning_rate(client(schedule), round_index) == pytest.approx(0.001, rel=1e-12)
+
+
+def test_milestones_take_the_rate_down_after_their_round_has_run() -> None:
+    steps = ClientConfig(
+        learning_rate=0.1, schedule="milestones", schedule_milestones=(2, 4), schedule_factor=0.2
+    )
+    found = [learning_rate(steps, index) for index in range(6)]
+    assert found == pytest.approx([0.1, 0.1, 0.02, 0.02, 0.004, 0.004])
