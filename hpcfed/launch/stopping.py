@@ -120,8 +120,11 @@ def _can_be_signalled(mpirun: int, command: Sequence[str]) -> bool:
 
 
 def _ranks(mpirun: int, command: Sequence[str]) -> list[int]:
+    """Return the ranks; what a rank forks has its command for a moment, and is none."""
     wanted = b"".join(os.fsencode(word) + b"\0" for word in command)
-    return [pid for pid in _members(mpirun) if processes.read(pid, "cmdline") == wanted]
+    found = [pid for pid in _members(mpirun) if processes.read(pid, "cmdline") == wanted]
+    parents = {pid: process.parent for pid in found if (process := processes.find(pid))}
+    return [pid for pid in found if parents.get(pid) not in found]
 
 
 def _catches_usr1(pid: int) -> bool:

@@ -66,18 +66,18 @@ def step_ids(experiment: Experiment, client: Client, round_index: int) -> list[I
 
 @dataclass(frozen=True)
 class DenseEvents:
-    """Events as dense float32 tensors (T, B, C), augmented where they are trained on."""
+    """Events as dense float32 tensors (T, B, *shape), augmented where they are trained on."""
 
     experiment: Experiment
     events: EventSet
 
     def steps(self, client: Client, round_index: int) -> Iterator[tuple[I64, F32]]:
-        """Yield the ids (B,) and the augmented input (T, B, C) of each step."""
+        """Yield the ids (B,) and the augmented input (T, B, *shape) of each step."""
         experiment, events = self.experiment, self.events
         steps = step_ids(experiment, client, round_index)
         if not is_augmented(experiment.data):
             for ids in steps:
-                yield ids, events.dense(ids)
+                yield ids, self.batch(ids)
             return
         noise = Stream(experiment.seed, Purpose.AUGMENTATION, round_index, client.index)
         drawn = draw_steps(steps, events, experiment.data, noise)
@@ -86,11 +86,15 @@ class DenseEvents:
             rows, bins, channels, values = augment(events.batch_events(ids), shape, changes)
             dense = np.zeros(shape, np.float32)
             dense[bins, rows, channels] = values
-            yield ids, dense
+            yield ids, self._shaped(dense)
 
     def batch(self, ids: I64) -> F32:
-        """Return (T, B, C)."""
-        return self.events.dense(ids)
+        """Return (T, B, *shape)."""
+        return self._shaped(self.events.dense(ids))
+
+    def _shaped(self, dense: F32) -> F32:
+        """Return (T, B, C) with the rows and columns of a sensor."""
+        return dense.reshape(*dense.shape[:2], *self.events.shape)
 
 
 @dataclass(frozen=True)

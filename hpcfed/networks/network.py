@@ -106,7 +106,8 @@ def _check_forward(experiment: Experiment, network: Network, shape: Shape) -> No
     import torch
 
     weights = {name: torch.zeros(size) for name, _, size in network.layout.slices()}
-    steps = (experiment.data.num_bins,) if len(shape.input) == 1 else ()
+    in_bins = len(shape.input) == 1 or shape.in_bins or experiment.data.encoder is not None
+    steps = (experiment.data.num_bins,) if in_bins else ()
     found = network.forward(weights, torch.zeros(*steps, 1, *shape.input), Pass(learn=False))
     if tuple(found.logits.shape) != (1, shape.classes):
         raise InputError(

@@ -21,10 +21,12 @@ class Shape(NamedTuple):
         input: shape of the input at one time: (C,) channels of events, (polarity, height, width) of
             a sensor, (channel, height, width) of an image.
         classes: K.
+        in_bins: whether a picture comes bin by bin, as the events of a sensor do.
     """
 
     input: tuple[int, ...]
     classes: int
+    in_bins: bool = False
 
     @property
     def num_inputs(self) -> int:
@@ -76,4 +78,4 @@ class Samples(Protocol):
 
 def shape_of(samples: Samples) -> Shape:
     """Return what a network for ``samples`` stands between."""
-    return Shape(samples.shape, len(samples.class_names))
+    return Shape(samples.shape, len(samples.class_names), bool(getattr(samples, "plane", ())))

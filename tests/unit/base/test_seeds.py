@@ -56,6 +56,8 @@ def test_the_numbers_of_the_purposes_never_change() -> None:
         "BATCH_ORDER": 6,
         "AUGMENTATION": 7,
         "INNER_EAR": 8,
+        "ENCODING": 9,
+        "STRAGGLERS": 10,
     }
 
 
