@@ -84,6 +84,8 @@ class Experiment(Section):
 
 
 def _check_time_constants(experiment: Experiment) -> None:
+    if experiment.model.neuron == "leaky" and experiment.model.readout == "current":
+        return
     # IF neurons have no time constants of their own, but their readout is leaky
     names = ["tau_mem", "tau_syn"] + ["tau_adapt"] * (experiment.model.neuron == "alif")
     for name in names:

@@ -24,7 +24,7 @@ class ModelConfig(Section):
         'kernel; stride `s2`, padding `p0`, groups `g4` after it), `"p2"` and `"m2"` average and '
         'maximum pools, `"p"` the average of all pixels',
     )
-    recurrent: bool = Field(False, description="recurrent weights within each hidden layer")
+    recurrent: bool = Field(False, description="recurrent weights within each dense hidden layer")
     neuron: Literal["lif", "alif", "if", "leaky"] = Field(
         "lif", description="spiking neuron model; leaky: u = `leak` u + input, without a current"
     )

@@ -39,6 +39,8 @@ def build_network(experiment: Experiment, shape: Shape) -> Network:
     if ":" in kind:
         return _own_network(experiment, shape)
     num_bins = experiment.data.num_bins
+    if kind == "ann" and not _in_bins(experiment, shape):
+        num_bins = 1
     parts, layers = stack_layout(model, shape, num_bins), stack_layers(model, shape)
     if kind == "ann":
         from hpcfed.networks.ann import AnnNetwork
@@ -49,6 +51,11 @@ def build_network(experiment: Experiment, shape: Shape) -> Network:
     return SpikingNetwork(
         model, parts, layers, stages(model, shape), dt=experiment.dt, num_bins=num_bins
     )
+
+
+def _in_bins(experiment: Experiment, shape: Shape) -> bool:
+    """Say whether input comes bin by bin, as events and encoded images do."""
+    return len(shape.input) == 1 or shape.in_bins or experiment.data.encoder is not None
 
 
 def dense_layers(model: ModelConfig, num_inputs: int) -> tuple[Layer, ...]:
@@ -106,8 +113,7 @@ def _check_forward(experiment: Experiment, network: Network, shape: Shape) -> No
     import torch
 
     weights = {name: torch.zeros(size) for name, _, size in network.layout.slices()}
-    in_bins = len(shape.input) == 1 or shape.in_bins or experiment.data.encoder is not None
-    steps = (experiment.data.num_bins,) if in_bins else ()
+    steps = (experiment.data.num_bins,) if _in_bins(experiment, shape) else ()
     found = network.forward(weights, torch.zeros(*steps, 1, *shape.input), Pass(learn=False))
     if tuple(found.logits.shape) != (1, shape.classes):
         raise InputError(

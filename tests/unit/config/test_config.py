@@ -250,3 +250,10 @@ def test_probabilities_include_zero_and_one(p: float) -> None:
 def test_keys_that_mean_nothing_together_are_refused(settings: list[str], words: str) -> None:
     with pytest.raises(InputError, match=words):
         parse_experiment("", settings)
+
+
+def test_neurons_without_time_constants_may_have_bins_of_any_length() -> None:
+    leaky = ["model.neuron=leaky", "model.readout=current", "data.num_bins=2"]
+    assert parse_experiment("", leaky).dt == 0.5
+    with pytest.raises(InputError, match="shorter than a time bin"):
+        parse_experiment("", leaky[:1] + leaky[2:])

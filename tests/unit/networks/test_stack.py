@@ -249,12 +249,16 @@ def test_a_convolutional_network_is_its_plain_loop_over_time() -> None:
     assert 0.02 < float(np.mean([layer.detach().mean() for layer in spikes])) < 0.8
 
 
-def test_an_ann_of_the_same_layers_norms_images_without_time() -> None:
-    settings = experiment(["4c3", "m2", 5], "model.kind=ann", "model.norm=batch")
+@pytest.mark.parametrize(("norm", "shape"), [("batch", (4,)), ("bntt", (1, 4))])
+def test_an_ann_of_the_same_layers_norms_images_without_time(
+    norm: str, shape: tuple[int, ...]
+) -> None:
+    settings = experiment(["4c3", "m2", 5], "model.kind=ann", f"model.norm={norm}")
     network = build_network(settings, Shape((2, 8, 8), 3))
     weights = {name: torch.ones(shape) for name, _, shape in network.layout.slices()}
     found = network.forward(weights, torch.rand(B, 2, 8, 8), Pass(learn=True))
     assert found.logits.shape == (B, 3)
+    assert found.statistics["hidden0.mean"].shape == weights["hidden0.mean"].shape == shape
     assert set(found.statistics) == {
         f"hidden{k}.{name}" for k in (0, 1) for name in ("mean", "variance")
     }

@@ -116,3 +116,10 @@ def test_the_input_of_evaluation_follows_from_the_sample_alone() -> None:
     for sample in range(5):
         np.testing.assert_array_equal(of().batch(np.array([sample]))[:, 0], whole[:, sample])
     assert (of("seed=1").batch(np.arange(5)) != whole).any()
+
+
+def test_the_lowest_word_makes_every_pixel_spike_with_its_sign() -> None:
+    lowest = np.zeros((1, 1, 1, 16, 16), np.uint32)
+    signs = np.sign(2 * np.arange(256) - 255)
+    assert encode("signed-poisson", PIXELS, lowest).ravel().tolist() == signs.tolist()
+    assert encode("poisson", PIXELS, lowest).ravel().tolist() == [0.0] + [1.0] * 255
