@@ -60,12 +60,7 @@ def _in_bins(experiment: Experiment, shape: Shape) -> bool:
 
 def dense_layers(model: ModelConfig, num_inputs: int) -> tuple[Layer, ...]:
     """Return the hidden layers of the multilayer and recurrent networks on C inputs."""
-    layers, fan_in = [], num_inputs
-    for index, width in enumerate(model.widths):
-        recurrent = width if model.recurrent else 0
-        layers.append(Layer(f"hidden{index}", width, width * (fan_in + recurrent)))
-        fan_in = width
-    return tuple(layers)
+    return stack_layers(model, Shape((num_inputs,), 1))
 
 
 @dataclass(frozen=True)
