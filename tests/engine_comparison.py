@@ -13,7 +13,7 @@ from hpcfed.networks.contract import Pass
 from hpcfed.networks.network import build_network
 from hpcfed.samples.samples import Shape
 
-LEARN = Pass(learn=True)
+LEARN = Pass(learn=True, rates=True)
 
 
 def assert_engine_agrees(
@@ -29,7 +29,7 @@ def assert_engine_agrees(
         for name, _, shape in network.layout.slices()
     }
     leaves = {name: torch.tensor(value, requires_grad=True) for name, value in weights.items()}
-    logits, spikes, _ = network.forward(leaves, torch.tensor(events), LEARN)
+    logits, spikes, *_ = network.forward(leaves, torch.tensor(events), LEARN)
     loss = torch.nn.functional.cross_entropy(logits, torch.tensor(labels))
     loss = loss + rate_penalty(experiment.client, spikes)
     gradients = torch.autograd.grad(loss, list(leaves.values()))

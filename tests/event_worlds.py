@@ -22,7 +22,7 @@ from hpcfed.networks.network import build_network
 from hpcfed.samples.events import EventSet
 from hpcfed.samples.samples import Shape, shape_of
 
-LEARN = Pass(learn=True)
+LEARN = Pass(learn=True, rates=True)
 
 # kernels take sixty-four neurons at once, then sixteen
 WIDTHS = st.integers(1, 70) | st.integers(120, 150)
@@ -156,7 +156,7 @@ def oracle(world: World) -> Expected:
     leaf = torch.tensor(world.params, requires_grad=True)
     dense = torch.tensor(world.events.dense(world.samples), dtype=torch.float64)
     labels = torch.tensor(world.events.labels[world.samples])
-    logits, spikes, _ = network.forward(matrices(world.layout, leaf), dense, LEARN)
+    logits, spikes, *_ = network.forward(matrices(world.layout, leaf), dense, LEARN)
     loss = torch.nn.functional.cross_entropy(logits, labels)
     loss = loss + rate_penalty(world.experiment.client, spikes)
     (gradient,) = torch.autograd.grad(loss, leaf)

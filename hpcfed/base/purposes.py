@@ -18,3 +18,5 @@ class Purpose(IntEnum):
     INNER_EAR = 8
     ENCODING = 9
     STRAGGLERS = 10
+    NETWORK = 11
+    RECEPTION = 12

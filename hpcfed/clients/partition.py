@@ -3,9 +3,11 @@
 ``group``: one group (speaker) a client; with fewer clients than groups, client k owns groups
 k, k + N, ... in ascending order. ``iid``: equal parts of a random order. ``dirichlet``: each class
 is divided by proportions ~ Dir(alpha) over the clients (Yurochkin et al. 2019, arXiv:1905.12022).
-``shards``: every class is cut into shards, every client gets ``classes_per_client`` of them (after
-McMahan et al. 2017, arXiv:1602.05629; here no shard straddles two classes). ``quantity``: sizes
-~ Dir(alpha), contents iid (Li et al. 2022, arXiv:2102.02079).
+``dirichlet-capped``: the same for one class after the other, without the clients that hold a fair
+share n / N already, and all of it again until each client has enough (the code of Venkatesha et al.
+2021, arXiv 2106.06579). ``shards``: every class is cut into shards, every client gets
+``classes_per_client`` of them (after McMahan et al. 2017, arXiv:1602.05629; here no shard straddles
+two classes). ``quantity``: sizes ~ Dir(alpha), contents iid (Li et al. 2022, arXiv:2102.02079).
 
 n samples, N clients, K classes. All random words are those of Purpose.PARTITION: the order of the
 samples by position, and as words of "client" k the proportions of class k, or turn k of the shards.
@@ -26,6 +28,8 @@ from hpcfed.errors import InputError
 
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
+
+_LEAST, _ATTEMPTS = 10, 1000
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,8 @@ def partition(config: PartitionConfig, labels: I64, groups: I64, seed: int) -> l
         parts = np.array_split(samples.order(), num_clients)
     elif config.kind == "dirichlet":
         parts = _dirichlet(samples, num_clients, config.alpha)
+    elif config.kind == "dirichlet-capped":
+        parts = _capped(samples, num_clients, config.alpha, config.min_samples or _LEAST)
     elif config.kind == "shards":
         parts = _shards(samples, num_clients, config.classes_per_client)
     elif config.kind == "quantity":
@@ -95,6 +101,30 @@ def _dirichlet(samples: _Samples, num_clients: int, alpha: float) -> list[I64]:
         owner[members] = np.repeat(np.arange(num_clients), _sizes(shares, len(members)))
     _fill_empty(owner, order, num_clients)
     return [np.flatnonzero(owner == k) for k in range(num_clients)]
+
+
+def _capped(samples: _Samples, num_clients: int, alpha: float, least: int) -> list[I64]:
+    num_samples, order = len(samples.labels), samples.order()
+    classes = np.unique(samples.labels)
+    for attempt in range(_ATTEMPTS):
+        owner, sizes = np.empty(num_samples, np.int64), np.zeros(num_clients, np.int64)
+        for label in classes:
+            members = order[samples.labels[order] == label]
+            stream = Stream(samples.seed, Purpose.PARTITION, client=int(label))
+            shares = dirichlet(stream, num_clients, alpha, attempt)
+            shares = np.where(sizes < num_samples / num_clients, shares, 0.0)
+            if not shares.sum():  # all that are left drew nothing
+                shares = np.where(sizes < num_samples / num_clients, 1.0, 0.0)
+            given = _sizes(shares / shares.sum(), len(members))
+            owner[members] = np.repeat(np.arange(num_clients), given)
+            sizes += given
+        if sizes.min() >= least:
+            return [np.flatnonzero(owner == k) for k in range(num_clients)]
+    raise InputError(
+        f"partition: {num_samples} training samples and {num_clients} clients: none of {_ATTEMPTS} "
+        f"draws with alpha = {alpha:g} gives each client {least} samples; raise partition.alpha, "
+        "lower partition.min_samples or take fewer clients"
+    )
 
 
 def _fill_empty(owner: I64, order: I64, num_clients: int) -> None:
@@ -158,15 +188,15 @@ def _custom(path: str, samples: _Samples, num_clients: int) -> list[I64]:
     return [part.astype(np.int64) for part in parts]
 
 
-def dirichlet(stream: Stream, count: int, alpha: float) -> F64:
-    """Return one draw of Dir(alpha, ..., alpha): (count,) float64 that sum to 1.
+def dirichlet(stream: Stream, count: int, alpha: float, draw: int = 0) -> F64:
+    """Return a draw of Dir(alpha, ..., alpha): (count,) float64 that sum to 1; they are numbered.
 
     Normalised gamma variates by inversion, as logarithms because those of a small alpha underflow:
     G(alpha) = G(alpha + 1) U^(1/alpha) in distribution (Devroye 1986, chapter IX.3).
     """
     from scipy.special import gammaincinv
 
-    uniforms = stream.uniforms(2 * count)
+    uniforms = stream.uniforms(2 * count, 2 * count * draw)
     with np.errstate(over="ignore", invalid="ignore"):
         logs = np.log(gammaincinv(alpha + 1, uniforms[:count])) + np.log(uniforms[count:]) / alpha
         shares = np.exp(logs - logs.max())

@@ -28,12 +28,14 @@ class Client:
         samples: (n,) int64 ids of its training samples.
         depth: iterations of a network's repeated block; 0: as the network has them.
         memory: (Q,) float32 that the client's rule kept from its last round; None without.
+        local: its own values of the parameters that stay with it; None without.
     """
 
     index: int
     samples: I64
     depth: int = 0
     memory: F32 | None = None
+    local: F32 | None = None
 
 
 class Population(Protocol):

@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
 from hpcfed.config.section import Count, Positive, Probability, Section, check_kind
 
+Partition = Literal["group", "iid", "dirichlet", "dirichlet-capped", "shards", "quantity"]
+
 
 class PartitionConfig(Section):
     """Which client owns which training sample."""
 
-    kind: Literal["group", "iid", "dirichlet", "shards", "quantity"] | str = Field(
+    kind: Partition | str = Field(
         "group",
         description='`"group"` (one speaker a client), `"iid"`, `"dirichlet"` (label skew by '
-        '`alpha`), `"shards"` (`classes_per_client`), `"quantity"` (sizes by `alpha`), or a path '
-        "`module:function` of your own",
+        '`alpha`), `"dirichlet-capped"` (nothing more for who has a fair share, and at least '
+        '`min_samples` for each), `"shards"` (`classes_per_client`), `"quantity"` (sizes by '
+        "`alpha`), or a path `module:function` of your own",
     )
     num_clients: Count | None = Field(
         None, description="N; absent for `group`: one client per group"
     )
     alpha: Positive = Field(0.5, description="concentration of the Dirichlet distribution")
     classes_per_client: Count = Field(2, description="shards given to each client")
+    min_samples: Count | None = Field(
+        None, description="of each client, for `dirichlet-capped`; absent: 10"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.kind not in {"group", "iid", "dirichlet", "shards", "quantity"}:
-            check_kind(self.kind, "group, iid, dirichlet, shards, quantity")
+        known = get_args(Partition)
+        if self.kind not in known:
+            check_kind(self.kind, ", ".join(known))
+        if self.min_samples is not None and self.kind != "dirichlet-capped":
+            raise ValueError('min_samples is for kind = "dirichlet-capped"')
         if self.kind != "group" and self.num_clients is None:
             raise ValueError(f'kind = "{self.kind}" needs num_clients')
         return self

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, Self  # Any: a free table, read by t
 
 from pydantic import Field, model_validator
 
-from hpcfed.config.section import NonNegative, Positive, Section, check_kind
-from hpcfed.config.stack import Pool, parse
+from hpcfed.config.section import Count, NonNegative, Positive, Section, check_kind
+from hpcfed.config.stack import Convolution, Dense, Entry, Residual, parse
 
 
 class ModelConfig(Section):
@@ -18,11 +18,12 @@ class ModelConfig(Section):
         description='`"snn"`, `"ann"` (leaky ReLU twin of the same shape), or a path '
         "`module:function` of your own",
     )
-    hidden: tuple[int | str, ...] = Field(
+    hidden: tuple[Entry, ...] = Field(
         (128,),
         description='hidden layers: neurons of a dense one, `"64c3"` a convolution (channels, '
         'kernel; stride `s2`, padding `p0`, groups `g4` after it), `"p2"` and `"m2"` average and '
-        'maximum pools, `"p"` the average of all pixels',
+        'maximum pools, `"p"` the average of all pixels, `"d0.3"` dropout, and a list of '
+        "convolutions a residual block",
     )
     recurrent: bool = Field(False, description="recurrent weights within each dense hidden layer")
     neuron: Literal["lif", "alif", "if", "leaky"] = Field(
@@ -45,17 +46,40 @@ class ModelConfig(Section):
         description="logits over time: mean, last bin, or maximum of a leaky voltage; or the mean "
         "current, without leak",
     )
-    init: Literal["uniform", "normal", "normal-absolute", "xavier"] = Field(
+    init: Literal["uniform", "normal", "normal-absolute", "xavier", "vgg"] = Field(
         "uniform",
         description="initial weights: within +- `init_scale`/sqrt(fan-in); standard deviation "
         "`init_scale`/sqrt(fan-in); standard deviation `init_scale`; within +- `init_scale` "
-        "sqrt(6/(fan-in + fan-out))",
+        "sqrt(6/(fan-in + fan-out)); `init_scale` times the standard deviation sqrt(2/fan-out) of "
+        "convolutions, 0.01 of dense layers",
     )
     init_scale: Positive = Field(1.0, description="scale of the initial weights")
     norm: Literal["none", "bntt", "batch", "tebn", "group"] | None = Field(
         None, description="norm of what flows into a layer's neurons; absent: none"
     )
     norm_shift: bool | None = Field(None, description="norms shift as well; absent: they scale")
+    norm_federate: Literal["all", "affine", "local"] | None = Field(
+        None,
+        description="of norms, what clients share: all; scale and shift, while each keeps its "
+        "statistics; or nothing. The evaluated network has what it began with of the rest; absent: "
+        "all",
+    )
+    norm_freeze_after: Count | None = Field(
+        None, description="rounds after which norms use the averaged statistics; absent: never"
+    )
+    norm_variance: Literal["averaged", "pooled"] | None = Field(
+        None,
+        description="variances are averaged as they are, or with that between the clients' means; "
+        "absent: averaged",
+    )
+    residual: Literal["before", "spike-add"] | None = Field(
+        None,
+        description="residual blocks add what flows into their last neurons, or the spikes that "
+        "come out of them (SEW); absent: before",
+    )
+    activation: Literal["leaky-relu", "relu"] | None = Field(
+        None, description="of an ANN; absent: leaky ReLU, slope 0.01 below zero"
+    )
     leak: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="of leaky neurons, what is left of u after a bin; absent: 0.95"
     )
@@ -81,14 +105,34 @@ class ModelConfig(Section):
         elif self.own is not None:
             raise ValueError(f'own is for a network of your own; kind = "{self.kind}" reads none')
         specs = [parse(entry) for entry in self.hidden]
-        if not any(not isinstance(spec, Pool) for spec in specs):
+        if not any(isinstance(spec, Dense | Convolution | Residual) for spec in specs):
             raise ValueError("hidden needs at least one layer with weights")
         for name in ("leak", "reset", "fire_first"):
             if getattr(self, name) is not None and self.neuron != "leaky":
                 raise ValueError(f'{name} is for neuron = "leaky", and neuron = "{self.neuron}"')
-        if self.norm_shift is not None and self.norm in (None, "none"):
-            raise ValueError("norm_shift is for norms, and there is none")
+        self._check_norms()
+        if self.residual is not None and not any(isinstance(spec, Residual) for spec in specs):
+            raise ValueError("residual is for residual blocks, and hidden has none")
+        if self.activation is not None and self.kind == "snn":
+            raise ValueError('activation is for ANNs, and kind = "snn"')
         return self
+
+    def _check_norms(self) -> None:
+        """Raise ValueError for keys of norms, or of their statistics, where there are none."""
+        without = self.norm in (None, "none")
+        names = ["norm_shift", "norm_federate"]
+        if without or self.norm == "group":
+            names += ["norm_freeze_after", "norm_variance"]
+        for name in names if without else names[2:]:
+            if getattr(self, name) is not None:
+                what = "norms" if without else "norms with statistics"
+                raise ValueError(f"{name} is for {what}, and there is none")
+        if self.norm_federate == "affine" and self.norm == "group":
+            raise ValueError('norm_federate = "affine" keeps statistics, and groups have none')
+        if self.norm_federate in ("affine", "local") and self.norm_variance is not None:
+            raise ValueError(
+                "norm_variance is for averages, and norm_federate leaves statistics where they are"
+            )
 
     @property
     def widths(self) -> tuple[int, ...]:

@@ -31,7 +31,11 @@ class Section(BaseModel):
     @classmethod
     def _toml_values(cls, value: object) -> object:
         # TOML has arrays where the model has tuples, and integers where it has floats.
-        return tuple(value) if isinstance(value, list) else value
+        return _tuples(value)
+
+
+def _tuples(value: object) -> object:
+    return tuple(_tuples(one) for one in value) if isinstance(value, list) else value
 
 
 def table_of(annotation: object) -> type[BaseModel] | None:

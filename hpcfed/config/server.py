@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from hpcfed.config.section import Count, Positive, Probability, Section
+from hpcfed.config.section import Count, NonNegative, Positive, Probability, Section
 
 
 class UplinkConfig(Section):
@@ -23,6 +23,11 @@ class UplinkConfig(Section):
     )
     error_feedback: bool = Field(
         False, description="keep what was not sent and add it to the next update"
+    )
+    noise: NonNegative | None = Field(
+        None,
+        description="standard deviation of noise on what the root receives, in units of the mean "
+        "magnitude of each part's update; absent: 0",
     )
     transport: Literal["auto", "gather", "reduce"] = Field(
         "auto", description="same bits either way; `auto` picks by predicted bytes"

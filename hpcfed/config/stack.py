@@ -1,12 +1,14 @@
 """Hidden layers as they are written: 128 neurons, "64c3" a convolution, "p2" a pool.
 
-=============== =====================================================================
-128             dense, 128 neurons
-"64c3"          convolution, 64 channels, kernel 3 x 3; padding 1, so that sizes stay
-"64c3s2p0g4"    the same with stride 2, padding 0 and 4 groups
-"p2", "m2"      average and maximum over 2 x 2, without overlap
-"p"             average over all pixels
-=============== =====================================================================
+================ ====================================================================
+128              dense, 128 neurons
+"64c3"           convolution, 64 channels, kernel 3 x 3; padding 1, so that sizes stay
+"64c3s2p0g4"     the same with stride 2, padding 0 and 4 groups
+"p2", "m2"       average and maximum over 2 x 2, without overlap
+"p"              average over all pixels
+"d0.3"           dropout of 0.3, in training
+["64c3", "64c3"] a residual block: what comes out of it and what went in are added
+================ ====================================================================
 """
 
 from __future__ import annotations
@@ -16,6 +18,9 @@ from typing import NamedTuple
 
 _CONVOLUTION = re.compile(r"([1-9]\d*)c([1-9]\d*)(?:s([1-9]\d*))?(?:p(\d+))?(?:g([1-9]\d*))?")
 _POOL = re.compile(r"([pm])([2-9]|[1-9]\d+)|p")
+_DROPOUT = re.compile(r"d(0\.\d+)")
+
+Entry = int | str | tuple[int | str, ...]
 
 
 class Dense(NamedTuple):
@@ -41,11 +46,25 @@ class Pool(NamedTuple):
     size: int
 
 
-Spec = Dense | Convolution | Pool
+class Dropout(NamedTuple):
+    """Values are left out with ``probability`` in training, and the others raised."""
+
+    probability: float
 
 
-def parse(entry: int | str) -> Spec:
+class Residual(NamedTuple):
+    """A block whose input is added to its output."""
+
+    body: tuple[Dense | Convolution, ...]
+
+
+Spec = Dense | Convolution | Pool | Dropout | Residual
+
+
+def parse(entry: Entry) -> Spec:
     """Return the layer that an entry of ``model.hidden`` describes. Raises ValueError."""
+    if isinstance(entry, tuple):
+        return _block(entry)
     if isinstance(entry, int):
         if entry < 1:
             raise ValueError(f"hidden: {entry} neurons; expected at least one")
@@ -61,7 +80,18 @@ def parse(entry: int | str) -> Spec:
         )
     if match := _POOL.fullmatch(entry):
         return Pool(match[1] == "m", int(match[2] or 0))
+    if match := _DROPOUT.fullmatch(entry):
+        return Dropout(float(match[1]))
     raise ValueError(
         f'hidden: "{entry}" is no layer; expected a number of neurons, a convolution such as '
-        '"64c3" or "64c3s2", or a pool: "p2", "m2", "p"'
+        '"64c3" or "64c3s2", a pool: "p2", "m2", "p", a dropout: "d0.3", or a residual '
+        "block: a list of convolutions"
     )
+
+
+def _block(entry: tuple[int | str, ...]) -> Residual:
+    body = tuple(parse(one) for one in entry)
+    layers = tuple(spec for spec in body if isinstance(spec, Dense | Convolution))
+    if not layers or len(layers) < len(body):
+        raise ValueError(f"hidden: {list(entry)}: a residual block has layers with weights alone")
+    return Residual(layers)

@@ -84,7 +84,8 @@ class Job:
     def memory(self) -> Memory:
         """Empty memories of this run's clients."""
         residual = self.uplink.size if self.experiment.uplink.error_feedback else 0
-        return Memory(residual, self.exchange.memory)
+        layout = self.trainer.layout
+        return Memory(residual, self.exchange.memory, layout.size - layout.num_shared)
 
     def _work(self) -> I64:
         steps, batch = self.experiment.client.steps, self.experiment.client.batch_size
@@ -133,7 +134,8 @@ def build_job(
     num_samples = population.num_samples
     losses = arrival_losses(conditions, drop)
     weighting = averaging(experiment, num_samples, losses, trainer.layout)
-    keeps = experiment.uplink.error_feedback or rule.exchange.memory
+    stays = trainer.layout.num_shared < trainer.layout.size
+    keeps = experiment.uplink.error_feedback or rule.exchange.memory or stays
     owners = assign(num_samples, num_ranks) if keeps else None
     uplink = Uplink(experiment.uplink, weighting, experiment.seed, trainer.layout)
     uplink.rehearse()

@@ -17,6 +17,7 @@ from hpcfed.federation.exchange import Arrived, direction
 from hpcfed.federation.job import Job
 from hpcfed.federation.meter import Meter
 from hpcfed.federation.mpi.transport import Transport
+from hpcfed.federation.pooling import second_moments, variances
 from hpcfed.federation.server import ServerState
 from hpcfed.federation.uplink.aggregation import STATISTICS, Sender, aggregate, chosen_transport
 from hpcfed.federation.uplink.cohort import Cohort
@@ -79,6 +80,7 @@ def run_rounds(
         statistics = np.zeros((len(cohort.clients), len(STATISTICS) + len(job.figures)))
         mine = [_client(job, memory, k) for k in cohort.of(transport.rank).tolist()]
         updates = job.trainer.train(state.params, job.data.train, mine, state.round)
+        updates = second_moments(updates, job.trainer.layout, state.params)
         sender = Sender(job.uplink, cohort, updates, statistics, memory, tuple(job.figures))
         totals = aggregate(transport, sender, how)
         meter.lap("update")
@@ -104,7 +106,9 @@ def run_rounds(
 
 def _client(job: Job, memory: Memory, number: int) -> Client:
     client = job.population.client(number)
-    return replace(client, memory=memory.of_rule(number)) if memory.own else client
+    if memory.size == memory.residual:
+        return client
+    return replace(client, memory=memory.of_rule(number), local=memory.of_parts(number))
 
 
 def _server_step(
@@ -127,6 +131,7 @@ def _server_step(
             return following
         arrived = Arrived(job.uplink.averaging.mean(totals, accepted), len(accepted), totals)
         change = direction(job.exchange, arrived, state.params, job.uplink.num_masked)
+        change = variances(change, job.trainer.layout, state.params)
         stepped = server.step(following, change, job.experiment.server)
         if not np.isfinite(stepped.params).all():
             raise StoppedRunError(

@@ -31,7 +31,8 @@ class ServerState:
         round: rounds done.
         params: (P,) float32 global parameters.
         moments: (M, Q) float64 of the server optimiser: M = 0 plain, 1 momentum, 2 Adam. It acts on
-            the Q parameters that are trained; what follows are statistics, which take the mean.
+            the Q parameters that are trained and sent; what follows are statistics, which take the
+            mean, and what stays with clients, which stays as it is.
     """
 
     round: int
@@ -46,7 +47,7 @@ def first_state(params: F32, config: ServerConfig, num_trained: int) -> ServerSt
 
 
 def step(state: ServerState, mean: F64, config: ServerConfig) -> ServerState:
-    """Apply one aggregated update ``mean`` (P,) float64 with the server optimiser."""
+    """Apply ``mean`` float64, the aggregated update of all that is sent, by the optimiser."""
     mean, statistics = np.split(mean, [state.moments.shape[1]])
     if config.optimizer == "plain":
         moments, direction = state.moments, mean
@@ -58,6 +59,7 @@ def step(state: ServerState, mean: F64, config: ServerConfig) -> ServerState:
         second = _ADAM_BETAS[1] * state.moments[1] + (1 - _ADAM_BETAS[1]) * mean**2
         moments = np.stack([first, second])
         direction = first / (np.sqrt(second) + _ADAM_TAU)
-    change = np.concatenate([config.learning_rate * direction, statistics])
+    rest = np.zeros(len(state.params) - len(direction) - len(statistics))
+    change = np.concatenate([config.learning_rate * direction, statistics, rest])
     params = (state.params + change).astype(np.float32)
     return replace(state, params=params, moments=moments)

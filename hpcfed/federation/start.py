@@ -43,7 +43,7 @@ class Start:
 
 def begin(job: Job, plan: Decision, transport: Transport, past: Past) -> Start:
     """Return where the run begins; makes the folder of a fresh run. Complete at the root."""
-    size, folder = job.uplink.size, Path(plan.folder)
+    size, folder = job.trainer.layout.size, Path(plan.folder)
     if transport.rank != 0:
         buffer = np.zeros(size, np.float32)
         return Start(_empty_record(job), ServerState(plan.round, buffer, np.zeros((0, 0))))
@@ -87,7 +87,9 @@ def _fresh(job: Job) -> Start:
     if job.experiment.model.warm_start is not None:
         known = json.loads(record.attributes["origins"]) | {"warm_start": digest_of(first)}
         record.attributes["origins"] = json.dumps(known, sort_keys=True)
-    state = first_state(first, job.experiment.server, job.trainer.layout.num_trained)
+    layout = job.trainer.layout
+    num_stepped = min(layout.num_trained, layout.num_shared)
+    state = first_state(first, job.experiment.server, num_stepped)
     return Start(record, state)
 
 

@@ -69,12 +69,14 @@ class LocalUpdate:
     """What one client's local training gives.
 
     Attributes:
-        delta: (P,) float32, trained minus received parameters, on the host or on a device.
+        delta: (P,) float32, trained minus received parameters, on the host or on a device; without
+            those that stay with the client.
         loss: mean training loss (cross-entropy and rate penalties) over all steps of the round,
             each step weighted by its batch size.
         hidden_rate: mean fraction of hidden neurons that spike in a time bin; NaN for an ANN.
         figures: what else the rule measures, under the names of its ``Rule.figures``.
         memory: (Q,) float32 that the client keeps for its next round; None without.
+        local: float32 parameters that stay with the client, as trained; None without.
     """
 
     delta: F32 | DeviceVector
@@ -82,6 +84,7 @@ class LocalUpdate:
     hidden_rate: float
     figures: Mapping[str, float] = field(default_factory=dict)
     memory: F32 | None = None
+    local: F32 | None = None
 
 
 @dataclass(frozen=True)

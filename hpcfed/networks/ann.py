@@ -17,8 +17,8 @@ from torch.nn.functional import leaky_relu
 from hpcfed.config import ModelConfig
 from hpcfed.networks.contract import Activity, Layer, Pass
 from hpcfed.networks.layout import Layout
-from hpcfed.networks.norms import normed
-from hpcfed.networks.passing import driven, pooled
+from hpcfed.networks.norms import Norm, applied
+from hpcfed.networks.passing import Passage
 from hpcfed.networks.stack import Stage
 
 _IMAGES = 4  # axes (B, C, H, W); events have (T, B, C) or (T, B, polarity, height, width)
@@ -37,30 +37,28 @@ class AnnNetwork:
     def forward(self, weights: Mapping[str, Tensor], events: Tensor, call: Pass) -> Activity:
         """Return logits (B, K) of ``events`` (T, B, C), and no spikes; any float dtype."""
         signal = events[None] if events.dim() == _IMAGES else events  # images are a single bin
-        statistics: dict[str, Tensor] = {}
-        for stage in self.stages:
-            if not stage.name:
-                signal = pooled(stage, signal)
-                continue
-            drive = driven(stage, weights, signal)
-            drive, found = normed(self.model, stage.name, weights, drive, call.learn)
-            signal = _activations(drive, weights.get(f"{stage.name}.recurrent"))
-            statistics |= found
-        outputs = signal.flatten(2) @ weights["readout"].t()
+
+        def fire(drive: Tensor, found: Norm | None, recurrent: Tensor | None) -> Tensor:
+            slope = 0.0 if self.model.activation == "relu" else _SLOPE_BELOW_ZERO
+            return _activations(applied(drive, found), recurrent, slope)
+
+        passage = Passage(self.model, weights, call, fire, spiking=False)
+        signal = passage.readout(passage.through(self.stages, signal))
+        outputs = signal @ weights["readout"].t()
         if self.model.readout == "last":
-            return Activity(outputs[-1], (), statistics)
+            return passage.activity(outputs[-1])
         if self.model.readout == "max":
-            return Activity(outputs.max(0).values, (), statistics)
-        return Activity(outputs.mean(0), (), statistics)
+            return passage.activity(outputs.max(0).values)
+        return passage.activity(outputs.mean(0))
 
 
-def _activations(drive: Tensor, recurrent: Tensor | None) -> Tensor:
+def _activations(drive: Tensor, recurrent: Tensor | None, slope: float) -> Tensor:
     """Return the activations (T, B, H) of one layer driven by ``drive`` (T, B, H)."""
     if recurrent is None:
-        return leaky_relu(drive, _SLOPE_BELOW_ZERO)
+        return leaky_relu(drive, slope)
     activation, activations = torch.zeros_like(drive[0]), []
     for current in drive.unbind(0):
         summed = torch.addmm(current, activation, recurrent.t())
-        activation = leaky_relu(summed, _SLOPE_BELOW_ZERO)
+        activation = leaky_relu(summed, slope)
         activations.append(activation)
     return torch.stack(activations)

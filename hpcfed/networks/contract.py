@@ -6,15 +6,18 @@ in as tensors cut from the flat parameter vector, so one network serves every cl
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hpcfed.networks.layout import Layout
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hpcfed.base.seeds import Stream
+Words = Callable[[int], NDArray[np.uint32]]
 
 
 class Layer(NamedTuple):
@@ -31,12 +34,16 @@ class Pass(NamedTuple):
     Attributes:
         learn: whether this pass is trained on: norms then use the batch's own statistics.
         depth: iterations of a block that is repeated; 0: as the network has them.
-        words: random words of this pass, for networks that draw.
+        words: gives so many new random words, for networks that draw as they learn.
+        frozen: norms use the averaged statistics even where they learn.
+        rates: gradients will be asked of the spikes.
     """
 
     learn: bool
     depth: int = 0
-    words: Stream | None = None
+    words: Words | None = None
+    frozen: bool = False
+    rates: bool = False
 
 
 class Activity(NamedTuple):
@@ -44,13 +51,17 @@ class Activity(NamedTuple):
 
     Attributes:
         logits: (B, K).
-        spikes: of each hidden layer, (T, B, ...) of zeros and ones; none for a network without.
+        spikes: of each hidden layer, (T, B, ...) of zeros and ones, or of booleans where no
+            gradient is asked of them; none for a network without.
         statistics: new values of the layout's statistics by name, for a pass that learns.
+        entering: what entered the weights of a part, for a pass that does not learn: by name (2,)
+            float64, how many values are not zero, and the sum of their magnitudes.
     """
 
     logits: Tensor
     spikes: Sequence[Tensor] = ()
     statistics: Mapping[str, Tensor] = {}
+    entering: Mapping[str, Tensor] = {}
 
 
 class Network(Protocol):

@@ -7,7 +7,7 @@ the equations have none.
 
 Three kinds of parts follow each other, so that each acts on a head of the vector: what a mask may
 thin out; what is trained but always sent whole; and statistics, which are averaged and never
-trained.
+trained. What stays with its client comes last.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ class Part:
         trained: False for a statistic: averaged plainly, never a gradient, decay or proximal pull.
         masked: False for a part that is sent whole, whatever ``uplink.mask`` says.
         groups: slices of axis 0 that may be exchanged one by one.
+        shared: False for a part that stays with its client.
+        spread_of: of a variance, the part of its means: clients' variances are then pooled.
     """
 
     name: str
@@ -49,6 +51,8 @@ class Part:
     trained: bool = True
     masked: bool = True
     groups: int = 1
+    shared: bool = True
+    spread_of: str | None = None
 
     @property
     def size(self) -> int:
@@ -72,6 +76,8 @@ class Part:
             return f'has init = "{self.init}"; expected "model", "zeros" or "ones"'
         if self.masked and not self.trained:
             return "is a statistic (trained=False), and a mask would thin it out; set masked=False"
+        if self.masked and not self.shared:
+            return "stays with its client (shared=False), and a mask is for what is sent"
         if self.groups < 1 or self.shape[0] % self.groups:
             return f"has {self.shape[0]} outputs in {self.groups} groups; expected equal groups"
         return None
@@ -82,7 +88,7 @@ class Layout:
     """The parts of a flat vector of ``size`` float32 parameters, in their order.
 
     Raises InputError for parts whose names repeat, that cannot be, or that are out of order:
-    masked ones first, then whole ones, then statistics.
+    masked ones first, then whole ones, then statistics; shared ones before others.
     """
 
     parts: tuple[Part, ...]
@@ -99,11 +105,20 @@ class Layout:
             if (fault := part._fault()) is not None:
                 raise InputError(f"the part {part.name} of a layout {fault}")
         kinds = [(not part.masked, not part.trained) for part in self.parts]
-        if kinds != sorted(kinds):
+        shared = [not part.shared for part in self.parts]
+        if kinds != sorted(kinds) or shared != sorted(shared):
             raise InputError(
                 f"the parts of a layout are out of order ({', '.join(self.names)}); expected those "
-                "that masks may thin out, then trained ones that are sent whole, then statistics"
+                "that masks may thin out, then trained ones that are sent whole, then statistics, "
+                "and none after those that stay with their client"
             )
+        sizes = {part.name: part.size for part in self.parts}
+        for part in self.parts:
+            if part.spread_of is not None and sizes.get(part.spread_of) != part.size:
+                raise InputError(
+                    f"the part {part.name} of a layout is the spread of {part.spread_of}, and "
+                    "there is no such part of its size"
+                )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -129,6 +144,21 @@ class Layout:
     def num_trained(self) -> int:
         """Length of the head that is trained; statistics follow."""
         return sum(part.size for part in self.parts if part.trained)
+
+    @cached_property
+    def num_shared(self) -> int:
+        """Length of the head that is sent; what follows stays with each client."""
+        return sum(part.size for part in self.parts if part.shared)
+
+    @cached_property
+    def spreads(self) -> tuple[tuple[slice, slice], ...]:
+        """Places of variances that are pooled, and of their means."""
+        places = {name: place for name, place, _ in self.slices()}
+        return tuple(
+            (places[part.name], places[part.spread_of])
+            for part in self.parts
+            if part.spread_of is not None
+        )
 
     def split(self, params: NDArray[np.floating]) -> dict[str, NDArray[np.floating]]:
         """Return views of ``params`` (P,) by name."""
@@ -160,7 +190,8 @@ def initial_params(model: ModelConfig, parameters: Layout, seed: int) -> F32:
     ``uniform``: within +-init_scale / sqrt(fan_in); ``xavier``: within +-init_scale
     sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010); ``normal``: standard deviation
     init_scale / sqrt(fan_in); ``normal-absolute``: standard deviation init_scale whatever the
-    fan-in. Normal values are Box-Muller pairs in float64.
+    fan-in; ``vgg``: init_scale sqrt(2 / fan_out) for convolutions (He et al. 2015, arXiv
+    1502.01852), 0.01 init_scale for matrices. Normal values are Box-Muller pairs in float64.
     """
     stream = Stream(seed, Purpose.INITIAL_WEIGHTS)
     params = np.empty(parameters.size, np.float32)
@@ -171,6 +202,8 @@ def initial_params(model: ModelConfig, parameters: Layout, seed: int) -> F32:
         scale = model.init_scale
         if model.init == "xavier":
             scale *= float(np.sqrt(6 / (part.fan_in + part.fan_out)))
+        elif model.init == "vgg":
+            scale *= float(np.sqrt(2 / part.fan_out)) if len(part.shape) > 2 else 0.01
         elif model.init != "normal-absolute":
             scale /= float(np.sqrt(part.fan_in))
         uniform = stream.uniforms(2 * part.size, 2 * place.start)

@@ -9,62 +9,192 @@ but what is named, eps = 1e-4::
     group   over the channels of each of two groups and pixels, for each sample and bin; it has no
             statistics                                       (Wu and He 2018, arXiv 1803.08494)
 
-    y = scale (x - mean) / sqrt(variance + eps) + shift
+    y = scale (x - mean) / sqrt(variance + eps) + shift = gain x + offset
 
 A pass that learns uses the batch's mean and variance and moves the running ones a tenth of the way
-(the variance unbiased, as torch does); others use the running ones. Scale, shift and factor are
-sent whole, statistics averaged.
+(the variance unbiased, as torch does); others, and those whose norms are frozen, use the running
+ones. Scale, shift and factor are sent whole, statistics averaged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import group_norm
 
 from hpcfed.config import ModelConfig
+from hpcfed.networks.contract import Pass
 
 EPSILON, MOMENTUM = 1e-4, 0.1
 _GROUPS = 2
 _BY_BIN = 3  # axes of (T, B, C) before pixels
 
-Normed = tuple[Tensor, dict[str, Tensor]]
+
+@dataclass(frozen=True)
+class Norm:
+    """A norm of one batch.
+
+    Attributes:
+        gain, offset: (T or 1, B or 1, C).
+        statistics: new ones by part.
+        moments: mean and variance (T, B or 1, C) of ``count`` values each, that gain and offset
+            follow from; None where they follow from weights alone.
+    """
+
+    gain: Tensor
+    offset: Tensor
+    statistics: Mapping[str, Tensor] = field(default_factory=dict)
+    moments: tuple[Tensor, Tensor] | None = None
+    count: int = 1
 
 
-def normed(
-    model: ModelConfig, name: str, weights: Mapping[str, Tensor], x: Tensor, learn: bool
-) -> Normed:
-    """Return x (T, B, C, ...) normed, and the new statistics of layer ``name`` by part."""
+def norm(
+    model: ModelConfig, name: str, weights: Mapping[str, Tensor], x: Tensor, call: Pass
+) -> Norm | None:
+    """Return the norm of layer ``name`` for what flows into it, x (T, B, C, ...); None without."""
     if model.norm in (None, "none"):
-        return x, {}
-    scale, shift = weights[f"{name}.scale"], weights.get(f"{name}.shift")
-    if model.norm == "group":
-        groups = _GROUPS if x.shape[2] % _GROUPS == 0 else 1
-        return group_norm(x.flatten(0, 1), groups, scale, shift, EPSILON).view_as(x), {}
-    axes = [axis for axis in range(x.dim()) if axis != 2 and (axis or model.norm != "bntt")]
-    statistics = {}
-    if learn:
-        mean, variance = x.mean(axes), x.var(axes, correction=0)
-        count = x.numel() // mean.numel()
-        fair = variance * (count / max(1, count - 1))
-        statistics = {
-            f"{name}.{what}": torch.lerp(weights[f"{name}.{what}"], new.detach(), MOMENTUM)
-            for what, new in (("mean", mean), ("variance", fair))
-        }
+        return None
+    statistics: dict[str, Tensor] = {}
+    moments, count = None, 1
+    if model.norm == "group" or (call.learn and not call.frozen):
+        moments, count = _moments(x, _groups(model, x))
+        mean, variance = _spread(moments, x) if model.norm == "group" else moments
+        if model.norm in ("batch", "tebn"):  # all bins are equally many
+            overall = mean.mean(0, keepdim=True)
+            variance = (variance + (mean - overall).square()).mean(0, keepdim=True)
+            mean = overall
+        if model.norm != "group":
+            statistics = _moved(name, weights, mean, variance, x.numel() // mean.numel())
     else:
-        mean, variance = weights[f"{name}.mean"], weights[f"{name}.variance"]
-    gain = scale * torch.rsqrt(variance + EPSILON)
-    offset = -mean * gain if shift is None else shift - mean * gain
-    y = torch.addcmul(_spread(offset, x), x, _spread(gain, x))
+        mean, variance = (_by_bin(weights[f"{name}.{what}"]) for what in ("mean", "variance"))
+    gain = _by_bin(weights[f"{name}.scale"]) * torch.rsqrt(variance + EPSILON)
+    offset = -mean * gain
+    if f"{name}.shift" in weights:
+        offset = offset + _by_bin(weights[f"{name}.shift"])
     if model.norm == "tebn":
-        y = y * weights[f"{name}.factor"].view(-1, *(1,) * (x.dim() - 1))
-    return y, statistics
+        factor = weights[f"{name}.factor"].view(-1, 1, 1)
+        gain, offset = gain * factor, offset * factor
+    return Norm(gain, offset, statistics, moments, count)
 
 
-def _spread(values: Tensor, x: Tensor) -> Tensor:
-    """Return (T, C) or (C,) as (T or 1, 1, C, 1, ...) beside x."""
-    ones = (1,) * (x.dim() - _BY_BIN)
-    by_bin = values.shape[0] if values.dim() > 1 else 1
-    return values.reshape(by_bin, 1, x.shape[2], *ones)
+def applied(x: Tensor, found: Norm | None) -> Tensor:
+    """Return x (T, B, C, ...) normed."""
+    if found is None:
+        return x
+    normed: Tensor = _Applied.apply(x, found.gain, found.offset, found)  # type: ignore[no-untyped-call]
+    return normed
+
+
+def affine(x: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
+    """Return gain x + offset for x (T, B, C, ...)."""
+    return torch.addcmul(beside(offset, x), x, beside(gain, x))
+
+
+def through_moments(found: Norm, x: Tensor, change: Tensor, of_norm: tuple[Tensor, Tensor]) -> None:
+    """Add to ``change``, the gradient of x (T, B, C, ...), what comes through mean and variance.
+
+    ``of_norm`` are the gradients of gain and offset. Done in place: a gradient of its own would be
+    as large as x, and so would be the sum.
+    """
+    if found.moments is None:
+        return
+    of_mean, of_variance = torch.autograd.grad(
+        (found.gain, found.offset), found.moments, of_norm, retain_graph=True
+    )
+    if of_mean.shape[1] > 1:
+        x, change = (_parted(values, of_mean.shape[2]) for values in (x, change))
+    mean = found.moments[0].detach()
+    slope = 2 / found.count * of_variance
+    rest = of_mean / found.count - slope * mean
+    change.addcmul_(x, _over(slope, x)).add_(_over(rest, x))
+
+
+def beside(values: Tensor, x: Tensor) -> Tensor:
+    """Return (T or 1, B or 1, C) with an axis for each of x (T, B, C, ...)."""
+    return values.reshape(*values.shape, *(1,) * (x.dim() - _BY_BIN))
+
+
+def _by_bin(values: Tensor) -> Tensor:
+    """Return (T, C) or (C,) as (T or 1, 1, C)."""
+    return values.reshape(-1, 1, values.shape[-1])
+
+
+def _groups(model: ModelConfig, x: Tensor) -> int:
+    """Return how many groups of channels have moments of their own; 0: each channel, no sample."""
+    if model.norm != "group":
+        return 0
+    return _GROUPS if x.shape[2] % _GROUPS == 0 else 1
+
+
+def _parted(x: Tensor, groups: int) -> Tensor:
+    """Return x (T, B, C, ...) as (T, B, groups, C / groups, ...)."""
+    return x.unflatten(2, (groups, x.shape[2] // groups))  # type: ignore[no-untyped-call, no-any-return]
+
+
+def _over(values: Tensor, x: Tensor) -> Tensor:
+    return values.reshape(*values.shape, *(1,) * (x.dim() - values.dim()))
+
+
+def _spread(moments: tuple[Tensor, Tensor], x: Tensor) -> list[Tensor]:
+    """Return moments (T, B, groups) for each channel: (T, B, C)."""
+    return [one.repeat_interleave(x.shape[2] // one.shape[2], 2) for one in moments]
+
+
+def _moved(
+    name: str, weights: Mapping[str, Tensor], mean: Tensor, variance: Tensor, count: int
+) -> dict[str, Tensor]:
+    fair = variance.detach() * (count / max(1, count - 1))
+    found = {}
+    for what, new in (("mean", mean.detach()), ("variance", fair)):
+        old = weights[f"{name}.{what}"].detach()
+        found[f"{name}.{what}"] = torch.lerp(old, new.view_as(old), MOMENTUM)
+    return found
+
+
+def _moments(x: Tensor, groups: int) -> tuple[tuple[Tensor, Tensor], int]:
+    """Return mean and variance for each bin, and of how many values each is.
+
+    They are of each channel, (T, 1, C), or, with ``groups``, of each sample and group,
+    (T, B, groups); gradients are asked of them.
+    """
+    x = x.detach()
+    if groups:
+        x = _parted(x, groups)
+    axes = list(range(_BY_BIN, x.dim())) if groups else [1, *range(_BY_BIN, x.dim())]
+    shape = (*x.shape[:2], groups) if groups else (len(x), 1, x.shape[2])
+    mean, bins = x.mean(axes, keepdim=True), [axis - 1 for axis in axes]
+    # bin by bin: the differences stay in the cache
+    variances = [(one - middle).square_().mean(bins) for one, middle in zip(x, mean, strict=True)]
+    found = mean.view(shape), torch.stack(variances).view(shape)
+    return (found[0].requires_grad_(), found[1].requires_grad_()), x.numel() // found[0].numel()
+
+
+# torch gives the contexts no type that knows our attributes: Any.
+class _Applied(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, gain: Tensor, offset: Tensor, found: Norm) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.found = found
+        return affine(x, gain, offset)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        (x,), found = ctx.saved_tensors, ctx.found
+        of_norm = of_gain_and_offset(x, gradients[0], found.gain)
+        change = gradients[0] * beside(found.gain.detach(), x)
+        through_moments(found, x, change, of_norm)
+        return change, *of_norm, None
+
+
+def of_gain_and_offset(x: Tensor, change: Tensor, gain: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the gradients of gain and offset, from that of gain x + offset (T, B, C, ...)."""
+    pixels = list(range(_BY_BIN, x.dim()))
+    axes = pixels if gain.shape[1] > 1 else [1, *pixels]
+    of_gain, of_offset = (
+        (values.sum(axes) if axes else values.clone()).reshape(len(x), -1, x.shape[2])
+        for values in (change * x, change)
+    )
+    return of_gain.sum_to_size(gain.shape), of_offset.sum_to_size(gain.shape)

@@ -1,42 +1,166 @@
-"""What weights and pools do to a signal, all time bins at once.
+"""A signal's way through the layers of a network, all time bins at once.
 
-T time bins, B batch, C channels, H neurons.
+T time bins, B batch, C channels, H neurons. What differs between a spiking network and an ANN is
+what a layer does with what flows in: ``Fire``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, conv2d, max_pool2d
+from torch.nn.functional import avg_pool2d, max_pool2d, pad
 
-from hpcfed.config.stack import Convolution, Pool
+from hpcfed.base.seeds import threshold
+from hpcfed.config import ModelConfig
+from hpcfed.config.stack import Convolution, Dropout, Pool
+from hpcfed.networks.contract import Activity, Pass
+from hpcfed.networks.convolution import convolve
+from hpcfed.networks.norms import Norm, applied, norm
 from hpcfed.networks.stack import Stage
 
-
-def driven(stage: Stage, weights: Mapping[str, Tensor], signal: Tensor) -> Tensor:
-    """Return what flows into the neurons of ``stage``: (T, B, *stage.output)."""
-    weight = weights[f"{stage.name}.input"]
-    if not isinstance(stage.spec, Convolution):
-        return project(signal.flatten(2), weight)
-    spec = stage.spec
-    found = conv2d(
-        signal.flatten(0, 1), weight, stride=spec.stride, padding=spec.padding, groups=spec.groups
-    )
-    return found.view(*signal.shape[:2], *found.shape[1:])
+# what flows in (T, B, ...), its norm, and the recurrent weights (H, H) if there are any
+Fire = Callable[[Tensor, Norm | None, Tensor | None], Tensor]
 
 
-def pooled(stage: Stage, signal: Tensor) -> Tensor:
-    """Return (T, B, *stage.output)."""
-    assert isinstance(stage.spec, Pool)  # a stage without a name
-    if stage.spec.size == 0:
+@dataclass
+class Passage:
+    """One forward pass through the layers, and what it has left so far.
+
+    Attributes:
+        spiking: whether what layers send are zeros and ones.
+        last: the newest spikes, and the same as booleans.
+    """
+
+    model: ModelConfig
+    weights: Mapping[str, Tensor]
+    call: Pass
+    fire: Fire
+    spiking: bool
+    spikes: list[Tensor] = field(default_factory=list)
+    statistics: dict[str, Tensor] = field(default_factory=dict)
+    entering: dict[str, Tensor] = field(default_factory=dict)
+    last: tuple[Tensor, Tensor] | None = None
+
+    def through(self, stages: Sequence[Stage], signal: Tensor) -> Tensor:
+        """Return what comes out of ``stages`` for ``signal`` (T, B, ...)."""
+        for stage in stages:
+            match stage.spec:
+                case Pool():
+                    signal = pooled(stage.spec, signal)
+                case Dropout(probability):
+                    signal = self._dropped(signal, probability)
+                case _:
+                    signal = (
+                        self._block(stage, signal) if stage.body else self._layer(stage, signal)
+                    )
+        return signal
+
+    def readout(self, signal: Tensor) -> Tensor:
+        """Return ``signal`` (T, B, ...) as (T, B, H), which enters the readout."""
+        flat = signal.flatten(2)
+        self._enter("readout", flat)
+        return flat
+
+    def activity(self, logits: Tensor) -> Activity:
+        """Return what the pass gives, with its ``logits`` (B, K)."""
+        return Activity(logits, self.spikes, self.statistics, self.entering)
+
+    def _block(self, stage: Stage, signal: Tensor) -> Tensor:
+        *before, last = stage.body
+        inner = self.through(before, signal)
+        if self.model.residual == "spike-add":
+            sent, short = self._layer(last, inner), stage.shortcut
+            return sent + (signal if short is None else self._layer(short, signal))
+        drive = applied(*self._driven(last, inner))
+        if stage.shortcut is not None:
+            signal = applied(*self._driven(stage.shortcut, signal))
+        return self._fired(last, drive + signal, None)
+
+    def _layer(self, stage: Stage, signal: Tensor) -> Tensor:
+        return self._fired(stage, *self._driven(stage, signal))
+
+    def _driven(self, stage: Stage, signal: Tensor) -> tuple[Tensor, Norm | None]:
+        """Return what flows into the neurons of ``stage``, (T, B, *stage.output), and its norm."""
+        name = f"{stage.name}.input"
+        weight, spec = self.weights[name], stage.spec
+        self._enter(name, signal)
+        if isinstance(spec, Convolution):
+            compact = self.last[1] if self.last is not None and self.last[0] is signal else signal
+            convolved = convolve(signal.flatten(0, 1), weight, spec, compact.flatten(0, 1))
+            drive = _over_bins(convolved, signal)
+        else:
+            drive = project(signal.flatten(2), weight)
+        found = norm(self.model, stage.name, self.weights, drive, self.call)
+        if found is not None:
+            self.statistics |= found.statistics
+        return drive, found
+
+    def _fired(self, stage: Stage, drive: Tensor, found: Norm | None) -> Tensor:
+        name = f"{stage.name}.recurrent"
+        signal = self.fire(drive, found, self.weights.get(name))
+        if name in self.weights:
+            self._enter(name, signal)
+        if self.spiking:
+            self.last = signal, signal.detach().bool()
+            self.spikes.append(self.last[0] if self.call.rates else self.last[1])
+        return signal
+
+    def _dropped(self, signal: Tensor, probability: float) -> Tensor:
+        """Leave values out (Srivastava et al. 2014), by a word each."""
+        if not self.call.learn or self.call.words is None:
+            return signal
+        words = self.call.words(signal.numel()) >= np.uint64(threshold(probability))
+        kept = torch.from_numpy(words).view(signal.shape).to(signal.device)
+        return signal * kept / (1 - probability)
+
+    def _enter(self, name: str, signal: Tensor) -> None:
+        if not self.call.learn:
+            total = signal.abs().sum(dtype=torch.float64)
+            self.entering[name] = torch.stack([signal.count_nonzero().double(), total])
+
+
+def pooled(pool: Pool, signal: Tensor) -> Tensor:
+    """Return ``signal`` (T, B, C, H, W) pooled."""
+    if pool.size == 0:
         return signal.mean((-2, -1), keepdim=True)
-    pool = max_pool2d if stage.spec.maximum else avg_pool2d
-    found = pool(signal.flatten(0, 1), stage.spec.size)
-    return found.view(*signal.shape[:2], *found.shape[1:])
+    folded = signal.flatten(0, 1)
+    pooling = max_pool2d if pool.maximum else _Averaged.apply
+    found: Tensor = pooling(folded, pool.size)
+    return _over_bins(found, signal)
 
 
 def project(signal: Tensor, weight: Tensor) -> Tensor:
     """Return ``signal`` (T, B, C) times ``weight`` (H, C) transposed: (T, B, H), one product."""
     num_bins, batch, channels = signal.shape
     return (signal.reshape(num_bins * batch, channels) @ weight.t()).view(num_bins, batch, -1)
+
+
+def _over_bins(found: Tensor, signal: Tensor) -> Tensor:
+    """Return ``found`` (T B, ...) as (T, B, ...), as ``signal`` has them; a view."""
+    return found.view(*signal.shape[:2], *found.shape[1:])
+
+
+# torch gives the contexts no type that knows our attributes: Any.
+class _Averaged(torch.autograd.Function):
+    """Averages over squares; unlike torch's it keeps nothing of its input (N, C, H, W)."""
+
+    @staticmethod
+    def forward(ctx: Any, signal: Tensor, size: int) -> Tensor:
+        ctx.shape, ctx.size = signal.shape, size
+        return avg_pool2d(signal, size)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        size, part = ctx.size, gradients[0] / ctx.size**2
+        number, channels, height, width = part.shape
+        spread = part.movedim(1, -1)[:, :, None, :, None].expand(
+            number, height, size, width, size, channels
+        )
+        whole = spread.reshape(number, height * size, width * size, channels).movedim(-1, 1)
+        rest = [ctx.shape[axis] - whole.shape[axis] for axis in (3, 2)]
+        return (pad(whole, (0, rest[0], 0, rest[1])) if any(rest) else whole), None

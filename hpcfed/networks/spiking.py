@@ -20,15 +20,18 @@ from torch import Tensor
 
 from hpcfed.config import ModelConfig
 from hpcfed.networks.contract import Activity, Layer, Pass
+from hpcfed.networks.firing import fired
 from hpcfed.networks.layout import Layout
 from hpcfed.networks.neurons import Neurons
-from hpcfed.networks.norms import normed
-from hpcfed.networks.passing import driven, pooled, project
+from hpcfed.networks.norms import Norm, applied
+from hpcfed.networks.passing import Passage, project
 from hpcfed.networks.stack import Stage
 
 with warnings.catch_warnings():  # importing norse compiles with torch.jit, which torch deprecates
     warnings.simplefilter("ignore", DeprecationWarning)
     from norse.torch.functional.leaky_integrator import LIParameters, LIState, li_feed_forward_step
+
+_DENSE = 3  # axes (T, B, H); pictures have (T, B, channels, height, width)
 
 
 @dataclass(frozen=True)
@@ -44,19 +47,16 @@ class SpikingNetwork:
 
     def forward(self, weights: Mapping[str, Tensor], inputs: Tensor, call: Pass) -> Activity:
         """Return logits (B, K) and spikes [(T, B, ...)] of ``inputs`` (T, B, ...), any float."""
-        neurons, signal = Neurons(self.model, self.dt), inputs
-        spikes: list[Tensor] = []
-        statistics: dict[str, Tensor] = {}
-        for stage in self.stages:
-            if not stage.name:
-                signal = pooled(stage, signal)
-                continue
-            drive = driven(stage, weights, signal)
-            drive, found = normed(self.model, stage.name, weights, drive, call.learn)
-            signal = neurons.spikes(drive, weights.get(f"{stage.name}.recurrent"))
-            spikes.append(signal)
-            statistics |= found
-        return Activity(self._readout(signal.flatten(2), weights["readout"]), spikes, statistics)
+        neurons = Neurons(self.model, self.dt)
+
+        def fire(drive: Tensor, found: Norm | None, recurrent: Tensor | None) -> Tensor:
+            if recurrent is None and (drive.dim() > _DENSE or found is not None):
+                return fired(neurons, drive, found)
+            return neurons.spikes(applied(drive, found), recurrent)
+
+        passage = Passage(self.model, weights, call, fire, spiking=True)
+        signal = passage.readout(passage.through(self.stages, inputs))
+        return passage.activity(self._readout(signal, weights["readout"]))
 
     def _readout(self, spikes: Tensor, weight: Tensor) -> Tensor:
         if self.model.readout == "current":

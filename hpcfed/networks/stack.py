@@ -6,12 +6,13 @@ all of it in a row.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 
 from hpcfed.config import ModelConfig
-from hpcfed.config.stack import Convolution, Dense, Pool, Spec, parse
+from hpcfed.config.stack import Convolution, Dense, Dropout, Entry, Pool, Residual, Spec, parse
 from hpcfed.errors import InputError
 from hpcfed.networks.contract import Layer
 from hpcfed.networks.layout import Layout, Part
@@ -20,21 +21,25 @@ from hpcfed.samples.samples import Shape
 
 @dataclass(frozen=True)
 class Stage:
-    """One entry of ``model.hidden``.
+    """One entry of ``model.hidden``, or of a residual block in it.
 
     Attributes:
-        name: prefix of its parts, "hidden0" for the first with weights; "" for a pool.
+        name: prefix of its parts, "hidden0" for the first with weights; "" for those without.
         input, output: shapes at one time.
+        body: of a residual block, its stages.
+        shortcut: of a residual block whose output has another shape, what its input goes through.
     """
 
     spec: Spec
     name: str
     input: tuple[int, ...]
     output: tuple[int, ...]
+    body: tuple[Stage, ...] = ()
+    shortcut: Stage | None = None
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
-        """Shape of its weights; () for a pool."""
+        """Shape of its weights; () for a stage without."""
         match self.spec:
             case Dense(neurons):
                 return neurons, prod(self.input)
@@ -53,51 +58,112 @@ class Stage:
 def stages(model: ModelConfig, shape: Shape) -> tuple[Stage, ...]:
     """Return the layers of ``model`` on inputs of ``shape``.
 
-    Raises InputError where a convolution or a pool finds no picture, or nothing is left of it.
+    Raises InputError where a convolution or a pool finds no picture, nothing is left of it, or a
+    residual block cannot add.
     """
     found: list[Stage] = []
     current = shape.input
     for entry in model.hidden:
-        spec = parse(entry)
-        output = _output(entry, spec, current)
-        number = len([stage for stage in found if stage.name])
-        name = "" if isinstance(spec, Pool) else f"hidden{number}"
-        found.append(Stage(spec, name, current, output))
-        current = output
+        number = sum(1 for stage in weighted(found) if "." not in stage.name)
+        found.append(_stage(entry, parse(entry), current, number))
+        current = found[-1].output
     return tuple(found)
+
+
+def weighted(found: Sequence[Stage]) -> Iterator[Stage]:
+    """Yield the stages with weights; the shortcut of a residual block after its body."""
+    for stage in found:
+        if stage.name:
+            yield stage
+        yield from weighted(stage.body)
+        if stage.shortcut is not None:
+            yield stage.shortcut
 
 
 def stack_layout(model: ModelConfig, shape: Shape, num_bins: int) -> Layout:
     """Return the parts of a network of ``model`` in order: weights, norms, statistics."""
     found = stages(model, shape)
     parts: list[Part] = []
-    for stage in found:
-        if stage.name:
-            parts.append(Part(f"{stage.name}.input", stage.weight_shape))
-            if model.recurrent and isinstance(stage.spec, Dense):
-                width = stage.spec.neurons
-                parts.append(Part(f"{stage.name}.recurrent", (width, width)))
-            parts += _norm_parts(model, stage.name, stage.output[0], num_bins)
+    for stage in weighted(found):
+        parts.append(Part(f"{stage.name}.input", stage.weight_shape))
+        if model.recurrent and isinstance(stage.spec, Dense):
+            width = stage.spec.neurons
+            parts.append(Part(f"{stage.name}.recurrent", (width, width)))
+        parts += _norm_parts(model, stage.name, stage.output[0], num_bins)
     parts.append(Part("readout", (shape.classes, prod(found[-1].output))))
     return Layout(tuple(sorted(parts, key=lambda part: (not part.masked, not part.trained))))
 
 
 def stack_layers(model: ModelConfig, shape: Shape) -> tuple[Layer, ...]:
-    """Return the hidden layers with weights, in order."""
-    return tuple(_layers(model, shape))
+    """Return the layers of neurons, in order."""
+    silent = {
+        stage.shortcut.name
+        for stage in stages(model, shape)
+        if stage.shortcut is not None and model.residual != "spike-add"
+    }
+    return tuple(
+        Layer(stage.name, prod(stage.output), stage.operations + _again(model, stage))
+        for stage in weighted(stages(model, shape))
+        if stage.name not in silent
+    )
 
 
-def _layers(model: ModelConfig, shape: Shape) -> Iterator[Layer]:
-    for stage in stages(model, shape):
-        if stage.name:
-            neurons = prod(stage.output)
-            again = neurons**2 if model.recurrent and isinstance(stage.spec, Dense) else 0
-            yield Layer(stage.name, neurons, stage.operations + again)
+def operations(model: ModelConfig, shape: Shape) -> dict[str, int]:
+    """Return the multiply-accumulates of each matrix, a sample and a bin, by part."""
+    found = stages(model, shape)
+    counts: dict[str, int] = {}
+    for stage in weighted(found):
+        counts[f"{stage.name}.input"] = stage.operations
+        if again := _again(model, stage):
+            counts[f"{stage.name}.recurrent"] = again
+    return counts | {"readout": shape.classes * prod(found[-1].output)}
 
 
-def _output(entry: int | str, spec: Spec, shape: tuple[int, ...]) -> tuple[int, ...]:
+def _again(model: ModelConfig, stage: Stage) -> int:
+    recurrent = model.recurrent and isinstance(stage.spec, Dense)
+    return prod(stage.output) ** 2 if recurrent else 0
+
+
+def _stage(entry: Entry, spec: Spec, shape: tuple[int, ...], number: int) -> Stage:
+    """Return the stage of an entry, on what has ``shape``, after ``number`` with weights."""
+    if not isinstance(spec, Residual):
+        name = f"hidden{number}" if isinstance(spec, Dense | Convolution) else ""
+        return Stage(spec, name, shape, _output(entry, spec, shape))
+    body: list[Stage] = []
+    current = shape
+    for place, (part, layer) in enumerate(zip(entry, spec.body, strict=True)):  # type: ignore[arg-type]
+        body.append(_stage(part, layer, current, number + place))
+        current = body[-1].output
+    return Stage(spec, "", shape, current, tuple(body), _shortcut(entry, body, shape))
+
+
+def _shortcut(entry: Entry, body: Sequence[Stage], shape: tuple[int, ...]) -> Stage | None:
+    """Return the convolution of one pixel, or the dense layer, that a block's input goes through.
+
+    None where its shape is that of the block's output.
+    """
+    last = body[-1]
+    if last.output == shape:
+        return None
+    name = f"{last.name}.shortcut"
+    if isinstance(last.spec, Dense):
+        return Stage(Dense(last.spec.neurons), name, shape, last.output)
+    stride = prod(one.spec.stride for one in body if isinstance(one.spec, Convolution))
+    spec = Convolution(last.spec.channels, 1, stride, 0, 1)  # type: ignore[union-attr]
+    output = _output(name, spec, shape)
+    if output != last.output:
+        raise InputError(
+            f"model.hidden: the residual block {list(entry)} makes {last.output} of {shape}, and "  # type: ignore[arg-type]
+            f"its input could only become {output}; use paddings that keep the picture's size"
+        )
+    return Stage(spec, name, shape, output)
+
+
+def _output(entry: Entry, spec: Spec, shape: tuple[int, ...]) -> tuple[int, ...]:
     if isinstance(spec, Dense):
         return (spec.neurons,)
+    if isinstance(spec, Dropout):
+        return shape
     if len(shape) != len(("channels", "height", "width")):
         raise InputError(
             f'model.hidden: "{entry}" needs a picture, and gets {shape}; put convolutions and '
@@ -106,7 +172,7 @@ def _output(entry: int | str, spec: Spec, shape: tuple[int, ...]) -> tuple[int, 
     channels, *sides = shape
     if isinstance(spec, Pool):
         sides = [1 if spec.size == 0 else side // spec.size for side in sides]
-    else:
+    elif isinstance(spec, Convolution):
         if channels % spec.groups or spec.channels % spec.groups:
             raise InputError(
                 f'model.hidden: "{entry}" has {spec.groups} groups, which do not divide {channels} '
@@ -124,15 +190,16 @@ def _norm_parts(model: ModelConfig, name: str, channels: int, num_bins: int) -> 
     if model.norm in (None, "none"):
         return []
     shape = (num_bins, channels) if model.norm == "bntt" else (channels,)
-    parts = [Part(f"{name}.scale", shape, "ones", masked=False)]
+    federated = model.norm_federate or "all"
+    affine = partial(Part, masked=False, shared=federated != "local")
+    parts = [affine(f"{name}.scale", shape, "ones")]
     if model.norm_shift:
-        parts.append(Part(f"{name}.shift", shape, "zeros", masked=False))
+        parts.append(affine(f"{name}.shift", shape, "zeros"))
     if model.norm == "tebn":
-        parts.append(Part(f"{name}.factor", (num_bins,), "ones", masked=False))
+        parts.append(affine(f"{name}.factor", (num_bins,), "ones"))
     if model.norm != "group":
-        statistics = (("mean", "zeros"), ("variance", "ones"))
-        parts += [
-            Part(f"{name}.{what}", shape, init, trained=False, masked=False)
-            for what, init in statistics
-        ]
+        statistic = partial(Part, masked=False, trained=False, shared=federated == "all")
+        spread = f"{name}.mean" if model.norm_variance == "pooled" else None
+        parts.append(statistic(f"{name}.mean", shape, "zeros"))
+        parts.append(statistic(f"{name}.variance", shape, "ones", spread_of=spread))
     return parts

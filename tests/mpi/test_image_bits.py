@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hpcfed.records.runfile import Record, read_record
@@ -59,3 +60,39 @@ def test_a_run_on_images_goes_on_with_the_same_bits(alone: Record, tmp_path: Pat
     statistics = dict(zip(*found.layout, strict=True))
     assert statistics["hidden1.variance"] == (4, 6)
     assert found.clients["group"].tolist() == [f"form {k}" for k in range(10)]
+
+
+OWN_NORMS = (
+    "model.norm_federate=local", 'model.hidden=["4c3", ["6c3s2", "6c3"], "p2", 12]',
+    "uplink.noise=0.3", "partition.kind=dirichlet-capped", "partition.num_clients=6",
+)  # fmt: skip
+POOLED = (
+    "model.norm_variance=pooled", "model.norm_freeze_after=2", "model.residual=spike-add",
+    'model.hidden=["4c3", ["6c3s2", "6c3"], "p2", 12]',
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("overrides", [OWN_NORMS, POOLED], ids=["own norms and noise", "pooled"])
+def test_norms_of_clients_noise_and_residual_blocks_give_the_same_bits(
+    tmp_path: Path, overrides: tuple[str, ...]
+) -> None:
+    """After a stop on two ranks as well: what a client keeps lies in its memory."""
+    alone = trained(1, tmp_path / "a", "server.rounds=3", *overrides)
+    trained(2, tmp_path / "b", "server.rounds=1", "uplink.transport=reduce", *overrides)
+    assert (tmp_path / "b" / "memory-1.npy").exists() is bool(alone.checkpoint["memory"])
+    found = trained(3, tmp_path / "b", "server.rounds=3", "uplink.transport=gather", *overrides,
+                    resume=True)  # fmt: skip
+    assert found.params.tobytes() == alone.params.tobytes()
+    assert found.log.rounds["params_digest"] == alone.log.rounds["params_digest"]
+
+
+def test_norms_that_stay_are_not_in_the_global_parameters(tmp_path: Path) -> None:
+    found = trained(1, tmp_path / "a", "server.rounds=1", *OWN_NORMS)
+    ends = np.cumsum([int(np.prod(shape)) for shape in found.layout[1]])
+    parts = dict(zip(found.layout[0], np.split(found.params, ends[:-1]), strict=True))
+    assert (parts["hidden1.scale"] == 1).all()
+    assert (parts["hidden1.variance"] == 1).all()
+    assert (parts["hidden2.shortcut.mean"] == 0).all()
+    sent = sum(int(np.prod(shape)) for name, shape in zip(*found.layout, strict=True)
+               if name.endswith(("input", "readout")))  # fmt: skip
+    assert max(found.log.rounds["uplink_values"]) <= 6 * sent

@@ -74,6 +74,7 @@ KERNELS = {
     "datasets/ear/basilar_membrane.py",
     "datasets/ear/hair_cell.py",
     "federation/uplink/fused.py",
+    "networks/leaky.py",
     "learning/event/kernels.py",
     "learning/event/neurons.py",
     "learning/event/lanes.py",

@@ -52,7 +52,7 @@ def chosen_transport(uplink: Uplink, cohort: Cohort, num_ranks: int) -> str:
 
 @dataclass(frozen=True)
 class Sent:
-    """A client's message, the entries and the decoded values in it, and whether these count."""
+    """A client's message, its entries and values as the root hears them, and whether they count."""
 
     message: Bytes
     entries: Entries
@@ -88,7 +88,7 @@ class Sender:
         values = taken_there(local.delta, entries)
         accepted = within_limit(values.reach(), float(self.uplink.averaging.factors[client]))
         if accepted and self.memory.size:
-            self.memory.keep(client, None, local.memory)
+            self.memory.keep(client, None, local.memory, local.local)
         self._note(local, client, values.size, accepted)
         return values
 
@@ -104,12 +104,13 @@ class Sender:
             update = update if kept is None else update + kept
         message, entries = self.uplink.message(update, self.cohort.round, client)
         values = self.uplink.values(message)
-        accepted = self.uplink.accepts(values, client)
+        heard = self.uplink.heard(values, entries, self.cohort.round, client)
+        accepted = self.uplink.accepts(heard, client)
         if accepted and self.memory.size and np.isfinite(np.asarray(update)).all():
             unsent = self.uplink.left(update, entries, values) if self.memory.residual else None
-            self.memory.keep(client, unsent, local.memory)
+            self.memory.keep(client, unsent, local.memory, local.local)
         self._note(local, client, values.size, accepted)
-        return Sent(message, entries, values, accepted)
+        return Sent(message, entries, heard, accepted)
 
     def _note(self, local: LocalUpdate, client: int, num_values: int, accepted: bool) -> None:
         row = int(np.searchsorted(self.cohort.clients, client))
@@ -179,6 +180,7 @@ def _add_messages(sender: Sender, totals: Totals, clients: Sequence[int], buffer
     bounds = np.cumsum(sizes)[:-1] + header
     for client, message in zip(clients, np.split(buffer, [header, *bounds])[1:], strict=False):
         entries, values = sender.uplink.received(message, sender.cohort.round, client)
+        values = sender.uplink.heard(values, entries, sender.cohort.round, client)
         if sender.uplink.accepts(values, client):
             sender.uplink.add(totals, entries, values, client)
 

@@ -60,7 +60,7 @@ def averaging(experiment: Experiment, num_samples: I64, drop: F64, parts: Layout
     weights = num_samples if server.client_weights == "samples" else np.ones_like(num_samples)
     factors = np.ones(len(weights))
     keep: float | F64 = 1.0
-    if server.average == "all" and parts.num_trained < parts.size:
+    if server.average == "all" and parts.num_trained < parts.num_shared:
         raise InputError(
             'server.average = "all" would shrink the statistics of this network towards zero: '
             'clients that do not take part send none; set it to "participants" or "received"'
@@ -76,6 +76,6 @@ def averaging(experiment: Experiment, num_samples: I64, drop: F64, parts: Layout
                 f"mask lets none of {parts.num_masked} entries through; lower it"
             )
         keep = 1.0 if arrival is None else arrival
-        if parts.num_masked < parts.size:
-            keep = np.where(np.arange(parts.size) < parts.num_masked, keep, 1.0)
+        if parts.num_masked < parts.num_shared:
+            keep = np.where(np.arange(parts.num_shared) < parts.num_masked, keep, 1.0)
     return Averaging(server.average, grid(weights), weights, factors, keep)

@@ -19,6 +19,7 @@ from hpcfed.federation.uplink import selection
 from hpcfed.federation.uplink.averaging import Averaging
 from hpcfed.federation.uplink.entries import Entries, norm, on_host
 from hpcfed.federation.uplink.exact import Totals, admissible
+from hpcfed.federation.uplink.reception import disturbed
 from hpcfed.federation.uplink.wire import CODES, HEADER_BYTES, WHOLE, Code
 from hpcfed.learning.trainer import DeviceVector
 from hpcfed.networks.layout import Layout
@@ -38,8 +39,8 @@ class Uplink:
 
     @property
     def size(self) -> int:
-        """P."""
-        return self.layout.size
+        """P, all that is sent."""
+        return self.layout.num_shared
 
     @property
     def num_masked(self) -> int:
@@ -91,6 +92,13 @@ class Uplink:
         values = self.code.decode(message[: end - self.selection.named_bytes])
         return np.concatenate([values, WHOLE.decode(message[end:])]) if self.num_whole else values
 
+    def heard(self, values: F32, entries: Entries, round_index: int, client: int) -> F32:
+        """Return the values (s,) of a message as the root receives them: with noise, if any."""
+        if not self.config.noise:
+            return values
+        address = (self.seed, round_index, client)
+        return disturbed(values, entries, self.layout, self.config.noise, address)
+
     def accepts(self, values: F32, client: int) -> bool:
         """Say whether a decoded update counts."""
         return admissible(values, float(self.averaging.factors[client]))
@@ -119,7 +127,7 @@ class Uplink:
     def sends_values_alone(self) -> bool:
         """Whether a message is nothing but the values as they are: no device has to code them."""
         plain = self.code is WHOLE and self.selection.redrawn and not self.num_whole
-        return plain and not self.config.error_feedback
+        return plain and not self.config.error_feedback and not self.config.noise
 
     def rehearse(self) -> None:
         """Send an update of zeros to nobody: so compiled code is ready before the first round."""

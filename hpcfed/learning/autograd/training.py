@@ -26,6 +26,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from hpcfed.base.parallel import in_order
+from hpcfed.base.philox import CompiledStream
+from hpcfed.base.purposes import Purpose
 from hpcfed.clients.population import Client
 from hpcfed.config import ClientConfig, Experiment
 from hpcfed.learning.autograd.optimisers import clipped, fresh_state, step
@@ -101,10 +103,13 @@ class NorseTrainer:
     ) -> LocalUpdate:
         settings = self._experiment.client
         rate = learning_rate(settings, round_index)
-        received = self._params(params)
+        received, shared = self._params(params), slice(self.layout.num_shared)
+        if client.local is not None:
+            received[shared.stop :] = self._tensor(client.local)
         current, head = received.clone(), slice(self.layout.num_trained)
         trained = current[head]  # a view: statistics lie behind it
-        state, totals, call = fresh_state(trained), _Totals(), Pass(True, client.depth)
+        state, totals = fresh_state(trained), _Totals()
+        call = self._pass(client, round_index)
         for ids, inputs in feed(self._experiment, samples).steps(client, round_index):
             found = self._learned(current, inputs, self._tensor(samples.labels[ids]), call)
             gradient, totals = found.gradient[head], totals.add(found, len(ids))
@@ -113,9 +118,29 @@ class NorseTrainer:
             state = step(settings, rate, trained, clipped(gradient, settings.clip_norm), state)
             self._keep(found.activity.statistics, current)
         return LocalUpdate(
-            delta=(current - received).cpu().numpy(),
+            delta=(current - received)[shared].cpu().numpy(),
             loss=float(totals.loss) / totals.num_samples,
             hidden_rate=float(totals.spikes) / totals.num_chances if totals.num_chances else np.nan,
+            local=current[shared.stop :].cpu().numpy(),
+        )
+
+    def _pass(self, client: Client, round_index: int) -> Pass:
+        """Return what a client's passes of a round have in common."""
+        experiment, place = self._experiment, 0
+        stream = CompiledStream(experiment.seed, Purpose.NETWORK, round_index, client.index)
+
+        def words(count: int) -> NDArray[np.uint32]:
+            nonlocal place
+            place += count
+            return stream.words(count, place - count)
+
+        freeze_after = experiment.model.norm_freeze_after
+        return Pass(
+            learn=True,
+            depth=client.depth,
+            words=words,
+            frozen=freeze_after is not None and round_index >= freeze_after,
+            rates=is_penalised(experiment.client),
         )
 
     def _learned(self, params: Tensor, inputs: F32, labels: Tensor, call: Pass) -> _Learned:
@@ -150,13 +175,18 @@ def matrices(layout: Layout, params: Tensor) -> dict[str, Tensor]:
     return {name: part.view(shape) for name, shape, part in named}
 
 
+def is_penalised(client: ClientConfig) -> bool:
+    """Say whether some rates of hidden neurons are penalised."""
+    return client.rate_strength > 0 and (client.rate_lower > 0 or client.rate_upper < 1)
+
+
 def rate_penalty(client: ClientConfig, spikes: Sequence[Tensor]) -> Tensor | float:
     """Return the penalty of neurons outside ``rate_lower`` to ``rate_upper``, summed over layers.
 
     With r_j the mean over batch and bins of neuron j in ``spikes`` [(T, B, H)]: ``rate_strength``
     times the mean over j of max(0, rate_lower - r_j)^2 + max(0, r_j - rate_upper)^2.
     """
-    if not client.rate_strength or (client.rate_lower == 0 and client.rate_upper == 1):
+    if not is_penalised(client):
         return 0.0
     penalty: Tensor | float = 0.0
     for layer in spikes:

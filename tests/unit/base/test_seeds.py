@@ -58,6 +58,8 @@ def test_the_numbers_of_the_purposes_never_change() -> None:
         "INNER_EAR": 8,
         "ENCODING": 9,
         "STRAGGLERS": 10,
+        "NETWORK": 11,
+        "RECEPTION": 12,
     }
 
 

@@ -45,7 +45,39 @@ def test_iid_parts_differ_by_one_sample_at_most() -> None:
     assert sorted({len(part) for part in divide("iid", 7)}) == [42, 43]
 
 
-@pytest.mark.parametrize("kind", ["iid", "dirichlet", "shards", "quantity"])
+def capped(num_clients: int, seed: int) -> tuple[NDArray[np.int64], float]:
+    """Return sizes, and the mean effective number of classes, for 50,000 samples of 10 classes."""
+    labels = np.repeat(np.arange(10), 5000)
+    config = PartitionConfig(kind="dirichlet-capped", num_clients=num_clients, alpha=0.5)
+    parts = partition(config, labels, labels, seed)
+    assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(50_000))
+    shares = np.array([np.bincount(labels[part], minlength=10) / len(part) for part in parts])
+    entropy = -(shares * np.log(np.where(shares > 0, shares, 1))).sum(1)
+    return np.array([len(part) for part in parts]), float(np.exp(entropy).mean())
+
+
+@pytest.mark.parametrize(
+    ("num_clients", "sizes", "classes"),
+    [(10, (2629, 5206, 7019), 5.1), (100, (145, 512, 1050), 4.8), (200, (59, 256, 569), 4.8)],
+)
+def test_capped_shares_have_the_sizes_that_were_measured_elsewhere(
+    num_clients: int, sizes: tuple[int, int, int], classes: float
+) -> None:
+    """Means over 40 seeds of smallest, median and largest client, of an independent count."""
+    found = [capped(num_clients, seed) for seed in range(20)]
+    means = np.mean([(one.min(), np.median(one), one.max()) for one, _ in found], axis=0)
+    np.testing.assert_allclose(means, sizes, rtol=0.13)
+    assert np.mean([number for _, number in found]) == pytest.approx(classes, abs=0.25)
+
+
+def test_capped_shares_leave_nobody_with_too_little() -> None:
+    assert min(len(part) for part in divide("dirichlet-capped", 5, alpha=0.1)) >= 10
+    assert min(len(p) for p in divide("dirichlet-capped", 5, alpha=0.3, min_samples=30)) >= 30
+    with pytest.raises(InputError, match=r"none of 1000 draws .* gives each client 70 samples"):
+        divide("dirichlet-capped", 5, min_samples=70)
+
+
+@pytest.mark.parametrize("kind", ["iid", "dirichlet", "dirichlet-capped", "shards", "quantity"])
 def test_the_seed_alone_decides(kind: str) -> None:
     first, again, other = divide(kind, 5), divide(kind, 5), divide(kind, 5, seed=1)
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))

@@ -92,6 +92,13 @@ OTHER = {
     "uplink.dtype": '"int8"',
     "uplink.error_feedback": "true",
     "uplink.transport": '"gather"',
+    "model.norm_federate": '"affine"',
+    "model.norm_freeze_after": "3",
+    "model.norm_variance": '"pooled"',
+    "model.residual": '"spike-add"',
+    "model.activation": '"relu"',
+    "uplink.noise": "0.5",
+    "partition.min_samples": "4",
     "server.rounds": "7",
     "server.average": '"all"',
     "server.rescale": "true",
@@ -111,7 +118,13 @@ TABLES = {"model.own", "rule.own"}  # of the user's own code, with any keys
 NEEDS = {
     "partition.kind": ["partition.num_clients=4"],
     "data.encoder": ["data.dataset=digits"],
-    "model.norm_shift": ["model.norm=batch"],
+    **{
+        f"model.{name}": ["model.norm=batch"]
+        for name in ("norm_shift", "norm_federate", "norm_freeze_after", "norm_variance")
+    },
+    "model.residual": ["model.hidden=[8, [8, 8]]"],
+    "model.activation": ["model.kind=ann"],
+    "partition.min_samples": ["partition.kind=dirichlet-capped", "partition.num_clients=4"],
     **{f"model.{name}": ["model.neuron=leaky"] for name in ("leak", "reset", "fire_first")},
     "client.momentum": ["client.optimizer=sgd"],
     "client.schedule_milestones": ["client.schedule=milestones", "client.schedule_milestones=[9]"],

@@ -18,7 +18,7 @@ from hpcfed.networks.network import build_network
 from hpcfed.networks.surrogates import surrogate
 from hpcfed.samples.samples import Shape
 
-LEARN = Pass(learn=True)
+LEARN = Pass(learn=True, rates=True)
 
 
 def experiment(num_bins: int = 12, **model: object) -> Experiment:

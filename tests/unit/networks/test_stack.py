@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 import torch
@@ -17,7 +19,7 @@ from hpcfed.networks.contract import Pass
 from hpcfed.networks.layout import initial_params
 from hpcfed.networks.network import build_network
 from hpcfed.networks.neurons import Neurons
-from hpcfed.networks.norms import normed
+from hpcfed.networks.norms import applied, norm
 from hpcfed.networks.stack import stack_layers, stack_layout, stages
 from hpcfed.samples.samples import Shape
 
@@ -138,6 +140,14 @@ def test_no_gradient_passes_the_reset() -> None:
 # ---- norms against torch's
 
 
+def normed(
+    model: ModelConfig, weights: dict[str, torch.Tensor], x: torch.Tensor, learn: bool
+) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
+    found = norm(model, "a", weights, x, Pass(learn))
+    assert found is not None
+    return applied(x, found), found.statistics
+
+
 @pytest.mark.parametrize("pixels", [(), (5, 4)])
 def test_bntt_is_a_batch_norm_for_each_bin(pixels: tuple[int, ...]) -> None:
     words = torch.Generator().manual_seed(1)
@@ -149,18 +159,18 @@ def test_bntt_is_a_batch_norm_for_each_bin(pixels: tuple[int, ...]) -> None:
     }
     kind = BatchNorm2d if pixels else BatchNorm1d
     for learn in (True, False):
-        found, statistics = normed(model, "a", weights, x, learn)
+        found, statistics = normed(model, weights, x, learn)
         assert (statistics == {}) is not learn
         for t in range(T):
-            norm = kind(6, eps=1e-4, momentum=0.1).double().train(learn)
-            norm.weight.data, norm.bias.data = weights["a.scale"][t], weights["a.shift"][t]
-            norm.running_mean, norm.running_var = (
+            twin = kind(6, eps=1e-4, momentum=0.1).double().train(learn)
+            twin.weight.data, twin.bias.data = weights["a.scale"][t], weights["a.shift"][t]
+            twin.running_mean, twin.running_var = (
                 weights[f"a.{name}"][t].clone() for name in ("mean", "variance")
             )
-            torch.testing.assert_close(found[t], norm(x[t]), rtol=1e-10, atol=1e-10)
+            torch.testing.assert_close(found[t], twin(x[t]), rtol=1e-10, atol=1e-10)
             if learn:
-                torch.testing.assert_close(statistics["a.mean"][t], norm.running_mean)
-                torch.testing.assert_close(statistics["a.variance"][t], norm.running_var)
+                torch.testing.assert_close(statistics["a.mean"][t], twin.running_mean)
+                torch.testing.assert_close(statistics["a.variance"][t], twin.running_var)
 
 
 def test_the_other_norms_are_what_they_say() -> None:
@@ -168,13 +178,13 @@ def test_the_other_norms_are_what_they_say() -> None:
     ones = torch.ones(4, dtype=torch.float64)
     weights = {"a.scale": ones, "a.factor": torch.arange(1.0, T + 1, dtype=torch.float64)}
     weights |= {"a.mean": 0 * ones, "a.variance": ones}
-    batch, _ = normed(ModelConfig(norm="batch"), "a", weights, x, True)
+    batch, _ = normed(ModelConfig(norm="batch"), weights, x, True)
     torch.testing.assert_close(batch.mean((0, 1, 3, 4)), 0 * ones, atol=1e-12, rtol=0)
     torch.testing.assert_close(batch.var((0, 1, 3, 4), correction=0), ones, atol=1e-3, rtol=0)
-    tebn, _ = normed(ModelConfig(norm="tebn"), "a", weights, x, True)
+    tebn, _ = normed(ModelConfig(norm="tebn"), weights, x, True)
     for t in range(T):
         torch.testing.assert_close(tebn[t], (t + 1) * batch[t])
-    group, statistics = normed(ModelConfig(norm="group"), "a", weights, x, True)
+    group, statistics = normed(ModelConfig(norm="group"), weights, x, True)
     assert statistics == {}
     halves = group.unflatten(2, (2, 2)).mean((3, 4, 5))
     torch.testing.assert_close(halves, torch.zeros_like(halves), atol=1e-12, rtol=0)
@@ -244,7 +254,7 @@ def test_a_convolutional_network_is_its_plain_loop_over_time() -> None:
     for name, gradient in gradients[1].items():
         assert gradient.any(), name
         torch.testing.assert_close(gradients[0][name], gradient, rtol=1e-9, atol=1e-9)
-    spikes = network.forward(weights, x, Pass(learn=True)).spikes
+    spikes = network.forward(weights, x, Pass(learn=True, rates=True)).spikes
     assert [layer.shape[2:] for layer in spikes] == [(4, 8, 8), (6, 4, 4), (5,)]
     assert 0.02 < float(np.mean([layer.detach().mean() for layer in spikes])) < 0.8
 
