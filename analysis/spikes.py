@@ -13,16 +13,20 @@ from hpcfed.config.tree import frozen_keys
 from hpcfed.errors import InputError
 from hpcfed.records.runfile import read_record
 from hpcfed.report.drawing import check_picture, our_style, save
-from hpcfed.report.figures import spikes
+from hpcfed.report.figures import energy, spikes
 from hpcfed.report.figures.spikes_figure import draw
 from hpcfed.report.tables import write_csv
 
 
 def main() -> None:
     """Parse arguments and draw."""
-    tables = {"PICTURE.csv": spikes.COLUMNS, "PICTURE_neurons.csv": spikes.NEURON_COLUMNS}
+    tables = {
+        "PICTURE.csv": energy.COLUMNS,
+        "PICTURE_energy.csv": energy.ENERGY_COLUMNS,
+        "PICTURE_neurons.csv": spikes.NEURON_COLUMNS,
+    }
     parser = args.parser("Spikes of stored samples, firing rates, operations and energy.", tables)
-    default = spikes.Energy()
+    default = energy.CONSTANTS["float32"]
     parser.add_argument("path", type=Path, help="run file, or the folder that holds it")
     args.add_out(parser, "spikes.png")
     parser.add_argument(
@@ -35,6 +39,10 @@ def main() -> None:
         metavar="PJ", help="energy of a multiply-accumulate, pJ; default %(default)s (the same)",
     )  # fmt: skip
     parser.add_argument(
+        "--ann", type=Path, action="append", default=[], metavar="RUN",
+        help="run of an ANN whose energy stands beside; may be given again",
+    )  # fmt: skip
+    parser.add_argument(
         "--saturated", type=float, default=0.9, metavar="FRACTION",
         help="a neuron is saturated that spikes in this part of the bins; default %(default)s",
     )  # fmt: skip
@@ -43,23 +51,34 @@ def main() -> None:
 
 
 def work(options: argparse.Namespace) -> Iterator[Path]:
-    """Write the picture and both tables."""
+    """Write the picture and its tables."""
     picture = options.out or args.folder_of(options.path) / "spikes.png"
     check_picture(picture)
     if min(options.accumulate_pj, options.multiply_accumulate_pj) < 0:
         raise InputError("--accumulate-pj and --multiply-accumulate-pj must not be negative")
     record = read_record(options.path)
     keys = frozen_keys(tomllib.loads(record.attributes["config_toml"]))
-    energy = spikes.Energy(options.accumulate_pj, options.multiply_accumulate_pj)
+    table = energy.Energy(options.accumulate_pj, options.multiply_accumulate_pj)
+    anns = [ann(path) for path in options.ann]
     with our_style():
-        save(draw(record, keys, energy, options.saturated), picture)
+        save(draw(record, keys, table, options.saturated), picture)
     yield picture
-    counts = spikes.operations(record, keys)
-    table, neurons = args.beside(picture, ".csv"), args.beside(picture, "_neurons.csv")
-    write_csv(table, spikes.COLUMNS, spikes.rows(counts, energy))
+    counts = energy.operations(record, keys)
+    names = (".csv", "_energy.csv", "_neurons.csv")
+    operations, energies, neurons = (args.beside(picture, name) for name in names)
+    write_csv(operations, energy.COLUMNS, energy.rows(counts, table))
+    tables = energy.CONSTANTS if table in energy.CONSTANTS.values() else {"given": table}
+    write_csv(energies, energy.ENERGY_COLUMNS, energy.energy_rows(counts, anns, tables))
     found = spikes.layers(record)
     write_csv(neurons, spikes.NEURON_COLUMNS, spikes.neuron_rows(found, options.saturated))
-    yield from (table, neurons)
+    yield from (operations, energies, neurons)
+
+
+def ann(path: Path) -> tuple[str, float]:
+    """Return the name of an ANN's run and its multiply-accumulates a sample."""
+    record = read_record(path)
+    keys = frozen_keys(tomllib.loads(record.attributes["config_toml"]))
+    return str(path), energy.ann_operations(record, keys)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from hpcfed.federation import calibration
 from hpcfed.federation.calibration import Calibration, softmax
 from hpcfed.federation.mpi.transport import Transport
 from hpcfed.federation.uplink.exact import LIMIT, grid
-from hpcfed.learning.trainer import BatchResult, Trainer
+from hpcfed.learning.trainer import BatchResult, Trainer, products_of
 from hpcfed.samples.samples import Samples
 
 F32 = NDArray[np.float32]
@@ -34,6 +34,7 @@ class SplitResult:
         confusion: (K, K) int64, samples by (label, prediction).
         group_correct, group_total: (G,) int64, by speaker.
         spikes: (L,) int64, of each hidden layer over all samples and bins.
+        entering: (M, 2) int64, what entered each of the trainer's products, as BatchResult has it.
         calibration: of the confidences; None from engines without, or where some are not finite.
         input_rate: mean spikes per input and time bin of all samples; NaN without spikes.
     """
@@ -43,6 +44,7 @@ class SplitResult:
     group_correct: I64
     group_total: I64
     spikes: I64
+    entering: I64
     input_rate: float
     calibration: Calibration | None
 
@@ -62,7 +64,8 @@ def evaluate(
 ) -> SplitResult | None:
     """Evaluate ``params`` (P,) on ``samples`` (n,); the result lies at the root, None elsewhere."""
     num_classes, num_groups = len(events.class_names), len(events.group_names)
-    sums = _Sums.zeros(num_classes, num_groups, len(trainer.layers))
+    num_products = len(products_of(trainer))
+    sums = _Sums.zeros(num_classes, num_groups, len(trainer.layers), num_products)
     starts = range(transport.rank * BATCH_SIZE, len(samples), transport.size * BATCH_SIZE)
 
     def evaluate_batches() -> None:
@@ -80,23 +83,28 @@ class _Sums:
     """All of an evaluation's integers in one vector, so that one reduction carries them."""
 
     flat: I64
-    sizes: tuple[int, int, int]
+    sizes: tuple[int, int, int, int]
 
     @classmethod
-    def zeros(cls, num_classes: int, num_groups: int, num_layers: int) -> _Sums:
-        length = 2 + num_classes**2 + 2 * num_groups + num_layers + calibration.num_sums()
-        return cls(np.zeros(length, np.int64), (num_classes, num_groups, num_layers))
+    def zeros(cls, num_classes: int, num_groups: int, num_layers: int, num_products: int) -> _Sums:
+        known = 2 + num_classes**2 + 2 * num_groups + num_layers + 2 * num_products
+        flat = np.zeros(known + calibration.num_sums(), np.int64)
+        return cls(flat, (num_classes, num_groups, num_layers, num_products))
 
     def parts(self) -> tuple[I64, ...]:
-        """Return views: losses (sum, bad), confusion, groups (right, all), spikes, calibration."""
-        classes, groups, layers = self.sizes
-        head, confusion, *rest = np.split(
-            self.flat, np.cumsum([2, classes**2, groups, groups, layers])
+        """Return views.
+
+        Losses (sum, bad), confusion, groups (right, all), spikes, entering, calibration.
+        """
+        classes, groups, layers, products = self.sizes
+        head, confusion, right, total, spikes, entering, confidences = np.split(
+            self.flat, np.cumsum([2, classes**2, groups, groups, layers, 2 * products])
         )
-        return head, confusion.reshape(classes, classes), *rest
+        matrix, pairs = confusion.reshape(classes, classes), entering.reshape(products, 2)
+        return head, matrix, right, total, spikes, pairs, confidences
 
     def add(self, events: Samples, batch: I64, result: BatchResult, num_samples: int) -> None:
-        head, confusion, correct, total, spikes, confidences = self.parts()
+        head, confusion, correct, total, spikes, entering, confidences = self.parts()
         labels, groups = events.labels[batch], events.groups[batch]
         fine = np.abs(result.losses) < LIMIT  # NaN is not
         ones = grid(np.ones(num_samples, np.int64))
@@ -106,11 +114,13 @@ class _Sums:
         np.add.at(correct, groups, (labels == result.predictions).astype(np.int64))
         np.add.at(total, groups, 1)
         spikes += result.spikes
+        if result.entering is not None:
+            entering += result.entering
         if result.logits is not None:
             calibration.add(confidences, softmax(result.logits), labels, ones)
 
     def result(self, events: Samples, samples: I64) -> SplitResult:
-        head, confusion, correct, total, spikes, confidences = self.parts()
+        head, confusion, correct, total, spikes, entering, confidences = self.parts()
         ones = grid(np.ones(len(samples), np.int64))
         loss = ones.reals(head[:1])[0] / len(samples)
         return SplitResult(
@@ -119,6 +129,7 @@ class _Sums:
             group_correct=correct,
             group_total=total,
             spikes=spikes,
+            entering=entering,
             input_rate=events.input_rate(samples),
             calibration=calibration.read(confidences, ones),
         )

@@ -28,6 +28,7 @@ from hpcfed.federation.server import ServerState
 from hpcfed.federation.uplink.aggregation import STATISTICS, predicted_bytes
 from hpcfed.federation.uplink.cost import uplink_cost
 from hpcfed.learning.schedule import learning_rate
+from hpcfed.learning.trainer import ENTERING_UNIT, products_of
 from hpcfed.records.log import uplink_bytes
 from hpcfed.records.runfile import Record, write_record
 from hpcfed.records.schema import RUN_FILE
@@ -247,10 +248,26 @@ def _evaluation_values(
         "group": np.array(events.group_names, object),
         "layer": np.arange(len(widths)),
         "layer_rates": found.spikes / (np.array(widths) * cells),
+        "layer_neurons": np.array(widths, np.int64),
         "input_rate": np.float64(found.input_rate),
+        **_entering_values(job, found),
         "example_spikes": examples
         | {"input": events.examples(chosen), "label": events.labels[chosen]},
         **_calibration_values(found.calibration),
+    }
+
+
+def _entering_values(job: Job, found: SplitResult) -> dict[str, Any]:
+    """Return what entered each matrix, where the trainer counts it."""
+    counted = products_of(job.trainer)
+    if not counted:
+        return {}
+    chances = found.num_samples * np.array([product.inputs for product in counted])
+    return {
+        "weights": np.array([product.name for product in counted], object),
+        "operations": np.array([product.operations for product in counted], np.int64),
+        "entering": found.entering[:, 0] / chances,
+        "entering_value": found.entering[:, 1] * ENTERING_UNIT / chances,
     }
 
 

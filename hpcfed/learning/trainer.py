@@ -15,13 +15,16 @@ from numpy.typing import DTypeLike, NDArray
 
 from hpcfed.base.seeds import Stream
 from hpcfed.clients.population import Client
-from hpcfed.networks.contract import Layer
+from hpcfed.networks.contract import Layer, Product
 from hpcfed.networks.layout import Layout
 from hpcfed.samples.samples import Samples
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
+
+
+ENTERING_UNIT = 2.0**-16
 
 
 class DeviceVector(Protocol):
@@ -96,16 +99,22 @@ class BatchResult:
         predictions: (B,) int64 class of each sample.
         spikes: (L,) int64 spikes of each hidden layer, summed over batch and time (ANN: zeros).
         logits: (B, K) float64; None from an engine that does not give them.
+        entering: (M, 2) int64, what entered each of the trainer's ``products``: how many values
+            were not zero, and the sum of magnitudes in units of ENTERING_UNIT; None without.
     """
 
     losses: F64
     predictions: I64
     spikes: I64
     logits: F64 | None = None
+    entering: I64 | None = None
 
 
 class Trainer(Protocol):
-    """Local training and evaluation of one network on one kind of processor."""
+    """Local training and evaluation of one network on one kind of processor.
+
+    One that counts what enters each matrix has ``products`` as well (``products_of``).
+    """
 
     @property
     def layout(self) -> Layout:
@@ -133,3 +142,9 @@ class Trainer(Protocol):
     def hidden_spikes(self, params: F32, samples: Samples, ids: I64) -> list[NDArray[np.bool_]]:
         """Return the spikes of each hidden layer as (B, T, H) bool; an empty list for an ANN."""
         ...
+
+
+def products_of(trainer: Trainer) -> tuple[Product, ...]:
+    """Return the M products of which ``trainer`` counts what enters; none for many."""
+    found: tuple[Product, ...] = getattr(trainer, "products", ())
+    return found

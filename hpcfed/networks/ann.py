@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import leaky_relu
 
 from hpcfed.config import ModelConfig
-from hpcfed.networks.contract import Activity, Layer, Pass
+from hpcfed.networks.contract import Activity, Layer, Pass, Product
 from hpcfed.networks.layout import Layout
 from hpcfed.networks.norms import Norm, applied
 from hpcfed.networks.passing import Passage
@@ -33,6 +33,7 @@ class AnnNetwork:
     layout: Layout
     layers: tuple[Layer, ...]
     stages: tuple[Stage, ...]
+    products: tuple[Product, ...]
 
     def forward(self, weights: Mapping[str, Tensor], events: Tensor, call: Pass) -> Activity:
         """Return logits (B, K) of ``events`` (T, B, C), and no spikes; any float dtype."""

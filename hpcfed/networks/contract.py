@@ -28,6 +28,20 @@ class Layer(NamedTuple):
     operations: int
 
 
+class Product(NamedTuple):
+    """A part's weights times what enters them.
+
+    Attributes:
+        name: of the part.
+        operations: multiply-accumulates, a sample and a bin.
+        inputs: values that enter, a sample, in all bins.
+    """
+
+    name: str
+    operations: int
+    inputs: int
+
+
 class Pass(NamedTuple):
     """What differs from one forward pass to the next.
 

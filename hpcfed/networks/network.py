@@ -20,7 +20,7 @@ from hpcfed.config import Experiment, ModelConfig
 from hpcfed.errors import InputError
 from hpcfed.networks.contract import Activity, Layer, Network, Pass
 from hpcfed.networks.layout import Layout
-from hpcfed.networks.stack import stack_layers, stack_layout, stages
+from hpcfed.networks.stack import products, stack_layers, stack_layout, stages
 from hpcfed.samples.samples import Shape
 
 if TYPE_CHECKING:
@@ -42,15 +42,14 @@ def build_network(experiment: Experiment, shape: Shape) -> Network:
     if kind == "ann" and not _in_bins(experiment, shape):
         num_bins = 1
     parts, layers = stack_layout(model, shape, num_bins), stack_layers(model, shape)
+    found, counted = stages(model, shape), products(model, shape, num_bins)
     if kind == "ann":
         from hpcfed.networks.ann import AnnNetwork
 
-        return AnnNetwork(model, parts, layers, stages(model, shape))
+        return AnnNetwork(model, parts, layers, found, counted)
     from hpcfed.networks.spiking import SpikingNetwork
 
-    return SpikingNetwork(
-        model, parts, layers, stages(model, shape), dt=experiment.dt, num_bins=num_bins
-    )
+    return SpikingNetwork(model, parts, layers, found, counted, dt=experiment.dt, num_bins=num_bins)
 
 
 def _in_bins(experiment: Experiment, shape: Shape) -> bool:

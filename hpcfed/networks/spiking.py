@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hpcfed.config import ModelConfig
-from hpcfed.networks.contract import Activity, Layer, Pass
+from hpcfed.networks.contract import Activity, Layer, Pass, Product
 from hpcfed.networks.firing import fired
 from hpcfed.networks.layout import Layout
 from hpcfed.networks.neurons import Neurons
@@ -42,6 +42,7 @@ class SpikingNetwork:
     layout: Layout
     layers: tuple[Layer, ...]
     stages: tuple[Stage, ...]
+    products: tuple[Product, ...]
     dt: float
     num_bins: int
 

@@ -14,7 +14,7 @@ from math import prod
 from hpcfed.config import ModelConfig
 from hpcfed.config.stack import Convolution, Dense, Dropout, Entry, Pool, Residual, Spec, parse
 from hpcfed.errors import InputError
-from hpcfed.networks.contract import Layer
+from hpcfed.networks.contract import Layer, Product
 from hpcfed.networks.layout import Layout, Part
 from hpcfed.samples.samples import Shape
 
@@ -108,15 +108,16 @@ def stack_layers(model: ModelConfig, shape: Shape) -> tuple[Layer, ...]:
     )
 
 
-def operations(model: ModelConfig, shape: Shape) -> dict[str, int]:
-    """Return the multiply-accumulates of each matrix, a sample and a bin, by part."""
+def products(model: ModelConfig, shape: Shape, num_bins: int) -> tuple[Product, ...]:
+    """Return the products of a network of ``model``, in order."""
     found = stages(model, shape)
-    counts: dict[str, int] = {}
+    given: list[Product] = []
     for stage in weighted(found):
-        counts[f"{stage.name}.input"] = stage.operations
+        given.append(Product(f"{stage.name}.input", stage.operations, num_bins * prod(stage.input)))
         if again := _again(model, stage):
-            counts[f"{stage.name}.recurrent"] = again
-    return counts | {"readout": shape.classes * prod(found[-1].output)}
+            given.append(Product(f"{stage.name}.recurrent", again, num_bins * prod(stage.output)))
+    last = prod(found[-1].output)
+    return (*given, Product("readout", shape.classes * last, num_bins * last))
 
 
 def _again(model: ModelConfig, stage: Stage) -> int:

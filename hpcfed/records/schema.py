@@ -58,7 +58,7 @@ PARTICIPATION_FIELDS: dict[str, Field] = {
     "update_norm": ("f4", "1", "L2 norm of the local update"),
 }
 # the names of the dimensions' entries, which are stored as they are
-NAMED = ("label", "prediction", "group", "layer", "confidence_bin")
+NAMED = ("label", "prediction", "group", "layer", "confidence_bin", "weights")
 # of an example's input, by its number of dimensions: events in time, images
 AXES = {1: (), 3: ("bin", "channel"), 4: ("channel", "row", "column")}
 # name -> (dimensions, unit, meaning); the names of the dimensions' entries are stored beside them
@@ -66,7 +66,11 @@ EVALUATION_FIELDS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "confusion": (("label", "prediction"), "1", "samples by label and prediction"),
     "group_accuracy": (("group",), "1", "fraction right by group; NaN: no samples of it"),
     "layer_rates": (("layer",), "1", "spikes per neuron and bin of each hidden layer"),
+    "layer_neurons": (("layer",), "1", "neurons of each hidden layer"),
     "input_rate": ((), "1", "spikes per channel and bin of the input"),
+    "operations": (("weights",), "1", "multiply-accumulates of a matrix, a sample and a bin"),
+    "entering": (("weights",), "1", "part of what enters a matrix in a bin that is not zero"),
+    "entering_value": (("weights",), "1", "mean magnitude of what enters it in a bin"),
     "confidence_samples": (("confidence_bin",), "1", "samples by confidence, to a bin's upper end"),
     "confidence_correct": (("confidence_bin",), "1", "those of them that are right"),
     "mean_confidence": (("confidence_bin",), "1", "their mean confidence; NaN: none"),

@@ -16,7 +16,7 @@ from hpcfed.errors import InputError
 from hpcfed.records.runfile import read_record
 from hpcfed.report.curves import group
 from hpcfed.report.drawing import our_style
-from hpcfed.report.figures import clients, learning_curve, spikes, spikes_figure
+from hpcfed.report.figures import clients, energy, learning_curve, spikes, spikes_figure
 from hpcfed.report.runs import Found, Run
 from hpcfed.report.tables import Row, field
 
@@ -57,7 +57,7 @@ def pictures(found: Found) -> list[Picture]:
 def _figures(
     found: Found, run: Run
 ) -> Iterator[tuple[str, Callable[[], Figure], Callable[[], list[Table]]]]:
-    record, keys, energy = read_record(run.file), dict(run.keys), spikes.Energy()
+    record, keys, table = read_record(run.file), dict(run.keys), energy.CONSTANTS["float32"]
     yield (
         "Accuracy and loss, over rounds and over bytes",
         lambda: learning_curve.figure(group(found)),
@@ -78,12 +78,17 @@ def _figures(
     )
     yield (
         "Spikes of a few samples, firing rates with silent neurons, operations and energy",
-        lambda: spikes_figure.draw(record, keys, energy, SATURATED),
+        lambda: spikes_figure.draw(record, keys, table, SATURATED),
         lambda: [
             _table(
                 "Operations and energy of a sample",
-                spikes.COLUMNS,
-                spikes.rows(spikes.operations(record, keys), energy),
+                energy.COLUMNS,
+                energy.rows(energy.operations(record, keys), table),
+            ),
+            _table(
+                "Energy beside the ANN of the same shape, memory left out",
+                energy.ENERGY_COLUMNS,
+                energy.energy_rows(energy.operations(record, keys)),
             ),
             _table(
                 "Neurons",

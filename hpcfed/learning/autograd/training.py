@@ -33,8 +33,8 @@ from hpcfed.config import ClientConfig, Experiment
 from hpcfed.learning.autograd.optimisers import clipped, fresh_state, step
 from hpcfed.learning.feed import feed
 from hpcfed.learning.schedule import learning_rate
-from hpcfed.learning.trainer import BatchResult, LocalUpdate
-from hpcfed.networks.contract import Activity, Layer, Network, Pass
+from hpcfed.learning.trainer import ENTERING_UNIT, BatchResult, LocalUpdate
+from hpcfed.networks.contract import Activity, Layer, Network, Pass, Product
 from hpcfed.networks.layout import Layout
 from hpcfed.samples.samples import Samples
 
@@ -67,6 +67,12 @@ class NorseTrainer:
         """The hidden layers."""
         return self._network.layers
 
+    @property
+    def products(self) -> tuple[Product, ...]:
+        """What is counted of; nothing for a network of one's own."""
+        found: tuple[Product, ...] = getattr(self._network, "products", ())
+        return found
+
     def train(
         self, params: F32, samples: Samples, clients: Sequence[Client], round_index: int
     ) -> Iterator[LocalUpdate]:
@@ -86,6 +92,7 @@ class NorseTrainer:
             predictions=found.logits.argmax(1).cpu().numpy(),
             spikes=np.array([int(layer.count_nonzero()) for layer in layers], np.int64),
             logits=found.logits.double().cpu().numpy(),
+            entering=self._entering(found),
         )
 
     def hidden_spikes(self, params: F32, samples: Samples, ids: I64) -> list[NDArray[np.bool_]]:
@@ -93,6 +100,13 @@ class NorseTrainer:
         with torch.no_grad():
             found = self._evaluated(params, samples, ids)
         return [(layer.flatten(2) > 0).transpose(0, 1).cpu().numpy() for layer in found.spikes]
+
+    def _entering(self, found: Activity) -> I64 | None:
+        if not self.products:
+            return None
+        units = torch.tensor([1.0, 1 / ENTERING_UNIT], dtype=torch.float64)
+        rows = [found.entering[product.name].cpu() * units for product in self.products]
+        return torch.stack(rows).round().long().numpy()
 
     def _evaluated(self, params: F32, samples: Samples, ids: I64) -> Activity:
         inputs = feed(self._experiment, samples).batch(ids)

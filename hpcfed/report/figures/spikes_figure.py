@@ -11,15 +11,8 @@ from numpy.typing import NDArray
 from hpcfed.config.tree import Value
 from hpcfed.records.runfile import Record
 from hpcfed.report.drawing import COLOURS, Look, new_figure, note, told_apart
-from hpcfed.report.figures.spikes import (
-    Count,
-    Energy,
-    StoredLayer,
-    images,
-    layers,
-    operations,
-    snn_energy_nj,
-)
+from hpcfed.report.figures.energy import CONSTANTS, Count, Energy, operations, snn_energy_nj
+from hpcfed.report.figures.spikes import StoredLayer, images, layers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,13 +102,18 @@ def _draw_operations(panels: Sequence[Axes], counts: list[Count], energy: Energy
     left.xaxis.set_major_formatter(lambda value, _: f"1e{round(np.log10(value))}")
     left.xaxis.set_minor_formatter(lambda value, _: "")
     left.set(xlabel="operations a sample")
-    total = counts[-1]
-    joules = [snn_energy_nj(total, energy), total.twin * energy.multiply_accumulate_pj / 1000]
-    right.bar(["SNN", "ANN"], joules, color=COLOURS[:2], width=0.7)
-    right.set(ylabel="energy / nJ a sample")
-    right.set_ylim(0, max(joules) * 1.15)
-    for place, value in enumerate(joules):
-        right.text(place, value, f"{value:.3g}", ha="center", va="bottom", fontsize=6)
+    total, place = counts[-1], 0
+    tables = {"": energy, "int32": CONSTANTS["int32"]}
+    for name, table in tables.items():
+        joules = [snn_energy_nj(total, table), total.twin * table.multiply_accumulate_pj / 1000]
+        right.bar([place, place + 1], joules, color=COLOURS[:2], width=0.7)
+        for value in joules:
+            right.text(place, value, f"{value:.3g}", ha="center", va="bottom", fontsize=6)
+            place += 1
+        right.text(place - 1.5, 0, f"{name}\n", ha="center", va="bottom", fontsize=6)
+    right.set_xticks(range(place), ["SNN", "ANN"] * len(tables))
+    right.set(ylabel="energy / nJ a sample", yscale="log")
+    right.margins(y=0.15)
 
 
 def _how(total: Count, energy: Energy) -> str:
