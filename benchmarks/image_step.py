@@ -71,6 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         times = " ".join(f"{value:.2f}" for value in taken)
         print(f"{name:12}{statistics.median(taken):6.2f} s {memory[name]:6.0f} MiB  ({times})")
     ratio = statistics.median(a / b for a, b in zip(*seconds.values(), strict=True))
+    predicted = make_trainer(experiment, shape_of(images)).step_bytes(options.batch)  # type: ignore[attr-defined]
+    print(f"predicted for ours: {predicted / 2**20:.0f} MiB")
     share = memory["ours"] / memory["plain"]
     print(f"ours / plain: time {ratio:.3f} (median of pairs), memory {share:.3f}")
     return int(ratio > 1 or share > 0.5)

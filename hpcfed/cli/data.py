@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hpcfed.base.terminal import console
+
+if TYPE_CHECKING:
+    from hpcfed.config import Experiment
 
 data_app = typer.Typer(help="List, fetch, inspect and encode data sets.", no_args_is_help=True)
 
@@ -31,21 +34,52 @@ def info(
     path: Annotated[str, typer.Argument(help="name of a data set, or a file of SHD's layout")],
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="key of [data], as num_bins=500"),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="key of [data], as num_bins=500, or of others by their whole name, as "
+            "partition.kind=iid",
+        ),
     ] = None,
     picture: Annotated[
-        Path | None, typer.Option(help="write a raster of a few samples to this PNG")
+        Path | None, typer.Option(help="write a raster, or images, of a few samples to this PNG")
+    ] = None,
+    clients: Annotated[
+        Path | None, typer.Option(help="write classes by client, as [partition] says, to this PNG")
     ] = None,
 ) -> None:
-    """Show samples, classes, speakers, spikes and density; draw a raster."""
+    """Show samples, classes, speakers, spikes and density; draw samples, and classes by client."""
+    from hpcfed.config.experiment import Experiment
     from hpcfed.config.file import parse_experiment
     from hpcfed.datasets.info import describe, print_info
 
-    keys = [f"data.{item.removeprefix('data.')}" for item in overrides or ()]
+    tables = tuple(f"{name}." for name in Experiment.model_fields)
+    keys = [item if item.startswith(tables) else f"data.{item}" for item in overrides or ()]
     experiment = parse_experiment("", [f"data.dataset={path}", *keys], source="data info")
     print_info(describe(experiment.data, picture), console())
     if picture is not None:
         print(f"raster: {picture}")
+    if clients is not None:
+        _draw_clients(experiment, clients)
+        print(f"clients: {clients}")
+
+
+def _draw_clients(experiment: Experiment, picture: Path) -> None:
+    import numpy as np
+
+    from hpcfed.clients.partition import partition
+    from hpcfed.datasets import load
+    from hpcfed.report.drawing import check_picture, our_style, save
+    from hpcfed.report.figures.partition import draw
+
+    check_picture(picture)
+    data = load(experiment.data)
+    labels, groups = (of[data.train_ids] for of in (data.train.labels, data.train.groups))
+    parts = partition(experiment.partition, labels, groups, experiment.seed)
+    classes = data.train.class_names
+    counts = np.stack([np.bincount(labels[part], minlength=len(classes)) for part in parts], 1)
+    with our_style():
+        save(draw(counts, classes), picture)
 
 
 @data_app.command()

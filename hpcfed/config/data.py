@@ -55,6 +55,10 @@ class DataConfig(Section):
     drop: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="training: leave out each event with this probability"
     )
+    crop_padding: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="training images: a cut out of the image with so many black pixels around"
+    )
+    flip: bool | None = Field(None, description="training images: mirrored by chance")
     encoder: Literal["direct", "poisson", "signed-poisson"] | None = Field(
         None,
         description="what images are in each bin: a current, spikes, or spikes of either sign; "
@@ -67,8 +71,10 @@ class DataConfig(Section):
             for name in ("counts", "time_jitter", "channel_jitter", "drop"):
                 if getattr(self, name):
                     raise ValueError(f"{name} is for events, and {self.dataset} are images")
-        elif self.encoder is not None and ":" not in self.dataset:
-            raise ValueError(f"encoder is for images, and {self.dataset} are events")
+        elif ":" not in self.dataset:
+            for name in ("encoder", "crop_padding", "flip"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name} is for images, and {self.dataset} are events")
         return self
 
     @property

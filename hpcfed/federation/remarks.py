@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hpcfed.federation.footprint import training_bytes
 from hpcfed.federation.job import Job
 from hpcfed.samples.events import EventSet
+
+_WORTH_SAYING = 256 << 20
 
 
 def remarks(job: Job) -> Iterator[str]:
@@ -18,6 +21,8 @@ def remarks(job: Job) -> Iterator[str]:
             f"{cut} spikes ({part:.1f} %) lie at or after data.duration = "
             f"{experiment.data.duration:g} s and are left out"
         )
+    if (needed := training_bytes(job) or 0) >= _WORTH_SAYING:
+        yield f"a training step takes about {needed / 2**20:.0f} MiB of memory on each rank"
     if experiment.partition.kind == "group" and len(data.train.group_names) == 1:
         yield (
             f"{data.source} tells no speakers apart: all samples belong to one client; set "

@@ -18,6 +18,7 @@ from hpcfed.config.file import parse_experiment
 from hpcfed.errors import InputError, StoppedRunError
 from hpcfed.federation import memory as memories
 from hpcfed.federation.decision import Decision, decide
+from hpcfed.federation.footprint import check_memory
 from hpcfed.federation.job import Job, build_job
 from hpcfed.federation.mpi import transport as mpi
 from hpcfed.federation.mpi.survivors import Past, Survivors
@@ -94,6 +95,8 @@ def _work(request: Request, plan: Decision, transport: Transport, past: Past) ->
     )
     _check_devices(job, transport)
     _check_same(job, transport)
+    local_ranks = transport.hosts.count(transport.hosts[transport.rank])
+    transport.together("predicting memory", lambda: check_memory(job, local_ranks))
     start = transport.together("starting", lambda: begin(job, plan, transport, past))
     # who still works on the run may have written another round since the plan was made
     start = replace(start, state=_of_same_round(start.state, transport))

@@ -19,6 +19,7 @@ from hpcfed.base.seeds import Stream
 from hpcfed.clients.population import Client
 from hpcfed.config import Experiment
 from hpcfed.errors import InputError
+from hpcfed.learning import image_augment
 from hpcfed.learning.augment import augment, draw_steps, is_augmented
 from hpcfed.learning.batches import batches
 from hpcfed.samples.encoders import DIRECT, SIGNED_POISSON, encode, scaled
@@ -28,6 +29,7 @@ from hpcfed.samples.samples import Samples
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
+U8 = NDArray[np.uint8]
 U32 = NDArray[np.uint32]
 
 
@@ -97,6 +99,20 @@ class DenseEvents:
         return dense.reshape(*dense.shape[:2], *self.events.shape)
 
 
+def _training(
+    experiment: Experiment, images: ImageSet, client: Client, round_index: int
+) -> Iterator[tuple[I64, U8]]:
+    """Yield the ids (B,) and the pixels (B, C, H, W), augmented, of each step."""
+    words, place = Stream(experiment.seed, Purpose.AUGMENTATION, round_index, client.index), 0
+    for ids in step_ids(experiment, client, round_index):
+        pixels = images.pixels[ids]
+        if image_augment.is_augmented(experiment.data):
+            count = image_augment.WORDS * len(ids)
+            drawn = words.words(count, place).reshape(-1, image_augment.WORDS)
+            pixels, place = image_augment.augmented(pixels, experiment.data, drawn), place + count
+        yield ids, pixels
+
+
 @dataclass(frozen=True)
 class Pixels:
     """Images as float32 from -1 to 1, (B, C, H, W), without time."""
@@ -106,8 +122,8 @@ class Pixels:
 
     def steps(self, client: Client, round_index: int) -> Iterator[tuple[I64, F32]]:
         """Yield the ids (B,) and the pixels (B, C, H, W) of each step."""
-        for ids in step_ids(self.experiment, client, round_index):
-            yield ids, self.batch(ids)
+        for ids, pixels in _training(self.experiment, self.images, client, round_index):
+            yield ids, scaled(pixels)
 
     def batch(self, ids: I64) -> F32:
         """Return (B, C, H, W)."""
@@ -130,11 +146,11 @@ class Encoded:
         """Yield the ids (B,) and the input of each step."""
         words = CompiledStream(self.experiment.seed, Purpose.ENCODING, round_index, client.index)
         place = 0
-        for ids in step_ids(self.experiment, client, round_index):
+        for ids, pixels in _training(self.experiment, self.images, client, round_index):
             shape = self._shape(len(ids))
             drawn = self._drawn(words, shape, place)
             place += drawn.size
-            yield ids, self._over_time(ids, drawn.reshape(shape))
+            yield ids, self._over_time(pixels, drawn.reshape(shape))
 
     def batch(self, ids: I64) -> F32:
         """Return the input of samples ``ids`` (B,)."""
@@ -143,7 +159,8 @@ class Encoded:
             self._drawn(CompiledStream(self.experiment.seed, Purpose.ENCODING, sample), one, 0)
             for sample in ids.tolist()
         ]
-        return self._over_time(ids, np.concatenate(drawn).reshape(self._shape(len(ids))))
+        words = np.concatenate(drawn).reshape(self._shape(len(ids)))
+        return self._over_time(self.images.pixels[ids], words)
 
     def _shape(self, batch: int) -> tuple[int, ...]:
         return batch, self.experiment.data.num_bins, *self.images.shape
@@ -153,6 +170,6 @@ class Encoded:
             return np.broadcast_to(np.uint32(0), prod(shape))
         return words.words(prod(shape), place)
 
-    def _over_time(self, ids: I64, words: U32) -> F32:
-        encoded = encode(self.kind, self.images.pixels[ids], words)
+    def _over_time(self, pixels: U8, words: U32) -> F32:
+        encoded = encode(self.kind, pixels, words)
         return np.ascontiguousarray(np.swapaxes(encoded, 0, 1))

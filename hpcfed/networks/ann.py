@@ -16,6 +16,7 @@ from torch.nn.functional import leaky_relu
 
 from hpcfed.config import ModelConfig
 from hpcfed.networks.contract import Activity, Layer, Pass, Product
+from hpcfed.networks.footprint import step_bytes
 from hpcfed.networks.layout import Layout
 from hpcfed.networks.norms import Norm, applied
 from hpcfed.networks.passing import Passage
@@ -34,6 +35,11 @@ class AnnNetwork:
     layers: tuple[Layer, ...]
     stages: tuple[Stage, ...]
     products: tuple[Product, ...]
+    num_bins: int
+
+    def step_bytes(self, batch: int) -> int:
+        """Return about how much memory a training step on ``batch`` samples takes."""
+        return step_bytes(self.model, self.stages, self.num_bins, batch, self.layout.size)
 
     def forward(self, weights: Mapping[str, Tensor], events: Tensor, call: Pass) -> Activity:
         """Return logits (B, K) of ``events`` (T, B, C), and no spikes; any float dtype."""

@@ -46,7 +46,7 @@ def build_network(experiment: Experiment, shape: Shape) -> Network:
     if kind == "ann":
         from hpcfed.networks.ann import AnnNetwork
 
-        return AnnNetwork(model, parts, layers, found, counted)
+        return AnnNetwork(model, parts, layers, found, counted, num_bins)
     from hpcfed.networks.spiking import SpikingNetwork
 
     return SpikingNetwork(model, parts, layers, found, counted, dt=experiment.dt, num_bins=num_bins)

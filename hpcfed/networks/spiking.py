@@ -21,6 +21,7 @@ from torch import Tensor
 from hpcfed.config import ModelConfig
 from hpcfed.networks.contract import Activity, Layer, Pass, Product
 from hpcfed.networks.firing import fired
+from hpcfed.networks.footprint import step_bytes
 from hpcfed.networks.layout import Layout
 from hpcfed.networks.neurons import Neurons
 from hpcfed.networks.norms import Norm, applied
@@ -45,6 +46,10 @@ class SpikingNetwork:
     products: tuple[Product, ...]
     dt: float
     num_bins: int
+
+    def step_bytes(self, batch: int) -> int:
+        """Return about how much memory a training step on ``batch`` samples takes."""
+        return step_bytes(self.model, self.stages, self.num_bins, batch, self.layout.size)
 
     def forward(self, weights: Mapping[str, Tensor], inputs: Tensor, call: Pass) -> Activity:
         """Return logits (B, K) and spikes [(T, B, ...)] of ``inputs`` (T, B, ...), any float."""

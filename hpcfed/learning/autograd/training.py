@@ -73,6 +73,11 @@ class NorseTrainer:
         found: tuple[Product, ...] = getattr(self._network, "products", ())
         return found
 
+    def step_bytes(self, batch: int) -> int | None:
+        """Return about how much memory a step on ``batch`` samples takes; None if nobody knows."""
+        one = getattr(self._network, "step_bytes", None)
+        return None if one is None else int(one(batch))
+
     def train(
         self, params: F32, samples: Samples, clients: Sequence[Client], round_index: int
     ) -> Iterator[LocalUpdate]:

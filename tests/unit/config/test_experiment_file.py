@@ -92,6 +92,8 @@ OTHER = {
     "uplink.dtype": '"int8"',
     "uplink.error_feedback": "true",
     "uplink.transport": '"gather"',
+    "data.crop_padding": "2",
+    "data.flip": "true",
     "model.norm_federate": '"affine"',
     "model.norm_freeze_after": "3",
     "model.norm_variance": '"pooled"',
@@ -117,7 +119,7 @@ OTHER = {
 TABLES = {"model.own", "rule.own"}  # of the user's own code, with any keys
 NEEDS = {
     "partition.kind": ["partition.num_clients=4"],
-    "data.encoder": ["data.dataset=digits"],
+    **{f"data.{name}": ["data.dataset=digits"] for name in ("encoder", "crop_padding", "flip")},
     **{
         f"model.{name}": ["model.norm=batch"]
         for name in ("norm_shift", "norm_federate", "norm_freeze_after", "norm_variance")

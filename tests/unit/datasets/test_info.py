@@ -5,14 +5,19 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 from shd_files import write_file
+from typer.testing import CliRunner
 
+from hpcfed.cli.data import data_app
 from hpcfed.config import DataConfig
 from hpcfed.datasets.info import DataInfo, describe, print_info, print_known
 from hpcfed.datasets.places import data_root, known_sets
 from hpcfed.errors import InputError
+from hpcfed.report.drawing import our_style, save
+from hpcfed.report.figures.partition import draw
 
 
 def describe_tiny(tmp_path: Path, out_png: Path | None = None) -> DataInfo:
@@ -114,3 +119,23 @@ def test_images_are_described_by_their_size_and_shown_on_a_sheet(tmp_path: Path)
     assert "images of 8 x 8 pixels, 1 channels" in text
     assert "spikes" not in text
     assert (tmp_path / "sheet.png").stat().st_size > 5000
+
+
+def test_classes_by_client_are_counted_for_a_picture(tmp_path: Path) -> None:
+    counts = np.array([[3, 0, 1], [0, 5, 1]])
+    with our_style():
+        figure = draw(counts, ("zero", "one"))
+        save(figure, tmp_path / "clients.png")
+    above, below = figure.axes[:2]
+    assert [text.get_text() for text in above.texts] == ["3", "0", "1", "0", "5", "1"]
+    assert [bar.get_height() for bar in below.patches] == [3, 5, 2]
+    assert (tmp_path / "clients.png").stat().st_size > 1000
+
+
+def test_the_command_draws_the_clients_of_a_partition(tmp_path: Path) -> None:
+    out = tmp_path / "clients.png"
+    sets = ["--set", "partition.kind=dirichlet", "--set", "partition.num_clients=4"]
+    ended = CliRunner().invoke(data_app, ["info", "digits", "--clients", str(out), *sets])
+    assert ended.exit_code == 0, ended.output
+    assert f"clients: {out}" in ended.output
+    assert out.stat().st_size > 1000

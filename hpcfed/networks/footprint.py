@@ -1,0 +1,44 @@
+"""How much memory a pass through layers takes, before it is tried.
+
+T time bins, B batch. A learning pass keeps of each layer what flows in (float32), its spikes as
+bytes, and what enters it where that is no spikes; while it goes back it holds the gradients of the
+largest layer besides. Layers without a compressed way back (dense ones without norm, ANNs) keep
+several values for each neuron and bin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+from hpcfed.config import ModelConfig
+from hpcfed.config.stack import Convolution
+from hpcfed.networks.stack import Stage, weighted
+
+_FLOAT = 4
+_TRANSIENT = 2  # of the largest layer: a gradient on each side
+_WORK = 96 << 20  # pieces under way, and what the libraries take for themselves
+_PLAIN = 8  # values for each neuron and bin in torch's own graph of a neuron's step
+_PLAIN_ANN = 3
+_VECTORS = 6  # parameters, received ones, gradient, two moments, a copy
+
+
+def step_bytes(
+    model: ModelConfig, stages: Sequence[Stage], num_bins: int, batch: int, num_params: int
+) -> int:
+    """Return about how many bytes a training step on B samples takes."""
+    cells, largest, kept = num_bins * batch, 0, 0
+    for stage in weighted(stages):
+        size = prod(stage.output)
+        largest = max(largest, size)
+        if model.kind == "ann":
+            kept += _PLAIN_ANN * _FLOAT * size
+        elif isinstance(stage.spec, Convolution) or model.norm not in (None, "none"):
+            kept += (_FLOAT + 1) * size
+        else:
+            kept += (_PLAIN * _FLOAT + 1) * size
+    for stage in stages:  # what pools send is kept as it is
+        kept += 0 if stage.name or stage.body else _FLOAT * prod(stage.output)
+    entering = _FLOAT * prod(stages[0].input)
+    moving = _TRANSIENT * _FLOAT * largest
+    return cells * (kept + entering + moving) + _VECTORS * _FLOAT * num_params + _WORK
