@@ -58,6 +58,9 @@ class ModelConfig(Section):
         None, description="norm of what flows into a layer's neurons; absent: none"
     )
     norm_shift: bool | None = Field(None, description="norms shift as well; absent: they scale")
+    norm_dense: bool | None = Field(
+        None, description="dense layers have norms as well; absent: they have"
+    )
     norm_federate: Literal["all", "affine", "local"] | None = Field(
         None,
         description="of norms, what clients share: all; scale and shift, while each keeps its "
@@ -120,10 +123,10 @@ class ModelConfig(Section):
     def _check_norms(self) -> None:
         """Raise ValueError for keys of norms, or of their statistics, where there are none."""
         without = self.norm in (None, "none")
-        names = ["norm_shift", "norm_federate"]
+        names = ["norm_shift", "norm_dense", "norm_federate"]
         if without or self.norm == "group":
             names += ["norm_freeze_after", "norm_variance"]
-        for name in names if without else names[2:]:
+        for name in names if without else names[3:]:
             if getattr(self, name) is not None:
                 what = "norms" if without else "norms with statistics"
                 raise ValueError(f"{name} is for {what}, and there is none")

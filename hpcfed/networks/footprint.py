@@ -13,7 +13,7 @@ from math import prod
 
 from hpcfed.config import ModelConfig
 from hpcfed.config.stack import Convolution
-from hpcfed.networks.stack import Stage, weighted
+from hpcfed.networks.stack import Stage, has_norm, weighted
 
 _FLOAT = 4
 _TRANSIENT = 2  # of the largest layer: a gradient on each side
@@ -33,7 +33,7 @@ def step_bytes(
         largest = max(largest, size)
         if model.kind == "ann":
             kept += _PLAIN_ANN * _FLOAT * size
-        elif isinstance(stage.spec, Convolution) or model.norm not in (None, "none"):
+        elif isinstance(stage.spec, Convolution) or has_norm(model, stage):
             kept += (_FLOAT + 1) * size
         else:
             kept += (_PLAIN * _FLOAT + 1) * size

@@ -53,10 +53,8 @@ class Norm:
 
 def norm(
     model: ModelConfig, name: str, weights: Mapping[str, Tensor], x: Tensor, call: Pass
-) -> Norm | None:
-    """Return the norm of layer ``name`` for what flows into it, x (T, B, C, ...); None without."""
-    if model.norm in (None, "none"):
-        return None
+) -> Norm:
+    """Return the norm of layer ``name`` for what flows into it, x (T, B, C, ...)."""
     statistics: dict[str, Tensor] = {}
     moments, count = None, 1
     if model.norm == "group" or (call.learn and not call.frozen):

@@ -21,7 +21,7 @@ from hpcfed.config.stack import Convolution, Dropout, Pool
 from hpcfed.networks.contract import Activity, Pass
 from hpcfed.networks.convolution import convolve
 from hpcfed.networks.norms import Norm, applied, norm
-from hpcfed.networks.stack import Stage
+from hpcfed.networks.stack import Stage, has_norm
 
 # what flows in (T, B, ...), its norm, and the recurrent weights (H, H) if there are any
 Fire = Callable[[Tensor, Norm | None, Tensor | None], Tensor]
@@ -95,9 +95,10 @@ class Passage:
             drive = _over_bins(convolved, signal)
         else:
             drive = project(signal.flatten(2), weight)
+        if not has_norm(self.model, stage):
+            return drive, None
         found = norm(self.model, stage.name, self.weights, drive, self.call)
-        if found is not None:
-            self.statistics |= found.statistics
+        self.statistics |= found.statistics
         return drive, found
 
     def _fired(self, stage: Stage, drive: Tensor, found: Norm | None) -> Tensor:

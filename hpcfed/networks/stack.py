@@ -89,9 +89,17 @@ def stack_layout(model: ModelConfig, shape: Shape, num_bins: int) -> Layout:
         if model.recurrent and isinstance(stage.spec, Dense):
             width = stage.spec.neurons
             parts.append(Part(f"{stage.name}.recurrent", (width, width)))
-        parts += _norm_parts(model, stage.name, stage.output[0], num_bins)
+        if has_norm(model, stage):
+            parts += _norm_parts(model, stage.name, stage.output[0], num_bins)
     parts.append(Part("readout", (shape.classes, prod(found[-1].output))))
     return Layout(tuple(sorted(parts, key=lambda part: (not part.masked, not part.trained))))
+
+
+def has_norm(model: ModelConfig, stage: Stage) -> bool:
+    """Say whether what flows into ``stage`` is normed."""
+    if model.norm in (None, "none"):
+        return False
+    return model.norm_dense is not False or isinstance(stage.spec, Convolution)
 
 
 def stack_layers(model: ModelConfig, shape: Shape) -> tuple[Layer, ...]:
@@ -188,8 +196,6 @@ def _output(entry: Entry, spec: Spec, shape: tuple[int, ...]) -> tuple[int, ...]
 
 def _norm_parts(model: ModelConfig, name: str, channels: int, num_bins: int) -> list[Part]:
     """Return the parts of the norm of layer ``name`` with C channels over T bins, as norms.py."""
-    if model.norm in (None, "none"):
-        return []
     shape = (num_bins, channels) if model.norm == "bntt" else (channels,)
     federated = model.norm_federate or "all"
     affine = partial(Part, masked=False, shared=federated != "local")

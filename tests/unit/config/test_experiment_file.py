@@ -94,6 +94,7 @@ OTHER = {
     "uplink.transport": '"gather"',
     "data.crop_padding": "2",
     "data.flip": "true",
+    "model.norm_dense": "false",
     "model.norm_federate": '"affine"',
     "model.norm_freeze_after": "3",
     "model.norm_variance": '"pooled"',
@@ -122,7 +123,13 @@ NEEDS = {
     **{f"data.{name}": ["data.dataset=digits"] for name in ("encoder", "crop_padding", "flip")},
     **{
         f"model.{name}": ["model.norm=batch"]
-        for name in ("norm_shift", "norm_federate", "norm_freeze_after", "norm_variance")
+        for name in (
+            "norm_shift",
+            "norm_dense",
+            "norm_federate",
+            "norm_freeze_after",
+            "norm_variance",
+        )
     },
     "model.residual": ["model.hidden=[8, [8, 8]]"],
     "model.activation": ["model.kind=ann"],

@@ -144,7 +144,6 @@ def normed(
     model: ModelConfig, weights: dict[str, torch.Tensor], x: torch.Tensor, learn: bool
 ) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
     found = norm(model, "a", weights, x, Pass(learn))
-    assert found is not None
     return applied(x, found), found.statistics
 
 
