@@ -116,8 +116,6 @@ class ModelConfig(Section):
         self._check_norms()
         if self.residual is not None and not any(isinstance(spec, Residual) for spec in specs):
             raise ValueError("residual is for residual blocks, and hidden has none")
-        if self.activation is not None and self.kind == "snn":
-            raise ValueError('activation is for ANNs, and kind = "snn"')
         return self
 
     def _check_norms(self) -> None:
