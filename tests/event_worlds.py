@@ -42,6 +42,21 @@ MODELS = st.fixed_dictionaries(
         "readout": st.sampled_from(["mean", "last", "max"]),
     }
 )
+LEAKY = st.fixed_dictionaries(
+    {
+        "hidden": st.lists(WIDTHS, min_size=1, max_size=3),
+        "recurrent": st.booleans(),
+        "neuron": st.just("leaky"),
+        "leak": st.floats(0.3, 1.0),
+        "reset": st.sampled_from(["subtract", "zero", "none"]),
+        "threshold": st.floats(0.2, 2.0),
+        "surrogate": st.sampled_from(["superspike", "triangle", "tanh"]),
+        "surrogate_slope": st.floats(0.5, 10.0),
+        "surrogate_scale": st.sampled_from([None, 0.3, 2.0]),
+        "reset_gradient": st.sampled_from(["detached", "full"]),
+        "readout": st.sampled_from(["mean", "last", "current"]),
+    }
+)
 CLIENTS = st.sampled_from([{}, {"rate_lower": 0.06, "rate_upper": 0.07, "rate_strength": 2.0}])
 
 
@@ -75,14 +90,18 @@ class Expected:
 
 
 @st.composite
-def worlds(draw: st.DrawFn, dtype: type[np.floating] = np.float64) -> World:
+def worlds(
+    draw: st.DrawFn,
+    dtype: type[np.floating] = np.float64,
+    models: st.SearchStrategy[dict[str, object]] = MODELS,
+) -> World:
     """Draw a world with hidden rates of 1 to 20 % and weights that are exact in ``dtype``."""
     num_bins, num_samples = draw(st.integers(1, 30)), draw(st.integers(1, 40))
     channels, classes = draw(st.integers(1, 60)), draw(st.integers(2, 25))
     density, counts = draw(st.floats(0.01, 0.5)), draw(st.booleans())
     tables = {
         "data": {"duration": num_bins / 100, "num_bins": num_bins, "counts": counts},
-        "model": draw(MODELS),
+        "model": draw(models),
         "client": draw(CLIENTS),
     }
     experiment = Experiment.model_validate(tables)

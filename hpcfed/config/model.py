@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 from hpcfed.config.section import Count, NonNegative, Positive, Section, check_kind
 from hpcfed.config.stack import Convolution, Dense, Entry, Residual, parse
 
+LEAK = 0.95
+
 
 class ModelConfig(Section):
     """The network: hidden layers of spiking neurons (or their ANN twin) and a readout."""
@@ -141,12 +143,6 @@ class ModelConfig(Section):
         return tuple(entry for entry in self.hidden if isinstance(entry, int))
 
     @property
-    def is_plain(self) -> bool:
-        """Whether these are dense layers of the neurons and readouts that every engine has."""
-        return (
-            all(isinstance(entry, int) for entry in self.hidden)
-            and self.norm in (None, "none")
-            and self.neuron != "leaky"
-            and self.readout != "current"
-            and self.surrogate_scale is None
-        )
+    def is_dense(self) -> bool:
+        """Whether there are dense layers alone, without norms."""
+        return all(isinstance(e, int) for e in self.hidden) and self.norm in (None, "none")

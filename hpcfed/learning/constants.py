@@ -11,7 +11,7 @@ Real = np.floating
 Reals = NDArray[np.floating]
 RealType = type[np.float32] | type[np.float64]
 SURROGATES = ("superspike", "triangle", "tanh")
-READOUTS = ("mean", "last", "max")
+READOUTS = ("mean", "last", "max", "current")
 MAXIMUM = READOUTS.index("max")
 
 
@@ -21,7 +21,9 @@ class Neuron(NamedTuple):
     Attributes:
         keep, drive, decay: u = keep v + drive i, d = decay i.
         threshold, relax, beta: ALIF's b = b + relax (threshold - b), then + beta at a spike.
-        slope: of the surrogate.
+        slope, peak: of the surrogate; both are scaled so that its height is peak for a triangle and
+            a tanh, 1 / peak^2 for a superspike.
+        kept, taken: after a spike v = kept u - taken, both measured from the threshold at rest.
         full: 1 where gradients pass through the reset, else 0.
         adaptive: ALIF.
         surrogate: index into SURROGATES.
@@ -34,6 +36,9 @@ class Neuron(NamedTuple):
     relax: Real
     beta: Real
     slope: Real
+    peak: Real
+    kept: Real
+    taken: Real
     full: Real
     adaptive: bool
     surrogate: int

@@ -38,15 +38,20 @@ def _event_engine_lacks(experiment: Experiment) -> str | None:
         return f'data.dataset = "{experiment.data.dataset}", images'
     if model.kind != "snn":
         return f'model.kind = "{model.kind}"'
-    if not model.is_plain:
-        return "convolutions, norms, leaky neurons and currents as readout"
+    if not model.is_dense:
+        return "convolutions and norms"
+    if model.fire_first:
+        return "neurons that fire first (model.fire_first)"
     if model.surrogate not in {"superspike", "triangle", "tanh"}:
         return f'model.surrogate = "{model.surrogate}"'
     return None
 
 
 def _gpu_engine_lacks(experiment: Experiment) -> str | None:
-    widest = max(experiment.model.widths, default=0)
+    model = experiment.model
+    if model.neuron == "leaky" or model.readout == "current" or model.surrogate_scale is not None:
+        return "leaky neurons, currents as readout and model.surrogate_scale"
+    widest = max(model.widths, default=0)
     return f"hidden layer of {widest} neurons, only up to 256" if widest > 256 else None
 
 

@@ -10,22 +10,32 @@ from itertools import accumulate
 import numpy as np
 
 from hpcfed.config import Experiment
+from hpcfed.config.model import LEAK
 from hpcfed.learning.constants import SURROGATES, Neuron, Optimiser, Penalty, Readout, RealType
 
 
 def neuron(experiment: Experiment, dtype: RealType) -> Neuron:
     """Return the constants of the experiment's hidden neurons."""
     model, real = experiment.model, dtype
-    leaky = model.neuron != "if"
-    drive = experiment.dt / model.tau_mem if leaky else 1.0
+    with_current = model.neuron in ("lif", "alif")
+    drive = experiment.dt / model.tau_mem if with_current else 1.0
+    keep = 1.0 - drive if with_current else 1.0
+    if model.neuron == "leaky":
+        keep = LEAK if model.leak is None else model.leak
+    height = 1.0 if model.surrogate_scale is None else model.surrogate_scale
+    peak = height**-0.5 if model.surrogate == "superspike" else height
+    reset = (model.reset or "subtract") if model.neuron == "leaky" else "zero"
     return Neuron(
-        keep=real(1.0 - drive if leaky else 1.0),
+        keep=real(keep),
         drive=real(drive),
-        decay=real(1.0 - experiment.dt / model.tau_syn if leaky else 0.0),
+        decay=real(1.0 - experiment.dt / model.tau_syn if with_current else 0.0),
         threshold=real(model.threshold),
         relax=real(experiment.dt / model.tau_adapt),
         beta=real(model.beta if model.neuron == "alif" else 0.0),
-        slope=real(model.surrogate_slope),
+        slope=real(model.surrogate_slope * (1.0 if model.surrogate == "tanh" else peak)),
+        peak=real(peak),
+        kept=real(reset != "zero"),
+        taken=real(model.threshold if reset != "none" else 0.0),
         full=real(1.0 if model.reset_gradient == "full" else 0.0),
         adaptive=model.neuron == "alif",
         surrogate=SURROGATES.index(model.surrogate),
@@ -35,6 +45,9 @@ def neuron(experiment: Experiment, dtype: RealType) -> Neuron:
 def readout(experiment: Experiment, dtype: RealType) -> Readout:
     """Return the constants of the experiment's readout."""
     model, num_bins, real = experiment.model, experiment.data.num_bins, dtype
+    if model.readout == "current":
+        factors = np.full(num_bins, 1 / num_bins, dtype)
+        return Readout(real(0.0), real(1.0), real(0.0), factors, np.ones(num_bins, dtype))
     drive, decay = experiment.dt / model.tau_mem, 1.0 - experiment.dt / model.tau_syn
     response, voltage = [], 0.0
     for bins_after in range(num_bins):

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from hpcfed.config import ModelConfig
-from hpcfed.networks.neurons import LEAK, Neurons
+from hpcfed.config.model import LEAK
+from hpcfed.networks.neurons import Neurons
 from hpcfed.networks.norms import Norm, affine, beside, of_gain_and_offset, through_moments
 
 if TYPE_CHECKING:

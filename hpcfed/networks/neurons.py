@@ -30,13 +30,12 @@ import torch
 from torch import Tensor
 
 from hpcfed.config import ModelConfig
+from hpcfed.config.model import LEAK
 from hpcfed.networks.surrogates import surrogate
 
 with warnings.catch_warnings():  # importing norse compiles with torch.jit, which torch deprecates
     warnings.simplefilter("ignore", DeprecationWarning)
     from norse.torch.functional.leaky_integrator import LIParameters, LIState, li_feed_forward_step
-
-LEAK = 0.95
 
 
 @dataclass(frozen=True)

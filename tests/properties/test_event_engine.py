@@ -16,7 +16,7 @@ from engine_trainings import (
     start,
     trainer_of,
 )
-from event_worlds import World, count_ties, events_of, largest_difference, oracle, worlds
+from event_worlds import LEAKY, World, count_ties, events_of, largest_difference, oracle, worlds
 from hypothesis import HealthCheck, assume, given, settings
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -47,6 +47,19 @@ def test_spikes_are_identical_and_gradients_within_1e_9_in_float64(world: World)
         assert_array_equal(ours, theirs)
     assert loss == pytest.approx(expected.loss, rel=1e-9)
     assert gradient.shape == world.params.shape
+    assert largest_difference(world, gradient, expected) <= 1e-9
+
+
+@THOROUGH
+@given(world=worlds(models=LEAKY))
+def test_leaky_neurons_have_the_spikes_and_gradients_of_torch(world: World) -> None:
+    trainer = EventTrainer(world.experiment, world.shape, dtype=np.float64)
+    gradient, loss = trainer.gradient(world.params, world.events, world.samples)
+    spikes = trainer.hidden_spikes(world.params, world.events, world.samples)
+    expected = oracle(world)
+    for ours, theirs in zip(spikes, expected.spikes, strict=True):
+        assert_array_equal(ours, theirs)
+    assert loss == pytest.approx(expected.loss, rel=1e-9)
     assert largest_difference(world, gradient, expected) <= 1e-9
 
 
@@ -119,6 +132,10 @@ TRAININGS = {
     "adaptive, maximum": {"model": {"neuron": "alif", "readout": "max"}, "client": SGD},
     "integrate and fire, last bin": {
         "model": {"neuron": "if", "readout": "last", "init_scale": 2.0},
+        "client": SGD,
+    },
+    "leaky, mean current": {
+        "model": {"neuron": "leaky", "readout": "current", "surrogate_scale": 0.5},
         "client": SGD,
     },
 }

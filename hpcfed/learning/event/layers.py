@@ -103,7 +103,9 @@ def layer_backward(
             )  # fmt: skip
         if neuron.surrogate == _TANH:
             for n in range(size):
-                work.derivative[n] = 1 - np.tanh(neuron.slope * work.trace[start + n]) ** 2
+                work.derivative[n] = neuron.peak * (
+                    1 - np.tanh(neuron.slope * work.trace[start + n]) ** 2
+                )
         for row in range(rows):
             bins = _bins(plan, layer, row, t, span)
             return_bins(neuron, work.gradient, work, inputs[row], readout.factors, bins)

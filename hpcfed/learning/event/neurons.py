@@ -2,16 +2,16 @@
 
 T time bins, N a layer's padded width, R samples at once. Forward, with d the decayed current; u, v
 and b, the threshold, are measured from the threshold at rest, theta (the equations of
-``reference``; a LIF and an IF neuron differ in three constants)::
+``networks.neurons``; LIF, IF and leaky neurons differ in constants)::
 
     i = d + W x;  u = keep v + drive i - (1 - keep) theta;  z = [u > b];  d = decay i
-    v = -theta where z, else u;  b = (1 - relax)(b + beta z), both of the bin before
+    v = kept u - taken where z, else u;  b = (1 - relax)(b + beta z), both of the bin before
 
 Backward, with g_y the gradient of y, g_u+ that of the next bin's u, and f = 1 where gradients pass
 through the reset, else 0::
 
-    g_z += f (beta g_b - (u + theta) keep g_u+);  g_x = g_z surrogate'(u - b)
-    g_u = g_x + (1 - z) keep g_u+;  g_i = drive g_u + decay g_d;  g_d = g_i
+    g_z += f (beta g_b + ((kept - 1) u - taken) keep g_u+);  g_x = g_z surrogate'(u - b)
+    g_u = g_x + (kept where z, else 1) keep g_u+;  g_i = drive g_u + decay g_d;  g_d = g_i
     g_b = (1 - relax)(g_b - g_x)
 
 All of it is linear in g_z; all but g_i and g_d is computed drive times as large. W x is a sum of a
@@ -116,7 +116,8 @@ def _run(call: Call, registers: list[Register], adaptive: bool) -> Value:
                     u.store(register.bin("voltages", t))
             x.store(register.bin("trace", t))
             z = x > zero
-            step = [i * c.decay, z.choose(-c.threshold, u), summed + z.choose(factor, zero)]
+            v = z.choose(c.kept.times_plus(u, -c.taken), u)
+            step = [i * c.decay, v, summed + z.choose(factor, zero)]
             if adaptive:
                 step.append(_relaxed(c, z.choose(b[0] + c.beta, b[0])))
             steps.append(step)
@@ -146,10 +147,10 @@ def _return(
             g_z = through_readout.times_plus(factor, g_z)
             if full:
                 u = load(builder, register.bin("voltages", t), LANES) if adaptive else x
-                g_z = (-c.keep * g_u).times_plus(u + c.threshold, g_z)
+                g_z = (c.keep * g_u).times_plus(_of_reset(c, u), g_z)
                 g_z = c.beta.times_plus(g_b[0], g_z) if adaptive else g_z
             g_x = _through_surrogate(c, surrogate, g_z, x, register)
-            g_u = (x > zero).choose(zero, g_u).times_plus(c.keep, g_x)
+            g_u = (x > zero).choose(c.kept * g_u, g_u).times_plus(c.keep, g_x)
             step = [g_d.times_plus(c.decay, g_u), g_u]
             steps.append([*step, _relaxed(c, g_b[0] - g_x)] if adaptive else step)
         before += joined(steps)
@@ -165,16 +166,20 @@ def _relaxed(c: Constants, level: Lanes) -> Lanes:
     return (ones_like(level) - c.relax) * level
 
 
+def _of_reset(c: Constants, u: Lanes) -> Lanes:
+    """Return the derivative of v by the spike."""
+    return (c.kept - ones_like(u)).times_plus(u, -c.taken)
+
+
 def _through_surrogate(
     c: Constants, surrogate: str, g_z: Lanes, x: Lanes, register: Register
 ) -> Lanes:
     """Return g_z times the surrogate's derivative at x, the distance to the threshold."""
-    one = ones_like(x)
     if surrogate == "superspike":
-        root = c.slope.times_plus(abs(x), one)
+        root = c.slope.times_plus(abs(x), c.peak)
         return g_z / (root * root)
     if surrogate == "triangle":
-        return g_z * (-c.slope).times_plus(abs(x), one).larger(zeros_like(x))
+        return g_z * (-c.slope).times_plus(abs(x), c.peak).larger(zeros_like(x))
     return g_z * register.read("derivative")
 
 

@@ -61,6 +61,9 @@ class Constants(NamedTuple):
     relax: Lanes
     beta: Lanes
     slope: Lanes
+    peak: Lanes
+    kept: Lanes
+    taken: Lanes
 
 
 class Call:
