@@ -62,6 +62,20 @@ def test_a_run_on_images_goes_on_with_the_same_bits(alone: Record, tmp_path: Pat
     assert found.clients["group"].tolist() == [f"form {k}" for k in range(10)]
 
 
+def test_a_killed_run_goes_on_on_five_ranks_with_the_same_bits(
+    alone: Record, tmp_path: Path
+) -> None:
+    (tmp_path / "job.toml").write_text("")
+    killed = mpirun(2, "-m", "tests.mpi.killed_run", str(tmp_path / "job.toml"),
+                    str(tmp_path / "a"), "2", *SETS, "server.rounds=3",
+                    "run.checkpoint_seconds=0.0", limit_s=120)  # fmt: skip
+    assert killed.rc != 0
+    assert 0 < read_record(tmp_path / "a").checkpoint["round"] < 3
+    found = trained(5, tmp_path / "a", "server.rounds=3", resume=True)
+    assert found.params.tobytes() == alone.params.tobytes()
+    assert found.log.rounds["params_digest"] == alone.log.rounds["params_digest"]
+
+
 OWN_NORMS = (
     "model.norm_federate=local", 'model.hidden=["4c3", ["6c3s2", "6c3"], "p2", 12]',
     "uplink.noise=0.3", "partition.kind=dirichlet-capped", "partition.num_clients=6",
