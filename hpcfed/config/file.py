@@ -156,9 +156,13 @@ def _nearest(path: str) -> str:
 
 
 def _toml(value: object) -> str:
-    return tomli_w.dumps({"v": value}).strip()[4:] if not isinstance(value, dict) else "a table"
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return tomli_w.dumps({"v": value}).strip()[4:]
 
 
 def _is_branch(part: object) -> bool:
     # pydantic adds the branch of a union ("constrained-float", "tuple[...]") to an error's path
-    return isinstance(part, str) and ("-" in part or "[" in part)
+    return isinstance(part, str) and ("-" in part or "[" in part or part in ("int", "str"))

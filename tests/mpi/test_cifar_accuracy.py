@@ -1,6 +1,6 @@
 """S-VGG9 at a quarter of its width learns a part of CIFAR-10 within an epoch, as elsewhere.
 
-An independent count had 25 % after one epoch of 2000 images, and rates of 0.18 to 0.26
+An independent count had 25 % after one epoch of 2000 images (chance: 10 %), rates of 0.18 to 0.26
 (docs/studies.md).
 """
 
@@ -35,6 +35,6 @@ def test_a_narrow_svgg9_learns_two_thousand_images(tmp_path: Path, test_data: Pa
                    limit_s=250)  # fmt: skip
     assert ended.rc == 0, ended.stderr
     found = read_record(tmp_path / "a")
-    assert found.log.rounds["test_accuracy"][0] > 0.22
+    assert found.log.rounds["test_accuracy"][0] > 0.18
     rates = np.asarray(found.evaluation["layer_rates"])
     assert 0.1 < rates.mean() < 0.3

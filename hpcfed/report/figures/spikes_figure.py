@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import TYPE_CHECKING, Any  # Any: pixels and spikes are of several types
 
 import numpy as np
@@ -11,7 +12,14 @@ from numpy.typing import NDArray
 from hpcfed.config.tree import Value
 from hpcfed.records.runfile import Record
 from hpcfed.report.drawing import COLOURS, Look, new_figure, note, told_apart
-from hpcfed.report.figures.energy import CONSTANTS, Count, Energy, operations, snn_energy_nj
+from hpcfed.report.figures.energy import (
+    CONSTANTS,
+    COUNTERS,
+    Count,
+    Energy,
+    operations,
+    snn_energy_nj,
+)
 from hpcfed.report.figures.spikes import StoredLayer, images, layers
 
 if TYPE_CHECKING:
@@ -51,7 +59,7 @@ def draw(record: Record, keys: dict[str, Value], energy: Energy, saturated: floa
     for axes, layer in zip(rows, found, strict=True):
         _draw_rates(axes, layer, saturated)
     if counts:
-        _draw_operations(parts[2].subplots(1, 2, width_ratios=[2, 1]), counts, energy)
+        _draw_operations(parts[2].subplots(1, 2, width_ratios=[1, 1]), counts, energy)
         note(figure, _how(counts[-1], energy))
     return figure
 
@@ -95,32 +103,41 @@ def _draw_operations(panels: Sequence[Axes], counts: list[Count], energy: Energy
     look: Look = {"height": 0.38}
     snn = [max(count.accumulates, count.multiply_accumulates) for count in parts]
     left.barh(y - 0.2, snn, color=COLOURS[0], label="SNN", **look)
-    left.barh(y + 0.2, [c.twin for c in parts], color=COLOURS[1], label="ANN twin", **look)
+    left.barh(y + 0.2, [c.twin for c in parts], color=COLOURS[1], label="ANN", **look)
     left.set_yticks(y, [count.part for count in parts])
     left.invert_yaxis()
     left.set_xscale("log")
-    left.xaxis.set_major_formatter(lambda value, _: f"1e{round(np.log10(value))}")
+    left.xaxis.set_major_formatter(
+        lambda value, _: f"1e{round(np.log10(value))}" if value > 0 else ""
+    )
     left.xaxis.set_minor_formatter(lambda value, _: "")
     left.set(xlabel="operations a sample")
-    total, place = counts[-1], 0
-    tables = {"": energy, "int32": CONSTANTS["int32"]}
-    for name, table in tables.items():
-        joules = [snn_energy_nj(total, table), total.twin * table.multiply_accumulate_pj / 1000]
-        right.bar([place, place + 1], joules, color=COLOURS[:2], width=0.7)
-        for value in joules:
-            right.text(place, value, f"{value:.3g}", ha="center", va="bottom", fontsize=6)
-            place += 1
-        right.text(place - 1.5, 0, f"{name}\n", ha="center", va="bottom", fontsize=6)
-    right.set_xticks(range(place), ["SNN", "ANN"] * len(tables))
-    right.set(ylabel="energy / nJ a sample", yscale="log")
-    right.margins(y=0.15)
+    total = counts[-1]
+    tables = CONSTANTS if energy in CONSTANTS.values() else {"given": energy}
+    for place, (counter, name) in enumerate(product(COUNTERS, tables)):
+        table = tables[name]
+        share = snn_energy_nj(total, table, counter) / _ann_nj(total, table)
+        right.barh(place, share, color=COLOURS[0], height=0.6)
+        right.text(share, place, f" {share:.3g}", va="center", fontsize=6)
+    right.axvline(1.0, color=COLOURS[1])
+    names = [f"{name}, {counter}" for counter, name in product(COUNTERS, tables)]
+    right.set_yticks(range(len(names)), names)
+    right.invert_yaxis()
+    right.margins(x=0.25)
+    right.set_xlabel("energy, ANN = 1", loc="right")
+
+
+def _ann_nj(total: Count, energy: Energy) -> float:
+    return total.twin * energy.multiply_accumulate_pj / 1000
 
 
 def _how(total: Count, energy: Energy) -> str:
     return (
         f"Blue: SNN, {total.accumulates:.3g} accumulates for spikes and "
         f"{total.multiply_accumulates:.3g} multiply-accumulates for the neurons' own steps. "
-        f"Orange: ANN twin of the same shape, {total.twin:.3g} multiply-accumulates. Energy: "
-        f"{energy.accumulate_pj:g} pJ an accumulate, {energy.multiply_accumulate_pj:g} pJ a "
-        "multiply-accumulate, memory left out. Rates of the last evaluation."
+        f"Orange: ANN of the same shape, {total.twin:.3g} multiply-accumulates. Energy: "
+        f"{snn_energy_nj(total, energy):.3g} nJ beside {_ann_nj(total, energy):.3g} nJ with "
+        f"{energy.accumulate_pj:g} pJ an accumulate and {energy.multiply_accumulate_pj:g} pJ a "
+        "multiply-accumulate; what enters a matrix counts where it is not zero, or by its value; "
+        "memory left out. Rates of the last evaluation."
     )

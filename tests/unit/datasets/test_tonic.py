@@ -174,6 +174,8 @@ def write_asl(folder: Path, name: str, number: int) -> None:
     path = folder / "ab"[number % 2] / f"{name}.mat"
     path.parent.mkdir(parents=True, exist_ok=True)
     savemat(path, {"ts": t, "x": x, "y": y, "pol": p})
+    with path.open("r+b") as stream:  # the header says when, and copies must not differ by that
+        stream.write(b"MATLAB 5.0 MAT-file".ljust(116))
 
 
 def write_lips(folder: Path, name: str, number: int) -> None:

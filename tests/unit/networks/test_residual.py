@@ -79,6 +79,8 @@ def test_blocks_survive_the_run_files_text() -> None:
         (["4c3", ["8c3p0"]], "could only become"),
         (["d0.3"], "at least one layer with weights"),
         (["d1.3", 4], "is no layer"),
+        (["4c3", [["4c3"]]], r'model.hidden.1.0: .*, found \["4c3"\]$'),
+        ([3.5], "model.hidden.0: input should be a valid integer, found 3.5$"),
     ],
 )
 def test_blocks_that_cannot_be_are_bad_input(hidden: list[Any], words: str) -> None:
