@@ -78,7 +78,7 @@ class Job:
             chosen = sampled(config.clients_per_round, num_clients, seed, round_index)
         ids = on_time(chosen, config, num_clients, seed, round_index)
         ranks = assign(self._work()[ids], num_ranks) if self.owners is None else self.owners[ids]
-        return Cohort(round_index, ids, ranks, len(chosen) - len(ids))
+        return Cohort(round_index, ids, ranks, np.setdiff1d(chosen, ids))
 
     @property
     def memory(self) -> Memory:

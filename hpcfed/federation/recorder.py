@@ -91,7 +91,7 @@ class RunRecorder:
         if outcome.evaluations:
             self._evaluated = state, outcome.evaluations
         values = self._round_values(outcome, state, spent)
-        self.record.log.append(values, self._participations(outcome))
+        self.record.log.append(values, self._participations(outcome), outcome.cohort.late)
         self._uplink_bytes += float(uplink_bytes(values))
         num_rounds = self._job.experiment.server.rounds
         self._hooks.progress(RoundReport(state.round, num_rounds, values, self._uplink_bytes))
@@ -177,13 +177,13 @@ class RunRecorder:
             "train_loss": _mean(columns["loss"][accepted], weights[accepted]),
             "hidden_rate": _mean(columns["hidden_rate"][accepted], weights[accepted]),
             "num_participants": num_messages,
-            "num_late": float(cohort.late),
+            "num_late": float(len(cohort.late)),
             "num_rejected": int(outcome.rejected.sum()),
             "uplink_values": cost.values,
             "uplink_bytes_seed": cost.seed,
             "uplink_bytes_bitmask": cost.bitmask,
             "uplink_bytes_coordinates": cost.coordinates,
-            "downlink_bytes": num_messages * model_bytes,
+            "downlink_bytes": (num_messages + len(cohort.late)) * model_bytes,
             "predicted_bytes": predicted + (self._transport.size - 1) * model_bytes,
             "mpi_bytes": spent.mpi_bytes,
             "seconds_train": spent.train,

@@ -5,7 +5,7 @@ R rounds, N clients, n participants of a round.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any  # Any: columns are of any scalar type
 
@@ -30,11 +30,13 @@ class Log:
         rounds: name -> one value a round.
         participations: name -> one array (n,) a round, whose clients are the column "client",
             ascending.
+        late: one array a round: clients that were selected, and fell out.
     """
 
     figures: Mapping[str, Field] = field(default_factory=dict)
     rounds: dict[str, list[Any]] = field(default_factory=dict)
     participations: dict[str, list[Array]] = field(default_factory=dict)
+    late: list[Array] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for name in (*ROUND_FIELDS, *self.figures):
@@ -48,8 +50,11 @@ class Log:
         """Rounds recorded."""
         return len(self.rounds["params_digest"])
 
-    def append(self, values: Mapping[str, Any], rows: Mapping[str, Array]) -> None:
+    def append(
+        self, values: Mapping[str, Any], rows: Mapping[str, Array], late: Sequence[int] | Array = ()
+    ) -> None:
         """Add one round."""
+        self.late.append(np.asarray(late, np.int64))
         for name, column in self.rounds.items():
             column.append(values[name])
         for name, parts in self.participations.items():
@@ -61,16 +66,21 @@ class Log:
             self.figures,
             {name: column[:num_rounds] for name, column in self.rounds.items()},
             {name: parts[:num_rounds] for name, parts in self.participations.items()},
+            self.late[:num_rounds],
         )
 
     def rows(self) -> dict[str, Array]:
         """Return all participations, column by column, in the order of rounds and clients."""
         fields = {**PARTICIPATION_FIELDS, **self.figures}
-        lengths = [len(part) for part in self.participations["client"]]
-        found = {"round": np.repeat(np.arange(1, self.num_rounds + 1), lengths)}
+        found = {"round": _rounds(self.participations["client"])}
         for name, parts in self.participations.items():
             found[name] = np.concatenate([np.empty(0), *parts]).astype(fields[name][0])
         return found
+
+    def late_rows(self) -> dict[str, Array]:
+        """Return round and client of all that were late."""
+        clients = np.concatenate([np.empty(0, np.int64), *self.late])
+        return {"round": _rounds(self.late), "client": clients}
 
     def participated(self, num_clients: int) -> NDArray[np.bool_]:
         """Return (R, N): whether a client trained in a round."""
@@ -88,6 +98,11 @@ class Log:
         found = np.full(_shape(self.num_rounds, num_clients), np.nan)
         found[rows["round"] - 1, rows["client"]] = rows[name]
         return found
+
+
+def _rounds(parts: Sequence[Array]) -> Array:
+    """Return the round, from 1, of each row of arrays that follow each other round by round."""
+    return np.repeat(np.arange(1, len(parts) + 1), [len(part) for part in parts])
 
 
 def _shape(num_rounds: int, num_clients: int) -> tuple[int, int]:

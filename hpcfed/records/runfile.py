@@ -30,6 +30,7 @@ from hpcfed.records.schema import (
     CHECKPOINT_FIELDS,
     EVALUATION_FIELDS,
     FORMAT,
+    LATE_FIELDS,
     NAMED,
     PARTICIPATION_FIELDS,
     ROUND_FIELDS,
@@ -116,6 +117,8 @@ def _fill(file: h5py.File, record: Record) -> None:
     for name, (dtype, unit, meaning) in {**ROUND_FIELDS, **log.figures}.items():
         _put(rounds, name, np.array(log.rounds[name], dtype), (unit, meaning), (scale,))
     _fill_participations(file.create_group("participations"), log)
+    if sum(map(len, log.late)):
+        _fill_late(file.create_group("late"), log)
     clients = file.create_group("clients")
     scale = _scale(clients, "client", len(record.clients["num_samples"]))
     texts = {"num_samples": "training samples", "group": "largest group among its samples"}
@@ -147,6 +150,13 @@ def _fill_participations(group: h5py.Group, log: Log) -> None:
         data = _put(group, name, columns[name], (unit, meaning), (scale,))
         if name not in ("round", "client"):
             data.attrs["coordinates"] = "round client"
+
+
+def _fill_late(group: h5py.Group, log: Log) -> None:
+    columns = log.late_rows()
+    scale = _scale(group, "selection", len(columns["client"]))
+    for name, (dtype, unit, meaning) in LATE_FIELDS.items():
+        _put(group, name, columns[name].astype(dtype), (unit, meaning), (scale,))
 
 
 def _fill_evaluation(group: h5py.Group, evaluation: Mapping[str, Any]) -> None:
@@ -265,7 +275,16 @@ def _read_log(file: h5py.File) -> Log:
         figures_of(file),
         {name: list(column) for name, column in columns.items()},
         {name: np.split(column, ends)[:num_rounds] for name, column in rows.items()},
+        _read_late(file, num_rounds),
     )
+
+
+def _read_late(file: h5py.File, num_rounds: int) -> list[Array]:
+    if "late" not in file:
+        return [np.empty(0, np.int64)] * num_rounds
+    rounds, clients = (file["late"][name][()] for name in LATE_FIELDS)
+    ends = np.searchsorted(rounds, np.arange(1, num_rounds), "right")
+    return np.split(clients, ends)[:num_rounds]
 
 
 def _shape(stored: Any) -> tuple[int, ...]:

@@ -57,6 +57,10 @@ PARTICIPATION_FIELDS: dict[str, Field] = {
     "train_loss": ("f4", "nat", "mean local training loss"),
     "update_norm": ("f4", "1", "L2 norm of the local update"),
 }
+LATE_FIELDS: dict[str, Field] = {
+    "round": ("i8", "1", "round for which the client was selected, counted from 1"),
+    "client": ("i8", "1", "number of a client that was late and sent nothing, counted from 0"),
+}
 # the names of the dimensions' entries, which are stored as they are
 NAMED = ("label", "prediction", "group", "layer", "confidence_bin", "weights")
 # of an example's input, by its number of dimensions: events in time, images

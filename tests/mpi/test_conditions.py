@@ -44,12 +44,20 @@ def test_stragglers_are_some_of_those_that_were_drawn(records: list[Record]) -> 
     assert not late[np.arange(20), firsts].all()
     others = drawn & (np.arange(7) != firsts[:, None])
     np.testing.assert_array_equal(first & others, late & others)
+    rows = records[1].log.late_rows()
+    fell_out = np.zeros((20, 7), bool)
+    fell_out[rows["round"] - 1, rows["client"]] = True
+    np.testing.assert_array_equal(fell_out, drawn & ~late)
+    sent_down = np.array(records[1].log.rounds["downlink_bytes"])
+    assert (sent_down == records[0].log.rounds["downlink_bytes"]).all()  # they had begun
 
 
 def test_they_are_the_same_on_three_ranks(tmp_path: Path, records: list[Record]) -> None:
     for found, alone in zip(toy_runs(3, tmp_path, DRAWN, LATE, FIRST, ALL), records, strict=True):
         assert found.params.tobytes() == alone.params.tobytes()
         np.testing.assert_array_equal(found.log.participated(7), alone.log.participated(7))
+        for one, other in zip(found.log.late, alone.log.late, strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 def test_more_clients_than_there_are_cannot_take_part(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +15,13 @@ I64 = NDArray[np.int64]
 class Cohort:
     """The participants of one round and the rank of each, both (n,) int64 in client order.
 
-    ``late`` clients were selected as well, and fell out.
+    The ``late`` clients, int64, were selected as well, and fell out.
     """
 
     round: int
     clients: I64
     ranks: I64
-    late: int = 0
+    late: I64 = field(default_factory=lambda: np.empty(0, np.int64))
 
     def of(self, rank: int) -> I64:
         """Return the clients that ``rank`` trains, ascending."""
