@@ -91,6 +91,21 @@ def test_mnist_is_found_as_it_comes_and_where_others_put_it(
     assert found.test is not None
 
 
+def test_emnist_lies_on_its_side_and_is_turned(tmp_path: Path) -> None:
+    pixels = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
+    for split in ("train", "test"):
+        stem = tmp_path / f"emnist-letters-{split}"
+        Path(f"{stem}-images-idx3-ubyte").write_bytes(idx_bytes(pixels))
+        Path(f"{stem}-labels-idx1-ubyte").write_bytes(idx_bytes(np.array([1, 2], np.uint8)))
+    train, test = (f"images:{tmp_path}/emnist-letters-{split}-images-idx3-ubyte"
+                   for split in ("train", "test"))  # fmt: skip
+    found = load(config(train, test=test, validation_fraction=0.0))
+    assert found.train.shape == (1, 4, 3)
+    np.testing.assert_array_equal(found.train.pixels[:, 0], pixels.transpose(0, 2, 1))
+    assert found.test is not None
+    assert found.test.num_samples == 2
+
+
 def test_an_idx_file_of_ones_own_has_its_labels_beside_it(tmp_path: Path) -> None:
     mnist(tmp_path / "a", packed=False)
     path = tmp_path / "a" / "train-images-idx3-ubyte"
