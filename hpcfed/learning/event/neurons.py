@@ -133,7 +133,7 @@ def _return(
 ) -> None:
     """Write the loop back over the bins."""
     builder, bins, c = call.builder, call.bins, call.constants()
-    zero = zeros_like(c.keep)
+    zero, kept = zeros_like(c.keep), c.kept * c.keep
     summed, constant = ([c.drive * r.read(name) for r in registers] for name in ("summed", "spike"))
     names = ("current", "voltage", *(("level",) if adaptive else ()))
     begin = [register.read(name) for name in names for register in registers]
@@ -150,7 +150,7 @@ def _return(
                 g_z = (c.keep * g_u).times_plus(_of_reset(c, u), g_z)
                 g_z = c.beta.times_plus(g_b[0], g_z) if adaptive else g_z
             g_x = _through_surrogate(c, surrogate, g_z, x, register)
-            g_u = (x > zero).choose(c.kept * g_u, g_u).times_plus(c.keep, g_x)
+            g_u = (x > zero).choose(kept, c.keep).times_plus(g_u, g_x)
             step = [g_d.times_plus(c.decay, g_u), g_u]
             steps.append([*step, _relaxed(c, g_b[0] - g_x)] if adaptive else step)
         before += joined(steps)
