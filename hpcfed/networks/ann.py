@@ -45,11 +45,13 @@ class AnnNetwork:
         """Return logits (B, K) of ``events`` (T, B, C), and no spikes; any float dtype."""
         signal = events[None] if events.dim() == _IMAGES else events  # images are a single bin
 
-        def fire(drive: Tensor, found: Norm | None, recurrent: Tensor | None) -> Tensor:
+        def fire(
+            drive: Tensor, found: Norm | None, recurrent: Tensor | None
+        ) -> tuple[Tensor, None]:
             slope = 0.0 if self.model.activation == "relu" else _SLOPE_BELOW_ZERO
-            return _activations(applied(drive, found), recurrent, slope)
+            return _activations(applied(drive, found), recurrent, slope), None
 
-        passage = Passage(self.model, weights, call, fire, spiking=False)
+        passage = Passage(self.model, weights, call, fire)
         signal = passage.readout(passage.through(self.stages, signal))
         outputs = signal @ weights["readout"].t()
         if self.model.readout == "last":

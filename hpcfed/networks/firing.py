@@ -31,14 +31,17 @@ _FLOATS: dict[torch.dtype, type[np.floating[Any]]] = {
 }
 
 
-def fired(neurons: Neurons, x: Tensor, found: Norm | None) -> Tensor:
-    """Return the spikes (T, B, C, ...) of neurons that x (T, B, C, ...), normed, flows into."""
+def fired(neurons: Neurons, x: Tensor, found: Norm | None) -> tuple[Tensor, Tensor]:
+    """Return the spikes (T, B, C, ...) of neurons that x (T, B, C, ...), normed, flows into.
+
+    And the same as booleans.
+    """
     if found is None:
         shape = (1, 1, x.shape[2])
         found = Norm(x.new_ones(shape), x.new_zeros(shape))
     kind, how = (_Leaky, neurons.model) if _has_kernel(neurons.model, x) else (_Remade, neurons)
-    spikes: Tensor = kind.apply(x, found.gain, found.offset, found, how)  # type: ignore[no-untyped-call]
-    return spikes
+    spikes, flags = kind.apply(x, found.gain, found.offset, found, how)  # type: ignore[no-untyped-call]
+    return spikes, flags
 
 
 def _has_kernel(model: ModelConfig, x: Tensor) -> bool:
@@ -51,12 +54,14 @@ class _Remade(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, gain: Tensor, offset: Tensor, found: Norm, neurons: Neurons
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(x, gain, offset)
         ctx.neurons, ctx.found, spikes = neurons, found, torch.empty_like(x)
         for piece in _pieces(x):
             spikes[:, piece] = neurons.spikes(_normed(x, gain, offset, piece), None)
-        return spikes
+        flags = spikes.bool()
+        ctx.mark_non_differentiable(flags)
+        return spikes, flags
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
@@ -77,7 +82,7 @@ class _Leaky(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, gain: Tensor, offset: Tensor, found: Norm, model: ModelConfig
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor]:
         from hpcfed.networks import leaky
 
         ctx.save_for_backward(x, gain, offset)
@@ -85,8 +90,10 @@ class _Leaky(torch.autograd.Function):
         spikes = torch.empty_like(_rows_first(x))
         gains, offsets = _by_bin(gain, len(x)), _by_bin(offset, len(x))
         neuron = _constants(model, x.dtype)
-        leaky.fire(_flat(_rows_first(x)), gains, offsets, neuron, _flat(spikes))
-        return _channels_second(spikes)
+        flags = torch.empty_like(spikes, dtype=torch.bool)
+        leaky.fire(_flat(_rows_first(x)), gains, offsets, neuron, _flat(spikes), _flat(flags))
+        ctx.mark_non_differentiable(flags)
+        return _channels_second(spikes), _channels_second(flags)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:

@@ -52,18 +52,22 @@ class Leaky(NamedTuple):
 
 
 @compiled
-def fire(x: Reals, gain: Reals, offset: Reals, neuron: Leaky, spikes: Reals) -> None:
-    """Write the spikes (T, N, C) for x (T, N, C), gain and offset (T, B, C)."""
+def fire(
+    x: Reals, gain: Reals, offset: Reals, neuron: Leaky, spikes: Reals, flags: NDArray[np.bool_]
+) -> None:
+    """Write the spikes (T, N, C), also as ``flags``, for x (T, N, C), gain and offset (T, B, C)."""
     num_bins, num_rows, channels = x.shape
     per_norm = num_rows // gain.shape[1]
     length = max(1, _CHUNK // channels)
     potentials = np.empty((length, channels), x.dtype)
     spikes[: neuron.delay] = neuron.zero
+    flags[: neuron.delay] = False
     for start in range(0, num_rows, length):
         rows = min(length, num_rows - start)
         potentials[:] = neuron.zero
         for t in range(num_bins):
-            sent = spikes[min(t + neuron.delay, num_bins - 1)]  # the last of a delay's is left out
+            place = min(t + neuron.delay, num_bins - 1)  # the last of a delay's is left out
+            sent, said = spikes[place], flags[place]
             for i in range(rows if t + neuron.delay < num_bins else 0):
                 b = (start + i) // per_norm
                 for c in range(channels):
@@ -73,6 +77,7 @@ def fire(x: Reals, gain: Reals, offset: Reals, neuron: Leaky, spikes: Reals) -> 
                     reset = neuron.subtract * neuron.threshold + neuron.to_zero * u
                     potentials[i, c] = u - z * reset
                     sent[start + i, c] = z
+                    said[start + i, c] = u > neuron.threshold
 
 
 @compiled

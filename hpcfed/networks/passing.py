@@ -23,8 +23,9 @@ from hpcfed.networks.convolution import convolve
 from hpcfed.networks.norms import Norm, applied, norm
 from hpcfed.networks.stack import Stage, has_norm
 
-# what flows in (T, B, ...), its norm, and the recurrent weights (H, H) if there are any
-Fire = Callable[[Tensor, Norm | None, Tensor | None], Tensor]
+# what flows in (T, B, ...), its norm, and the recurrent weights (H, H) if there are any: what is
+# sent, and the same as booleans where it is spikes
+Fire = Callable[[Tensor, Norm | None, Tensor | None], tuple[Tensor, Tensor | None]]
 
 
 @dataclass
@@ -32,7 +33,6 @@ class Passage:
     """One forward pass through the layers, and what it has left so far.
 
     Attributes:
-        spiking: whether what layers send are zeros and ones.
         last: the newest spikes, and the same as booleans.
     """
 
@@ -40,7 +40,6 @@ class Passage:
     weights: Mapping[str, Tensor]
     call: Pass
     fire: Fire
-    spiking: bool
     spikes: list[Tensor] = field(default_factory=list)
     statistics: dict[str, Tensor] = field(default_factory=dict)
     entering: dict[str, Tensor] = field(default_factory=dict)
@@ -103,12 +102,12 @@ class Passage:
 
     def _fired(self, stage: Stage, drive: Tensor, found: Norm | None) -> Tensor:
         name = f"{stage.name}.recurrent"
-        signal = self.fire(drive, found, self.weights.get(name))
+        signal, flags = self.fire(drive, found, self.weights.get(name))
         if name in self.weights:
             self._enter(name, signal)
-        if self.spiking:
-            self.last = signal, signal.detach().bool()
-            self.spikes.append(self.last[0] if self.call.rates else self.last[1])
+        if flags is not None:
+            self.last = signal, flags
+            self.spikes.append(signal if self.call.rates else flags)
         return signal
 
     def _dropped(self, signal: Tensor, probability: float) -> Tensor:

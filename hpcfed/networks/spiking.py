@@ -55,12 +55,15 @@ class SpikingNetwork:
         """Return logits (B, K) and spikes [(T, B, ...)] of ``inputs`` (T, B, ...), any float."""
         neurons = Neurons(self.model, self.dt)
 
-        def fire(drive: Tensor, found: Norm | None, recurrent: Tensor | None) -> Tensor:
+        def fire(
+            drive: Tensor, found: Norm | None, recurrent: Tensor | None
+        ) -> tuple[Tensor, Tensor]:
             if recurrent is None and (drive.dim() > _DENSE or found is not None):
                 return fired(neurons, drive, found)
-            return neurons.spikes(applied(drive, found), recurrent)
+            spikes = neurons.spikes(applied(drive, found), recurrent)
+            return spikes, spikes.detach().bool()
 
-        passage = Passage(self.model, weights, call, fire, spiking=True)
+        passage = Passage(self.model, weights, call, fire)
         signal = passage.readout(passage.through(self.stages, inputs))
         return passage.activity(self._readout(signal, weights["readout"]))
 

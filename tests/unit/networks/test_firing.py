@@ -31,7 +31,7 @@ def gradients(model: ModelConfig, norms: int, pixels: tuple[int, ...], small: bo
         (0.5 + words(T, norms, C, seed=2)).requires_grad_(),
     )
     neurons = Neurons(model, 0.01)
-    spikes = fired(neurons, x, found) if small else neurons.spikes(applied(x, found), None)
+    spikes = fired(neurons, x, found)[0] if small else neurons.spikes(applied(x, found), None)
     (spikes * words(*spikes.shape, seed=3)).sum().backward()
     return [spikes, x.grad, found.gain.grad, found.offset.grad]  # type: ignore[list-item]
 
@@ -72,8 +72,10 @@ def test_single_precision_differs_in_the_last_bits_alone() -> None:
     x = words(T, B, 64, 3, 2).float().requires_grad_()
     neurons = Neurons(ModelConfig.model_validate(LEAKY), 0.01)
     plain = neurons.spikes(x, None)
-    ours = fired(neurons, x, None)
+    ours, flags = fired(neurons, x, None)
     assert torch.equal(ours, plain)
+    assert torch.equal(flags, plain.bool())
+    assert not flags.requires_grad
     weight = words(*plain.shape, seed=3).float()
     found = [torch.autograd.grad((spikes * weight).sum(), x)[0] for spikes in (ours, plain)]
     torch.testing.assert_close(*found, rtol=1e-5, atol=1e-6)
