@@ -21,7 +21,7 @@ from hpcfed.config import Experiment
 from hpcfed.learning.batches import batches
 from hpcfed.learning.engines import make_trainer
 from hpcfed.networks.layout import Layout, initial_params
-from hpcfed.networks.layout import layout as layout_of
+from hpcfed.networks.stack import dense_layout
 from hpcfed.samples.events import EventSet
 from hpcfed.samples.samples import shape_of
 
@@ -67,7 +67,7 @@ def make_world(
             "client": {"batch_size": BATCH},
         }
     )
-    layout = layout_of(experiment.model, num_channels, CLASSES)
+    layout = dense_layout(experiment.model, num_channels, CLASSES)
     params = initial_params(experiment.model, layout, experiment.seed)
     layout.split(params)["hidden0.input"] *= gain * np.sqrt(num_channels * BINS / num_events)
     events = random_events(num_bins, num_channels, num_events)

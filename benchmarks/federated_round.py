@@ -37,8 +37,7 @@ from hpcfed.datasets.shd_writer import SpikeRow, write_shd
 from hpcfed.launch import run_ranks
 from hpcfed.learning.rule import Rule
 from hpcfed.learning.trainer import LocalUpdate
-from hpcfed.networks.layout import layout
-from hpcfed.networks.network import dense_layers
+from hpcfed.networks.stack import dense_layers, dense_layout
 from hpcfed.records.runfile import read_record
 from hpcfed.samples.events import EventSet
 from hpcfed.samples.samples import Shape
@@ -68,7 +67,7 @@ class IdleTrainer:
     """A trainer as hpcfed.learning.trainer.Trainer describes it that hands out the same update."""
 
     def __init__(self, experiment: Experiment, shape: Shape, device: str) -> None:
-        self.layout = layout(experiment.model, shape.num_inputs, shape.classes)
+        self.layout = dense_layout(experiment.model, shape.num_inputs, shape.classes)
         self.layers = dense_layers(experiment.model, shape.num_inputs)
         noise = np.random.default_rng(0).normal(0, 0.01, self.layout.size)
         self.delta = noise.astype(np.float32)

@@ -75,7 +75,7 @@ def launches(arch: int, network: str) -> Iterator[object]:
     from hpcfed.learning.gpu.plan import plan
     from hpcfed.learning.gpu.steps import Batches, step_launches
     from hpcfed.learning.gpu.work import Size, make_work
-    from hpcfed.networks.layout import layout
+    from hpcfed.networks.stack import dense_layout
 
     class NoGpu:
         """A driver that only says what to compile for."""
@@ -100,7 +100,7 @@ def launches(arch: int, network: str) -> Iterator[object]:
     }
     tables["model"] = {"recurrent": True} | tables["model"]
     experiment = Experiment.model_validate(tables)
-    places = layout(experiment.model, 700, 20)
+    places = dense_layout(experiment.model, 700, 20)
     cells = torch.zeros(4, 100, 11, dtype=torch.int64)
     labels, offsets = torch.zeros(4, dtype=torch.int32), torch.zeros(4, 101, dtype=torch.int32)
     packed = Packed(cells, labels, offsets)

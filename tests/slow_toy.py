@@ -16,7 +16,7 @@ from hpcfed.clients.population import Client
 from hpcfed.config import Experiment
 from hpcfed.learning.rule import Rule
 from hpcfed.learning.trainer import LocalUpdate
-from hpcfed.networks.layout import layout
+from hpcfed.networks.stack import dense_layout
 from hpcfed.samples.samples import Samples, Shape
 from tests import toy_world
 
@@ -49,7 +49,7 @@ def misbehave(seed: int, round_index: int) -> None:
 
 def make_trainer(experiment: Experiment, shape: Shape, device: str) -> SlowTrainer:
     """Return the trainer of the rule."""
-    return SlowTrainer(experiment, layout(experiment.model, shape.num_inputs, shape.classes))
+    return SlowTrainer(experiment, dense_layout(experiment.model, shape.num_inputs, shape.classes))
 
 
 RULE = Rule(make_trainer)

@@ -28,8 +28,8 @@ from hpcfed.launch import started_as
 from hpcfed.learning.rule import Exchange, Figure, Rule
 from hpcfed.learning.trainer import BatchResult, LocalUpdate
 from hpcfed.networks.contract import Layer
-from hpcfed.networks.layout import Layout, layout
-from hpcfed.networks.network import dense_layers
+from hpcfed.networks.layout import Layout
+from hpcfed.networks.stack import dense_layers, dense_layout
 from hpcfed.samples.binning import Binning
 from hpcfed.samples.events import EventSet, bin_samples
 from hpcfed.samples.samples import Shape
@@ -128,7 +128,7 @@ class ToyTrainer:
 
 def make_trainer(experiment: Experiment, shape: Shape, device: str = "cpu") -> ToyTrainer:
     """Return the trainer of the toy rule."""
-    return ToyTrainer(experiment, layout(experiment.model, shape.num_inputs, shape.classes))
+    return ToyTrainer(experiment, dense_layout(experiment.model, shape.num_inputs, shape.classes))
 
 
 class ValueTrainer(ToyTrainer):
@@ -144,7 +144,7 @@ class ValueTrainer(ToyTrainer):
 
 def make_value_trainer(experiment: Experiment, shape: Shape, device: str) -> ValueTrainer:
     """Return the trainer of the rule whose clients send values."""
-    return ValueTrainer(experiment, layout(experiment.model, shape.num_inputs, shape.classes))
+    return ValueTrainer(experiment, dense_layout(experiment.model, shape.num_inputs, shape.classes))
 
 
 class KeepingTrainer(ToyTrainer):
@@ -167,7 +167,9 @@ class KeepingTrainer(ToyTrainer):
 
 def make_keeping_trainer(experiment: Experiment, shape: Shape, device: str) -> KeepingTrainer:
     """Return the trainer of the rule whose clients remember."""
-    return KeepingTrainer(experiment, layout(experiment.model, shape.num_inputs, shape.classes))
+    return KeepingTrainer(
+        experiment, dense_layout(experiment.model, shape.num_inputs, shape.classes)
+    )
 
 
 RULE = Rule(make_trainer)

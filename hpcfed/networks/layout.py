@@ -172,18 +172,6 @@ class Layout:
             start += part.size
 
 
-def layout(model: ModelConfig, num_channels: int, num_classes: int) -> Layout:
-    """Return the layout of ``model`` between C input channels and K classes."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    fan_in = num_channels
-    for index, width in enumerate(model.widths):
-        shapes[f"hidden{index}.input"] = (width, fan_in)
-        if model.recurrent:
-            shapes[f"hidden{index}.recurrent"] = (width, width)
-        fan_in = width
-    return Layout.of(shapes | {"readout": (num_classes, fan_in)})
-
-
 def initial_params(model: ModelConfig, parameters: Layout, seed: int) -> F32:
     """Return (P,) float32 initial parameters; a parameter's raw words follow from its place.
 

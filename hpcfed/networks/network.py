@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any  # Any: a user's object, checked
 
 from hpcfed.base.dotted import function as function_at
-from hpcfed.config import Experiment, ModelConfig
+from hpcfed.config import Experiment
 from hpcfed.errors import InputError
 from hpcfed.networks.contract import Activity, Layer, Network, Pass
 from hpcfed.networks.layout import Layout
-from hpcfed.networks.stack import products, stack_layers, stack_layout, stages
+from hpcfed.networks.stack import dense_layers, products, stack_layers, stack_layout, stages
 from hpcfed.samples.samples import Shape
 
 if TYPE_CHECKING:
@@ -55,11 +55,6 @@ def build_network(experiment: Experiment, shape: Shape) -> Network:
 def _in_bins(experiment: Experiment, shape: Shape) -> bool:
     """Say whether input comes bin by bin, as events and encoded images do."""
     return len(shape.input) == 1 or shape.in_bins or experiment.data.encoder is not None
-
-
-def dense_layers(model: ModelConfig, num_inputs: int) -> tuple[Layer, ...]:
-    """Return the hidden layers of the multilayer and recurrent networks on C inputs."""
-    return stack_layers(model, Shape((num_inputs,), 1))
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,16 @@ def stack_layout(model: ModelConfig, shape: Shape, num_bins: int) -> Layout:
     return Layout(tuple(sorted(parts, key=lambda part: (not part.masked, not part.trained))))
 
 
+def dense_layout(model: ModelConfig, num_channels: int, num_classes: int) -> Layout:
+    """Return the layout of dense layers between C input channels and K classes."""
+    return stack_layout(model, Shape((num_channels,), num_classes), num_bins=1)
+
+
+def dense_layers(model: ModelConfig, num_channels: int) -> tuple[Layer, ...]:
+    """Return the hidden layers of dense layers on C input channels."""
+    return stack_layers(model, Shape((num_channels,), 1))
+
+
 def has_norm(model: ModelConfig, stage: Stage) -> bool:
     """Say whether what flows into ``stage`` is normed."""
     if model.norm in (None, "none"):

@@ -18,7 +18,7 @@ from hpcfed.config.file import read_experiment
 from hpcfed.federation.run import Request, run
 from hpcfed.learning.rule import Rule
 from hpcfed.learning.trainer import LocalUpdate
-from hpcfed.networks.layout import layout
+from hpcfed.networks.stack import dense_layout
 from hpcfed.samples.events import EventSet
 from hpcfed.samples.samples import Shape
 from tests import toy_world
@@ -62,7 +62,7 @@ def memory(name: str) -> int:
 
 def make_trainer(experiment: Experiment, shape: Shape, device: str) -> CheapTrainer:
     """Return the trainer of the rule."""
-    return CheapTrainer(experiment, layout(experiment.model, shape.num_inputs, shape.classes))
+    return CheapTrainer(experiment, dense_layout(experiment.model, shape.num_inputs, shape.classes))
 
 
 RULE = Rule(make_trainer)

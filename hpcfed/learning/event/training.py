@@ -32,8 +32,8 @@ from hpcfed.learning.event.work import Workspace, make_work
 from hpcfed.learning.schedule import learning_rate
 from hpcfed.learning.trainer import BatchResult, LocalUpdate
 from hpcfed.networks.contract import Layer
-from hpcfed.networks.layout import Layout, layout
-from hpcfed.networks.network import dense_layers
+from hpcfed.networks.layout import Layout
+from hpcfed.networks.stack import dense_layers, dense_layout
 from hpcfed.samples.events import EventSet, events_of
 from hpcfed.samples.samples import Samples, Shape
 
@@ -55,7 +55,7 @@ class EventTrainer:
         self._experiment, self._dtype = experiment, dtype
         self._spare: list[Workspace] = []
         self._prepared = False
-        self._layout = layout(experiment.model, shape.num_inputs, shape.classes)
+        self._layout = dense_layout(experiment.model, shape.num_inputs, shape.classes)
         self._layers = dense_layers(experiment.model, shape.num_inputs)
         self._hidden, self._num_classes = experiment.model.widths, shape.classes
         self._network = NetworkConstants(

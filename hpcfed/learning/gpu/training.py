@@ -34,8 +34,8 @@ from hpcfed.learning.gpu.update import GpuUpdate
 from hpcfed.learning.gpu.work import Buffers, Size, make_work
 from hpcfed.learning.trainer import BatchResult, LocalUpdate
 from hpcfed.networks.contract import Layer
-from hpcfed.networks.layout import Layout, layout
-from hpcfed.networks.network import dense_layers
+from hpcfed.networks.layout import Layout
+from hpcfed.networks.stack import dense_layers, dense_layout
 from hpcfed.samples.events import EventSet, events_of
 from hpcfed.samples.samples import Samples, Shape
 
@@ -61,7 +61,7 @@ class GpuTrainer:
         ``most_clients`` are trained at once; None: as many as memory holds.
         """
         self._experiment, self._device = experiment, torch.device(device)
-        self._layout = layout(experiment.model, shape.num_inputs, shape.classes)
+        self._layout = dense_layout(experiment.model, shape.num_inputs, shape.classes)
         self._layers = dense_layers(experiment.model, shape.num_inputs)
         self._hidden = experiment.model.widths
         self._plan = plan(experiment, self._layout, shape.num_inputs)

@@ -9,7 +9,8 @@ from hpcfed.base.purposes import Purpose
 from hpcfed.base.seeds import Stream
 from hpcfed.config import ModelConfig
 from hpcfed.errors import InputError
-from hpcfed.networks.layout import Layout, Part, initial_params, layout
+from hpcfed.networks.layout import Layout, Part, initial_params
+from hpcfed.networks.stack import dense_layout
 
 
 def model(**values: object) -> ModelConfig:
@@ -17,14 +18,14 @@ def model(**values: object) -> ModelConfig:
 
 
 def test_feed_forward_layout_has_one_matrix_per_layer_and_the_readout() -> None:
-    result = layout(model(hidden=[5, 4]), num_channels=7, num_classes=3)
+    result = dense_layout(model(hidden=[5, 4]), num_channels=7, num_classes=3)
     assert result.names == ("hidden0.input", "hidden1.input", "readout")
     assert result.shapes == ((5, 7), (4, 5), (3, 4))
     assert result.size == 35 + 20 + 12
 
 
 def test_recurrent_layout_puts_recurrent_weights_after_input_weights() -> None:
-    result = layout(model(hidden=[5], recurrent=True), num_channels=7, num_classes=3)
+    result = dense_layout(model(hidden=[5], recurrent=True), num_channels=7, num_classes=3)
     assert result.names == ("hidden0.input", "hidden0.recurrent", "readout")
     assert result.shapes == ((5, 7), (5, 5), (3, 5))
 
@@ -40,7 +41,7 @@ def test_split_gives_row_major_views_of_the_flat_vector() -> None:
 
 def test_uniform_weights_are_the_seeds_words_scaled_by_the_fan_in() -> None:
     settings = model(hidden=[2], init="uniform", init_scale=3.0)
-    params = initial_params(settings, layout(settings, 4, 2), seed=5)
+    params = initial_params(settings, dense_layout(settings, 4, 2), seed=5)
     words = Stream(5, Purpose.INITIAL_WEIGHTS).uniforms(2 * 12)[0::2]
     expected = (2 * words - 1) * 3.0 / np.sqrt([4] * 8 + [2] * 4)
     assert params.dtype == np.float32
@@ -59,7 +60,7 @@ def test_initial_weights_have_the_standard_deviation_of_their_kind(
     init: str, spread_input: float, spread_readout: float
 ) -> None:
     settings = model(hidden=[400], init=init, init_scale=2.0)
-    parameters = layout(settings, 100, 50)
+    parameters = dense_layout(settings, 100, 50)
     parts = parameters.split(initial_params(settings, parameters, seed=1))
     # 40000 and 20000 values: their spread is known to 0.5 %, their mean to 0.7 % of it.
     assert parts["hidden0.input"].std() == pytest.approx(spread_input, rel=0.02)
@@ -69,14 +70,14 @@ def test_initial_weights_have_the_standard_deviation_of_their_kind(
 
 def test_normal_weights_have_normal_tails() -> None:
     settings = model(hidden=[400], init="normal-absolute")
-    params = initial_params(settings, layout(settings, 200, 2), seed=1)
+    params = initial_params(settings, dense_layout(settings, 200, 2), seed=1)
     assert np.mean(np.abs(params) > 2) == pytest.approx(0.0455, rel=0.05)
     assert np.abs(params).max() > 3.5
 
 
 def test_initial_weights_depend_on_the_seed_alone() -> None:
     settings = model(hidden=[3])
-    parameters = layout(settings, 4, 2)
+    parameters = dense_layout(settings, 4, 2)
     first, again, other = (initial_params(settings, parameters, seed) for seed in (1, 1, 2))
     assert first.tobytes() == again.tobytes()
     assert first.tobytes() != other.tobytes()
