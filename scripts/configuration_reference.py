@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from hpcfed.config import Experiment
@@ -22,12 +23,18 @@ BEGIN, END = "<!-- configuration reference: begin -->\n", "<!-- configuration re
 def reference() -> str:
     """Return the reference as Markdown: one table per section of the experiment file."""
     plain = {n: f for n, f in Experiment.model_fields.items() if table_of(f.annotation) is None}
-    parts = ["**top level**\n\n" + table(plain)]
-    for name, field in Experiment.model_fields.items():
-        if (model := table_of(field.annotation)) is not None:
-            text = (model.__doc__ or "").split("\n")[0]
-            parts.append(f"**`[{name}]`** {text}\n\n" + table(model.model_fields))
-    return "\n".join(parts)
+    return "\n".join(["**top level**\n\n" + table(plain), *sections(Experiment)])
+
+
+def sections(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Yield a heading and a table of keys for each table of ``model``, and of those in it."""
+    for name, field in model.model_fields.items():
+        if (inner := table_of(field.annotation)) is None:
+            continue
+        text = (inner.__doc__ or "").split("\n")[0]
+        keys = {n: f for n, f in inner.model_fields.items() if table_of(f.annotation) is None}
+        yield f"**`[{prefix}{name}]`** {text}\n\n" + table(keys)
+        yield from sections(inner, f"{prefix}{name}.")
 
 
 def table(fields: dict[str, FieldInfo]) -> str:

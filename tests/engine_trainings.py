@@ -27,6 +27,7 @@ def experiment(engine: str, epochs: int = 2, **tables: dict[str, object]) -> Exp
             "data": {"duration": 0.2, "num_bins": 20} | tables.get("data", {}),
             "model": MODEL | tables.get("model", {}),
             "client": {key: value for key, value in client.items() if value is not None},
+            "stop": {"silent": {"alpha": 12}, "saturated": 0.05},  # some samples are
             "seed": 3,
         }
     )
@@ -60,3 +61,6 @@ def assert_same_update(ours: LocalUpdate, theirs: LocalUpdate) -> None:
     assert np.linalg.norm(delta - expected) <= 1e-3 * np.linalg.norm(expected)
     assert ours.loss == pytest.approx(theirs.loss, rel=1e-5)
     assert ours.hidden_rate == pytest.approx(theirs.hidden_rate, rel=1e-9)
+    assert ours.activity is not None
+    assert theirs.activity is not None
+    assert ours.activity.tolist() == theirs.activity.tolist()

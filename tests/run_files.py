@@ -26,7 +26,8 @@ def record(num_rounds: int = 3, num_clients: int = 2, **changes: Any) -> Record:
         values["params_digest"] = f"{index:064d}"
         rows = {name: np.full(num_clients, index) for name in PARTICIPATION_FIELDS}
         rows["client"] = np.arange(num_clients)
-        log.append(values, rows, [0] if index == 1 else [])
+        late = [0] if index == 1 else []
+        log.append(values, rows, late, np.array([[10, index, 0]]))
     attempt = {
         "started": "2026-01-02T03:04:05+00:00",
         "ended": "finished",
@@ -43,6 +44,7 @@ def record(num_rounds: int = 3, num_clients: int = 2, **changes: Any) -> Record:
         "attributes": {
             "name": "example",
             "status": "finished",
+            "verdict": "",
             "error": "",
             "engine": "norse",
             "data_source": "spoken-digits",

@@ -18,6 +18,7 @@ from hpcfed.config.model import ModelConfig
 from hpcfed.config.rule import RuleConfig
 from hpcfed.config.section import Count, NonNegative, Positive, Section, Seed
 from hpcfed.config.server import ServerConfig, UplinkConfig
+from hpcfed.config.stop import StopConfig
 
 
 class RunConfig(Section):
@@ -55,6 +56,7 @@ class Experiment(Section):
     participation: ParticipationConfig = ParticipationConfig()
     uplink: UplinkConfig = UplinkConfig()
     server: ServerConfig = ServerConfig()
+    stop: StopConfig | None = None
     run: RunConfig = RunConfig()
 
     @field_validator("name")

@@ -62,7 +62,8 @@ def decide(
             raise InputError(taken_over(path, base))
         experiment = _resumed(experiment, record, path)
         first_round = int(record.checkpoint["round"])
-        finished = first_round == experiment.server.rounds
+        ended = bool(record.attributes.get("verdict"))
+        finished = ended or first_round == experiment.server.rounds
     else:
         engine = resolve_engine(experiment)
         client = experiment.client.model_copy(update={"engine": engine})

@@ -25,6 +25,7 @@ from hpcfed.federation.meter import Meter, Spent
 from hpcfed.federation.mpi.transport import Transport
 from hpcfed.federation.rounds import Outcome
 from hpcfed.federation.server import ServerState
+from hpcfed.federation.stopping import SATURATED, SILENT, largest_share, verdict
 from hpcfed.federation.uplink.aggregation import STATISTICS, predicted_bytes
 from hpcfed.federation.uplink.cost import uplink_cost
 from hpcfed.learning.schedule import learning_rate
@@ -77,11 +78,15 @@ class RunRecorder:
         self._last_write = time.monotonic()
         self._seconds_write = 0.0
 
-    def wishes(self) -> tuple[bool, bool]:
-        """Say whether this rank was asked to stop, and whether the root wants to write."""
+    def wishes(self) -> tuple[bool, bool, bool]:
+        """Say whether this rank was asked to stop, whether to write, and whether the run ends.
+
+        The root alone wants to write, and knows whether the run ends.
+        """
         age = time.monotonic() - self._last_write
         due = age >= self._job.experiment.run.checkpoint_seconds
-        return self._hooks.stop_requested(), due and self._transport.rank == 0
+        ends = bool(self.record.attributes.get("verdict"))
+        return self._hooks.stop_requested(), due and self._transport.rank == 0, ends
 
     def add(self, outcome: Outcome, state: ServerState, meter: Meter) -> None:
         """Record a finished round."""
@@ -91,7 +96,10 @@ class RunRecorder:
         if outcome.evaluations:
             self._evaluated = state, outcome.evaluations
         values = self._round_values(outcome, state, spent)
-        self.record.log.append(values, self._participations(outcome), outcome.cohort.late)
+        log = self.record.log
+        log.append(values, self._participations(outcome), outcome.cohort.late, outcome.activity)
+        ended = verdict(self._job.experiment.stop, log.rounds, log.activity)
+        self.record.attributes["verdict"] = ended
         self._uplink_bytes += float(uplink_bytes(values))
         num_rounds = self._job.experiment.server.rounds
         self._hooks.progress(RoundReport(state.round, num_rounds, values, self._uplink_bytes))
@@ -179,6 +187,8 @@ class RunRecorder:
             "num_participants": num_messages,
             "num_late": float(len(cohort.late)),
             "num_rejected": int(outcome.rejected.sum()),
+            "silent_samples": largest_share(outcome.activity, SILENT),
+            "saturated_samples": largest_share(outcome.activity, SATURATED),
             "uplink_values": cost.values,
             "uplink_bytes_seed": cost.seed,
             "uplink_bytes_bitmask": cost.bitmask,

@@ -22,6 +22,7 @@ from hpcfed.federation.server import ServerState
 from hpcfed.federation.uplink.aggregation import STATISTICS, Sender, aggregate, chosen_transport
 from hpcfed.federation.uplink.cohort import Cohort
 from hpcfed.federation.uplink.exact import Totals
+from hpcfed.learning.silence import COUNTS
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,13 @@ class Outcome:
     """What a round leaves besides parameters, complete at the root.
 
     ``statistics`` is (n, 5 + F) float64: for each participant the values that STATISTICS names, and
-    the rule's figures.
+    the rule's figures. ``activity`` is (L, 3) int64, the counts of silence of those that count.
     """
 
     cohort: Cohort
     transport: str
     statistics: NDArray[np.float64]
+    activity: NDArray[np.int64]
     evaluations: dict[str, SplitResult]
 
     @property
@@ -46,8 +48,8 @@ class Outcome:
 class Recorder(Protocol):
     """What the loop asks of the run's record; every rank has one and calls it together."""
 
-    def wishes(self) -> tuple[bool, bool]:
-        """Say whether this rank was asked to stop, and whether it is time to write."""
+    def wishes(self) -> tuple[bool, bool, bool]:
+        """Say whether this rank was asked to stop, whether to write, and whether the run ends."""
         ...
 
     def add(self, outcome: Outcome, state: ServerState, meter: Meter) -> None:
@@ -77,7 +79,7 @@ def run_rounds(
         meter = Meter(transport)
         cohort = job.cohort(state.round, transport.size)
         how = chosen_transport(job.uplink, cohort, transport.size)
-        statistics = np.zeros((len(cohort.clients), len(STATISTICS) + len(job.figures)))
+        statistics = np.zeros((len(cohort.clients), _num_columns(job)))
         mine = [_client(job, memory, k) for k in cohort.of(transport.rank).tolist()]
         updates = job.trainer.train(state.params, job.data.train, mine, state.round)
         updates = second_moments(updates, job.trainer.layout, state.params)
@@ -85,7 +87,7 @@ def run_rounds(
         totals = aggregate(transport, sender, how)
         meter.lap("update")
         transport.sum_at_root(statistics)
-        outcome = Outcome(cohort, how, statistics, {})
+        outcome = _outcome(job, cohort, how, statistics)
         meter.lap("statistics")
         state = _server_step(job, state, transport, totals, outcome)
         transport.broadcast(state.params)
@@ -94,14 +96,26 @@ def run_rounds(
             outcome = replace(outcome, evaluations=_evaluate(job, state, transport))
         meter.lap("evaluation")
         recorder.add(outcome, state, meter)
-        stop, write = transport.any(*recorder.wishes())
-        if state.round == num_rounds or stop:
+        stop, write, ended = transport.any(*recorder.wishes())
+        if state.round == num_rounds or stop or ended:
             break
         if write:
             recorder.write(state, memory, "running")
-    status = "finished" if state.round >= num_rounds else "stopped"
+    status = "finished" if state.round >= num_rounds or ended else "stopped"
     recorder.write(state, memory, status)
     return status
+
+
+def _num_columns(job: Job) -> int:
+    return len(STATISTICS) + len(job.figures) + len(COUNTS) * len(job.trainer.layers)
+
+
+def _outcome(job: Job, cohort: Cohort, how: str, rows: NDArray[np.float64]) -> Outcome:
+    """Return the outcome of a round from what all ranks noted of it."""
+    known = len(STATISTICS) + len(job.figures)
+    outcome = Outcome(cohort, how, rows[:, :known], np.zeros((0, len(COUNTS)), np.int64), {})
+    counts = rows[~outcome.rejected, known:].sum(0).astype(np.int64)
+    return replace(outcome, activity=counts.reshape(len(job.trainer.layers), len(COUNTS)))
 
 
 def _client(job: Job, memory: Memory, number: int) -> Client:

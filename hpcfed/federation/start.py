@@ -149,6 +149,7 @@ def _empty_record(job: Job) -> Record:
     return Record(
         attributes={
             "status": "running",
+            "verdict": "",
             "error": "",
             "engine": job.experiment.client.engine,
             "device": _device_kind(job),

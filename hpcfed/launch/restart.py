@@ -104,7 +104,8 @@ def verdict(
     num_rounds: int, before: State | None, after: State | None, ended: JobEnd
 ) -> int | None:
     """Say what a job has come to, by its run file before and after; None if it has died."""
-    if after is not None and after.status == "finished" and after.num_rounds >= num_rounds:
+    done = after is not None and (after.num_rounds >= num_rounds or bool(after.verdict))
+    if after is not None and after.status == "finished" and done:
         return FINISHED
     wrote = after is not None and (before is None or after.holder != before.holder)
     status = after.status if after is not None and wrote else ""

@@ -80,6 +80,7 @@ class LocalUpdate:
         figures: what else the rule measures, under the names of its ``Rule.figures``.
         memory: (Q,) float32 that the client keeps for its next round; None without.
         local: float32 parameters that stay with the client, as trained; None without.
+        activity: (L, 3) int64, ``silence.COUNTS`` of the samples of all steps; None without spikes.
     """
 
     delta: F32 | DeviceVector
@@ -88,6 +89,7 @@ class LocalUpdate:
     figures: Mapping[str, float] = field(default_factory=dict)
     memory: F32 | None = None
     local: F32 | None = None
+    activity: I64 | None = None
 
 
 @dataclass(frozen=True)

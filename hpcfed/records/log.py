@@ -18,6 +18,7 @@ from hpcfed.records.schema import PARTICIPATION_FIELDS, ROUND_FIELDS, Field
 Array = NDArray[Any]
 WAYS = ("seed", "bitmask", "coordinates")  # of saying which entries of an update are sent
 MOST_CELLS = 10**8  # of a table by round and client
+NOTHING: Array = np.zeros((0, 3), np.int64)  # of a network without spikes, and of older files
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,14 @@ class Log:
         participations: name -> one array (n,) a round, whose clients are the column "client",
             ascending.
         late: one array a round: clients that were selected, and fell out.
+        activity: (L, 3) a round: samples trained on, silent and saturated ones, by hidden layer.
     """
 
     figures: Mapping[str, Field] = field(default_factory=dict)
     rounds: dict[str, list[Any]] = field(default_factory=dict)
     participations: dict[str, list[Array]] = field(default_factory=dict)
     late: list[Array] = field(default_factory=list)
+    activity: list[Array] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for name in (*ROUND_FIELDS, *self.figures):
@@ -51,9 +54,14 @@ class Log:
         return len(self.rounds["params_digest"])
 
     def append(
-        self, values: Mapping[str, Any], rows: Mapping[str, Array], late: Sequence[int] | Array = ()
+        self,
+        values: Mapping[str, Any],
+        rows: Mapping[str, Array],
+        late: Sequence[int] | Array = (),
+        activity: Array = NOTHING,
     ) -> None:
         """Add one round."""
+        self.activity.append(activity)
         self.late.append(np.asarray(late, np.int64))
         for name, column in self.rounds.items():
             column.append(values[name])
@@ -67,6 +75,7 @@ class Log:
             {name: column[:num_rounds] for name, column in self.rounds.items()},
             {name: parts[:num_rounds] for name, parts in self.participations.items()},
             self.late[:num_rounds],
+            self.activity[:num_rounds],
         )
 
     def rows(self) -> dict[str, Array]:

@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from hpcfed.base.atomic import replacing
 from hpcfed.errors import InputError
 from hpcfed.records.columns import figures_of, participations_of, rounds_of
-from hpcfed.records.log import Log
+from hpcfed.records.log import NOTHING, Log
 from hpcfed.records.reading import BLOCK_BYTES, DamagedFileError, block, opened
 from hpcfed.records.schema import (
+    ACTIVITY_FIELDS,
     ATTEMPT_FIELDS,
     AXES,
     CHECKPOINT_FIELDS,
@@ -117,6 +118,8 @@ def _fill(file: h5py.File, record: Record) -> None:
     for name, (dtype, unit, meaning) in {**ROUND_FIELDS, **log.figures}.items():
         _put(rounds, name, np.array(log.rounds[name], dtype), (unit, meaning), (scale,))
     _fill_participations(file.create_group("participations"), log)
+    if len({part.shape for part in log.activity}) == 1 and log.activity[0].size:
+        _fill_activity(file.create_group("activity"), log)
     if sum(map(len, log.late)):
         _fill_late(file.create_group("late"), log)
     clients = file.create_group("clients")
@@ -150,6 +153,13 @@ def _fill_participations(group: h5py.Group, log: Log) -> None:
         data = _put(group, name, columns[name], (unit, meaning), (scale,))
         if name not in ("round", "client"):
             data.attrs["coordinates"] = "round client"
+
+
+def _fill_activity(group: h5py.Group, log: Log) -> None:
+    counts = np.stack(log.activity)  # (R, L, 3)
+    scales = (_round_scale(group, log.num_rounds), _scale(group, "layer", counts.shape[1]))
+    for index, (name, (dtype, unit, meaning)) in enumerate(ACTIVITY_FIELDS.items()):
+        _put(group, name, counts[..., index].astype(dtype), (unit, meaning), scales)
 
 
 def _fill_late(group: h5py.Group, log: Log) -> None:
@@ -276,7 +286,14 @@ def _read_log(file: h5py.File) -> Log:
         {name: list(column) for name, column in columns.items()},
         {name: np.split(column, ends)[:num_rounds] for name, column in rows.items()},
         _read_late(file, num_rounds),
+        _read_activity(file, num_rounds),
     )
+
+
+def _read_activity(file: h5py.File, num_rounds: int) -> list[Array]:
+    if "activity" not in file:
+        return [NOTHING] * num_rounds
+    return list(np.stack([file["activity"][name][()] for name in ACTIVITY_FIELDS], 2))
 
 
 def _read_late(file: h5py.File, num_rounds: int) -> list[Array]:

@@ -33,6 +33,8 @@ ROUND_FIELDS: dict[str, Field] = {
         }.items()
     },
     "num_participants": ("i8", "1", "clients that trained this round"),
+    "silent_samples": ("f8", "1", "largest part, over hidden layers, of silent training samples"),
+    "saturated_samples": ("f8", "1", "the same of saturated ones"),
     "num_late": ("f8", "1", "clients that were selected, were late and sent nothing"),
     "num_rejected": ("i8", "1", "updates left out: not finite, or reaching 2^12"),
     "uplink_values": ("i8", "1", "values sent by all participants"),
@@ -60,6 +62,12 @@ PARTICIPATION_FIELDS: dict[str, Field] = {
 LATE_FIELDS: dict[str, Field] = {
     "round": ("i8", "1", "round for which the client was selected, counted from 1"),
     "client": ("i8", "1", "number of a client that was late and sent nothing, counted from 0"),
+}
+# by round and hidden layer, of training; "spikes" are those of a sample and layer in all bins
+ACTIVITY_FIELDS: dict[str, Field] = {
+    "samples": ("i8", "1", "samples trained on by clients whose updates count"),
+    "silent": ("i8", "1", "of these, with fewer spikes than stop.silent.alpha (1)"),
+    "saturated": ("i8", "1", "of these, with at least stop.saturated (0.95) of all spikes"),
 }
 # the names of the dimensions' entries, which are stored as they are
 NAMED = ("label", "prediction", "group", "layer", "confidence_bin", "weights")

@@ -37,6 +37,7 @@ class State:
 
     Attributes:
         status: running, stopped, finished or failed, as its file says.
+        verdict: why a finished run has ended before its last round; "" where it has not.
         seconds: spent on the rounds, all phases.
         holder: which start wrote the file.
         attributes: of the file, those that say what the run was made of and when it was written.
@@ -49,6 +50,7 @@ class State:
     seconds: float
     holder: Holder
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    verdict: str = ""
 
 
 def glance(path: Path) -> State | None:
@@ -74,6 +76,7 @@ def glance_at(path: Path) -> State:
             seconds,
             holder_of(attributes),
             {name: attributes[name] for name in _MADE if name in attributes},
+            str(attributes.get("verdict", "")),
         )
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import xarray
 
 NOT_KEYS = ("round", "run")
-ABOUT = ("status", "engine", "data_digest", "config_digest")
+ABOUT = ("status", "verdict", "engine", "data_digest", "config_digest")
 BYTES_PER_PARAMETER = 4  # the downlink is the full model, float32, to each participant
 
 

@@ -71,6 +71,7 @@ def _run(run: Run, keys: Sequence[str], out: Path) -> Json:
         "label": run.label,
         "href": quote(os.path.relpath(run.file.resolve(), out.resolve().parent)),
         "status": run.status,
+        "verdict": run.verdict,
         "keys": [_value(run.keys.get(key)) for key in keys],
         "rounds": run.num_rounds,
         "planned": run.keys.get("server.rounds"),

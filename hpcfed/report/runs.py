@@ -71,6 +71,11 @@ class Run:
         return len(self.rounds["train_loss"])
 
     @property
+    def verdict(self) -> str:
+        """Why a finished run has ended before its last round; "" where it has not."""
+        return str(self.columns.attributes.get("verdict", ""))
+
+    @property
     def status(self) -> str:
         """running, stopped, finished or failed."""
         return status_of(self.columns.attributes)

@@ -50,7 +50,7 @@ def summary(path: Path) -> Rows:
     attributes = record.attributes
     lines = [
         ("run", f"{attributes['name']} ({path})"),
-        ("status", f"{_status(attributes)} {attributes['error']}".strip()),
+        ("status", f"{_ended(attributes)} {attributes['error']}".strip()),
         ("rounds", f"{record.log.num_rounds}"),
         ("clients", f"{len(record.clients['num_samples'])}, {_ranks(record)}"),
         ("data", f"{record.clients['num_samples'].sum()} samples of {attributes['data_source']}"),
@@ -85,13 +85,21 @@ def overview(paths: list[Path], root: Path) -> Iterator[tuple[str, ...]]:
         rounds = record.log.rounds
         uplink = size_text(float(uplink_bytes(rounds).sum()))
         accuracies = (_last(rounds, "validation_accuracy"), _last(rounds, "test_accuracy"))
-        status = status_of(record.attributes)
-        yield name, status, str(record.log.num_rounds), *map(percent, accuracies), uplink
+        yield (
+            name,
+            _ended(record.attributes, short=True),
+            str(record.log.num_rounds),
+            *map(percent, accuracies),
+            uplink,
+        )
 
 
-def _status(attributes: dict[str, Any]) -> str:
-    status = status_of(attributes)
-    if status == attributes["status"]:
+def _ended(attributes: dict[str, Any], short: bool = False) -> str:
+    """Return the status, with the verdict of a run that ended early."""
+    status, verdict = status_of(attributes), attributes.get("verdict", "")
+    if verdict and status == "finished":
+        return f"{status}, {verdict}"
+    if short or status == attributes["status"]:
         return status
     return f"{status}: its process has died; continue with --resume"
 

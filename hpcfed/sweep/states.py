@@ -40,6 +40,7 @@ class RunState:
     num_rounds: int
     seconds: float
     error: str = ""
+    verdict: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,8 @@ def time_left_s(state: SweepState, at_once: int) -> float | None:
     """Return the seconds until all is done, from the rounds so far; None before the first."""
     spent = sum(s.seconds for s in state.runs)
     done = sum(s.num_rounds for s in state.runs)
-    left = sum(s.run.num_rounds - s.num_rounds for s in state.runs if s.status != "failed")
+    going = [s for s in state.runs if s.status not in ("failed", "finished")]
+    left = sum(s.run.num_rounds - s.num_rounds for s in going)
     return spent / done * left / max(at_once, 1) if done else None
 
 
@@ -135,7 +137,8 @@ def _state(
     else:
         status = "missing"
     rounds, seconds = (file.num_rounds, file.seconds) if file is not None else (0, 0.0)
-    return RunState(run, status, rounds, seconds, error)
+    verdict = file.verdict if file is not None and status == "finished" else ""
+    return RunState(run, status, rounds, seconds, error, verdict)
 
 
 def _mark(paths: Paths, run: PlannedRun) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from hpcfed.base.terminal import clock
@@ -21,7 +22,7 @@ def lines(manifest: Manifest, paths: Paths, state: SweepState) -> Iterator[str]:
     yield f"{manifest.name}: {len(state.runs)} runs"
     for status, number in counts.items():
         if number or status != "queued":
-            yield f"  {status:9} {number}"
+            yield f"  {status:9} {number}{_verdicts(state) if status == 'finished' else ''}"
     if manifest.dropped:
         yield f"  {dropped_text(paths.run(run.digest) for run in manifest.dropped)}"
     if not state.asked:
@@ -34,6 +35,12 @@ def lines(manifest: Manifest, paths: Paths, state: SweepState) -> Iterator[str]:
     yield from _details(state, "finished", {})
     if counts["failed"] or counts["stopped"] or counts["missing"]:
         yield "hpcfed sweep retry works on what failed, stopped or is missing"
+
+
+def _verdicts(state: SweepState) -> str:
+    """Return how many runs ended early, by why."""
+    counts = Counter(s.verdict for s in state.runs if s.verdict)
+    return f" ({', '.join(f'{n} {why}' for why, n in sorted(counts.items()))})" if counts else ""
 
 
 def _time_left(state: SweepState) -> str:

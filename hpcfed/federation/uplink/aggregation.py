@@ -64,9 +64,9 @@ class Sent:
 class Sender:
     """One rank's side of a round: trains its clients one after the other and codes their updates.
 
-    ``statistics`` (n, 5 + F) float64 has a row per participant; a rank fills its own, zeros
+    ``statistics`` (n, 5 + F + 3 L) float64 has a row per participant; a rank fills its own, zeros
     elsewhere. ``memory`` is that of this rank's clients, updated in place. ``figures`` are the F
-    names of what the rule measures.
+    names of what the rule measures; what follows are counts of silence by hidden layer.
     """
 
     uplink: Uplink
@@ -121,7 +121,9 @@ class Sender:
             )
         own = (local.figures[name] for name in self.figures)
         known = (local.loss, norm(local.delta), local.hidden_rate, num_values, not accepted)
-        self.statistics[row] = *known, *own
+        counts = () if local.activity is None else local.activity.ravel()
+        told = (*known, *own, *counts)
+        self.statistics[row, : len(told)] = told
 
 
 def aggregate(transport: Transport, sender: Sender, how: str) -> Totals:

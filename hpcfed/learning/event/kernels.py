@@ -42,12 +42,14 @@ def train_client(
     """Take the steps ``steps[s]`` to ``steps[s + 1]`` of the samples, one optimiser step each.
 
     Returns the loss summed over samples (each of its step's mean loss with the penalty), and the
-    spikes of all hidden layers; leaves the trained minus the received weights in the work space.
+    spikes of all hidden layers; leaves the trained minus the received weights in the work space,
+    and how many samples were silent and saturated.
     """
     weights, total = work.weights, 0.0
     for k in range(len(received)):
         weights[k] = received[k]
     work.spikes[:] = 0
+    work.activity[:] = 0
     for step in range(len(steps) - 1):
         _transpose(network.plan, work)
         loss = _batch_gradient(network, inputs, steps[step], steps[step + 1], work)
@@ -131,6 +133,7 @@ def _batch_gradient(
             if counting:
                 _count(plan, work, rows)
                 continue
+            _note_activity(network.limits, work, rows)
             readout_forward(plan, network.readout, work.weights, work, rows)
             labels = inputs.labels[block : block + rows]
             cross_entropy(plan, labels, batch, work, work.losses, work.predictions)
@@ -142,6 +145,15 @@ def _batch_gradient(
         if counting:
             penalty = _penalise(network, batch, work)
     return penalty + total / batch
+
+
+@inner
+def _note_activity(limits: I64, work: Workspace, rows: int) -> None:
+    for layer in range(len(limits)):
+        for row in range(rows):
+            work.activity[layer, 0] += 1
+            work.activity[layer, 1] += work.fired[layer, row] < limits[layer, 0]
+            work.activity[layer, 2] += work.fired[layer, row] >= limits[layer, 1]
 
 
 @inner

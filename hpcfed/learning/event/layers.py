@@ -49,6 +49,7 @@ def layer_forward(
     inputs, spikes = work.offsets[layer], work.offsets[layer + 1]
     span = 1 if plan.recurrent else num_bins
     for row in range(rows):
+        work.fired[layer, row] = 0
         spikes[row, 0] = work.regions[layer + 1] + row * num_bins * plan.widths[layer]
     for start in range(0, num_bins, span):
         for row in range(rows):
@@ -58,7 +59,9 @@ def layer_forward(
                     work.current, bins.row, weights, plan.recurrents[layer], width, work.events,
                     spikes[row, start - 1], spikes[row, start],
                 )  # fmt: skip
-            number += run_bins(neuron, weights, work, inputs[row], readout.factors, bins)
+            sent = run_bins(neuron, weights, work, inputs[row], readout.factors, bins)
+            work.fired[layer, row] += sent
+            number += sent
             for t in range(start, start + span if listed or plan.recurrent else start):
                 at = bins.trace + t * bins.stride
                 spikes[row, t + 1] = append_positive(

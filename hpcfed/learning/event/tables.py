@@ -58,12 +58,13 @@ def aligned(size: int, dtype: RealType) -> Reals:
 
 
 class NetworkConstants(NamedTuple):
-    """All that is constant about a network."""
+    """All that is constant about a network; ``limits`` (L, 2) are those of silence."""
 
     plan: Sizes
     neuron: Neuron
     readout: Readout
     penalty: Penalty
+    limits: I64
 
 
 class Inputs(NamedTuple):

@@ -30,6 +30,7 @@ from hpcfed.learning.event.kernels import evaluate_batch, flatten, train_client
 from hpcfed.learning.event.tables import Evaluated, Inputs, NetworkConstants
 from hpcfed.learning.event.work import Workspace, make_work
 from hpcfed.learning.schedule import learning_rate
+from hpcfed.learning.silence import limits
 from hpcfed.learning.trainer import BatchResult, LocalUpdate
 from hpcfed.networks.contract import Layer
 from hpcfed.networks.layout import Layout
@@ -63,6 +64,7 @@ class EventTrainer:
             equations.neuron(experiment, dtype),
             equations.readout(experiment, dtype),
             equations.penalty(experiment),
+            limits(experiment, self._layers),
         )
 
     @property
@@ -161,10 +163,12 @@ class EventTrainer:
         with self._work(inputs) as work:
             loss, spikes = train_client(self._network, optimiser, inputs, bounds, received, work)
             flatten(self._network.plan, work.weights, delta)
+            activity = work.activity.copy()
         return LocalUpdate(
             delta=delta.astype(np.float32, copy=False),
             loss=loss / len(samples),
             hidden_rate=spikes / (len(samples) * events.num_bins * sum(self._hidden)),
+            activity=activity,
         )
 
     def _pack(self, params: Reals) -> Reals:

@@ -42,6 +42,8 @@ class Workspace(NamedTuple):
         outputs: (R N,) gradient of the readout's current in a bin.
         losses, predictions: (R,) of the samples.
         spikes: (L,) of each layer so far.
+        fired: (L, R) of each layer and sample.
+        activity: (L, 3) samples so far, and those that are silent and saturated.
         counts, rates: (L, N) spikes of each neuron in a batch; gradient of the rate penalty.
     """
 
@@ -67,6 +69,8 @@ class Workspace(NamedTuple):
     losses: NDArray[np.float64]
     predictions: I64
     spikes: I64
+    fired: I64
+    activity: I64
     counts: I64
     rates: Reals
 
@@ -105,6 +109,8 @@ def make_work(
         losses=np.zeros(places.rows),
         predictions=np.zeros(places.rows, np.int64),
         spikes=np.zeros(hidden, np.int64),
+        fired=np.zeros((hidden, places.rows), np.int64),
+        activity=np.zeros((hidden, 3), np.int64),
         counts=np.zeros(counted, np.int64),
         rates=np.zeros(counted, dtype),
     )

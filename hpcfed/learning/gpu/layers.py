@@ -21,17 +21,19 @@ from hpcfed.learning.gpu.products import BLOCK, TERM, add_close_product, add_pro
 
 @triton.jit
 def forward(
-    trace, spikes, voltages, tallies, totals, summed, weights, factors, counts,
-    num_weights, place, num_bins, num_neurons, keep, drive, decay, threshold, relax, beta,
-    WIDTH: tl.constexpr, DEPTH: tl.constexpr, RECURRENT: tl.constexpr, ADAPTIVE: tl.constexpr,
+    trace, spikes, voltages, tallies, totals, extremes, summed, weights, factors, counts,
+    num_weights, place, num_bins, num_neurons, least, most, keep, drive, decay, threshold, relax,
+    beta, WIDTH: tl.constexpr, DEPTH: tl.constexpr, RECURRENT: tl.constexpr, ADAPTIVE: tl.constexpr,
     VOLTAGES: tl.constexpr, SUMMED: tl.constexpr,
 ):  # fmt: skip
     """Turn input currents into voltages less threshold, in place (``trace``), and ``spikes`` uint8.
 
-    Writes the number of spikes of each neuron (``tallies``, (clients, blocks, N) int32) and adds
-    them to ``totals`` (clients, blocks) int64; with VOLTAGES writes the voltage itself; with SUMMED
-    the spikes times ``factors`` (T,), added over time (``summed``, (clients, blocks, BLOCK, N)).
-    The recurrent weights (H, H) lie at ``place``. Grid: (blocks, clients).
+    Writes the number of spikes of each neuron (``tallies``, (clients, blocks, N) int32), adds them
+    to ``totals`` (clients, blocks) int64, and to ``extremes`` (clients, blocks, 2) int64 how many
+    samples have fewer than ``least`` spikes, and at least ``most``; with VOLTAGES writes the
+    voltage itself; with SUMMED the spikes times ``factors`` (T,), added over time (``summed``,
+    (clients, blocks, BLOCK, N)). The recurrent weights (H, H) lie at ``place``. Grid: (blocks,
+    clients).
     """
     client, num_blocks = tl.program_id(1).to(tl.int64), tl.num_programs(0)
     if tl.load(counts + client) == 0:
@@ -81,6 +83,12 @@ def forward(
     spiking = tl.sum(tally, axis=0)
     tl.store(tallies + number * WIDTH + n, spiking)
     tl.store(totals + number, tl.load(totals + number) + tl.sum(spiking, axis=0))
+    row = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    fired, inside = tl.sum(tally, axis=1), row < tl.load(counts + client)
+    few = tl.sum((inside & (fired < least)).to(tl.int32), axis=0)
+    many = tl.sum((inside & (fired >= most)).to(tl.int32), axis=0)
+    tl.store(extremes + 2 * number, tl.load(extremes + 2 * number) + few)
+    tl.store(extremes + 2 * number + 1, tl.load(extremes + 2 * number + 1) + many)
     if SUMMED:
         tl.store(summed + number * BLOCK * WIDTH + tile, total)
 

@@ -14,7 +14,9 @@ import numpy as np
 from hpcfed.config import Experiment
 from hpcfed.learning import equations
 from hpcfed.learning.constants import Neuron, Penalty, Readout
+from hpcfed.learning.silence import limits
 from hpcfed.networks.layout import Layout
+from hpcfed.networks.stack import dense_layers
 
 MOST_NEURONS = 256
 BLOCK = 16  # samples that one program runs through time: the rows of a tensor core's product
@@ -43,7 +45,7 @@ class DeviceLayer:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is constant about a network; ``size`` is P."""
+    """All that is constant about a network; ``size`` is P, ``limits`` are those of silence."""
 
     num_bins: int
     num_channels: int
@@ -54,6 +56,7 @@ class Plan:
     neuron: Neuron
     leak: Readout
     penalty: Penalty
+    limits: tuple[tuple[int, int], ...]
 
     @property
     def maximum(self) -> bool:
@@ -75,6 +78,7 @@ def plan(experiment: Experiment, layout: Layout, num_channels: int) -> Plan:
         recurrent = places.get(f"hidden{index}.recurrent", (None, None))[0]
         layers.append(DeviceLayer(neurons, width(neurons), inputs, place, recurrent))
     place, (classes, inputs) = places["readout"]
+    bounds = limits(experiment, dense_layers(experiment.model, num_channels))
     return Plan(
         num_bins=experiment.data.num_bins,
         num_channels=num_channels,
@@ -85,6 +89,7 @@ def plan(experiment: Experiment, layout: Layout, num_channels: int) -> Plan:
         neuron=equations.neuron(experiment, np.float32),
         leak=equations.readout(experiment, np.float32),
         penalty=equations.penalty(experiment),
+        limits=tuple((least, most) for least, most in bounds.tolist()),
     )
 
 

@@ -192,8 +192,9 @@ def _forward(job: Batches, step: int, index: int) -> Launch:
         (work.size.blocks, work.size.clients),
         (
             work.traces[index], work.spikes[index], work.voltages[index], work.tallies[index],
-            work.totals, work.summed, work.weights, work.factors, work.schedule.counts[step],
-            plan.size, layer.recurrent or 0, plan.num_bins, layer.neurons, *_constants(plan),
+            work.totals, work.extremes[index], work.summed, work.weights, work.factors,
+            work.schedule.counts[step], plan.size, layer.recurrent or 0, plan.num_bins,
+            layer.neurons, *plan.limits[index], *_constants(plan),
         ),
         _shape(job, index) | {"VOLTAGES": plan.voltages and job.learn},
         **_pace(layer),

@@ -161,7 +161,7 @@ class GpuTrainer:
         fill(work, group)
         work.received.copy_(torch.tensor(params))
         work.weights.copy_(work.received.expand_as(work.weights))
-        for tensor in (work.first, work.second, work.totals):
+        for tensor in (work.first, work.second, work.totals, *work.extremes):
             tensor.zero_()
         job = Batches(self._plan, self._experiment, packed, work, learn=True)
         self._graphs.run(work, packed, group.num_steps, partial(step_launches, job))
@@ -171,13 +171,18 @@ class GpuTrainer:
             for tensor in (work.schedule.losses, work.schedule.penalties)
         )
         spikes = work.totals.sum(1).tolist()
+        extremes = torch.stack([layer.sum(1) for layer in work.extremes], 1).cpu().numpy()
         found = []
         for k, delta in enumerate(deltas):
             sizes = group.counts[:, k].tolist()
             parts = (losses[step, k, :size].astype(np.float64) for step, size in enumerate(sizes))
             chances = sum(sizes) * self._plan.num_bins * sum(self._hidden)
             total = math.fsum(chain(np.concatenate([*parts]), group.counts[:, k] * penalties[:, k]))
-            found.append(LocalUpdate(GpuUpdate(delta), total / sum(sizes), spikes[k] / chances))
+            samples = np.full((len(self._hidden), 1), sum(sizes), np.int64)
+            activity = np.concatenate([samples, extremes[k]], 1)
+            rate = spikes[k] / chances
+            update = LocalUpdate(GpuUpdate(delta), total / sum(sizes), rate, activity=activity)
+            found.append(update)
         return found
 
     def _work(self, planned: Orders, packed: Packed) -> Buffers:

@@ -84,6 +84,7 @@ class Buffers:
             weights are split into; C, or the neurons below, in whole tiles of TERM_DEPTH.
         sums: (G, tiles) float64 squared norms.
         totals: (G, blocks) int64 spikes of all hidden layers over all steps.
+        extremes: of each layer (G, blocks, 2) int64 silent and saturated samples of all steps.
         traces: of each layer (G, B, T, N) float32: currents, then u - b, then currents' gradients.
         spikes: of each layer (G, B, T, N) uint8.
         voltages, above: the like of u, and of gradients of spikes, float32.
@@ -105,6 +106,7 @@ class Buffers:
     terms: list[Tensor]
     sums: Tensor
     totals: Tensor
+    extremes: list[Tensor]
     traces: list[Tensor]
     spikes: list[Tensor]
     voltages: list[Tensor]
@@ -176,6 +178,7 @@ def make_work(
         ],
         sums=zeros(clients, tiles, dtype=torch.float64, needed=learn),
         totals=zeros(clients, size.blocks, dtype=torch.int64),
+        extremes=[zeros(clients, size.blocks, 2, dtype=torch.int64) for _ in plan.layers],
         traces=layers(torch.float32, everywhere),
         spikes=layers(torch.uint8, everywhere),
         voltages=layers(torch.float32, [learn and plan.voltages] * len(plan.layers)),

@@ -17,7 +17,7 @@ function breakable(name) {
 function makeTable() {
   const sum = (run) => run.seconds.reduce((a, b) => a + (b || 0), 0);
   const columns = [
-    ["run", (r) => r.label], ["status", (r) => r.status], ...data.keys.map((key, at) => [key, (r) => r.keys[at], show]),
+    ["run", (r) => r.label], ["status", (r) => r.status, (x, r) => (r.verdict ? `${x}, ${r.verdict}` : x)], ...data.keys.map((key, at) => [key, (r) => r.keys[at], show]),
     ["rounds", (r) => r.rounds, (x, r) => (known(r.planned) && r.planned !== x ? `${x} of ${r.planned}` : String(x))],
     ["validation / %", (r) => r.validation, (x) => percent(x, 2)], ["test / %", (r) => r.test, (x) => percent(x, 2)],
     ["uplink", (r) => r.uplink, sizeText], ["s a round", sum, (x) => x.toPrecision(3)], ["ranks", (r) => r.ranks || null, (x) => (known(x) ? x : "-")]];

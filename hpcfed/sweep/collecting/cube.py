@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 VERSION = 2
 _ABOUT = {  # name -> (attribute of the run file, meaning)
     "status": ("status", "running, stopped, finished or failed"),
+    "verdict": ("verdict", "why a finished run has ended before its last round; empty: it has not"),
     "engine": ("engine", "engine of local training"),
     "data_digest": ("data_digest", "SHA-256 of the data"),
     "config_digest": ("config_digest", "SHA-256 of the keys that can change a result"),

@@ -50,6 +50,7 @@ def _values(columns: Columns) -> dict[str, Any]:
     rounds, validation = columns.rounds, columns.rounds["validation_accuracy"]
     values: dict[str, Any] = {
         "status": str(columns.attributes.get("status", "")),
+        "verdict": str(columns.attributes.get("verdict", "")),
         "num_rounds": len(rounds["params_digest"]),
         "num_clients": columns.num_clients,
     }

@@ -110,6 +110,11 @@ OTHER = {
     "server.learning_rate": "0.5",
     "server.momentum": "0.8",
     "server.on_rejected": '"stop"',
+    "stop.silent.alpha": "3",
+    "stop.silent.beta": "0.5",
+    "stop.silent.rounds": "2",
+    "stop.saturated": "0.5",
+    "stop.diverged": "false",
     "run.eval_every": "5",
     "run.checkpoint_seconds": "0.0",
     "run.on_rank_failure": '"stop"',
@@ -139,6 +144,10 @@ NEEDS = {
     "client.schedule_milestones": ["client.schedule=milestones", "client.schedule_milestones=[9]"],
     "participation.first_is_on_time": ["participation.straggler_probability=0.1"],
     "uplink.mask_probability": ["uplink.mask=bernoulli"],
+    **{
+        f"stop.{name}": ["stop.saturated=0.9"]
+        for name in ("silent.alpha", "silent.beta", "silent.rounds", "saturated", "diverged")
+    },
 }
 FREE = {"data.root", "name", "uplink.transport", "client.threads", "server.rounds"}
 
