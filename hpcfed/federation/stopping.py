@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any  # Any: columns of the log are of any scalar type
 
 import numpy as np
@@ -47,8 +48,8 @@ def verdict(
         return ""
     if stop.diverged and _has_diverged(rounds):
         return DIVERGED
-    told = [counts for counts in activity if len(counts) and counts[:, 0].all()]
-    recent = told[-stop.silent.rounds :]
+    told = (counts for counts in reversed(activity) if len(counts) and counts[:, 0].all())
+    recent = list(islice(told, stop.silent.rounds))
     if len(recent) < stop.silent.rounds:
         return ""
     for which in (SILENT, SATURATED):
