@@ -8,8 +8,6 @@ from hpcfed.federation.footprint import training_bytes
 from hpcfed.federation.job import Job
 from hpcfed.samples.events import EventSet
 
-_WORTH_SAYING = 256 << 20
-
 
 def remarks(job: Job) -> Iterator[str]:
     """Yield what the user may not know: spikes that are cut off, and speakers that nobody told."""
@@ -21,7 +19,7 @@ def remarks(job: Job) -> Iterator[str]:
             f"{cut} spikes ({part:.1f} %) lie at or after data.duration = "
             f"{experiment.data.duration:g} s and are left out"
         )
-    if (needed := training_bytes(job) or 0) >= _WORTH_SAYING:
+    if (needed := training_bytes(job)) is not None:
         yield f"a training step takes about {needed / 2**20:.0f} MiB of memory on each rank"
     if experiment.partition.kind == "group" and len(data.train.group_names) == 1:
         yield (

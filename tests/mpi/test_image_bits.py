@@ -81,7 +81,7 @@ OWN_NORMS = (
     "uplink.noise=0.3", "partition.kind=dirichlet-capped", "partition.num_clients=6",
 )  # fmt: skip
 POOLED = (
-    "model.norm_variance=pooled", "model.norm_freeze_after=2", "model.residual=spike-add",
+    "model.norm_variance=pooled", "model.norm_freeze_after=1", "model.residual=spike-add",
     'model.hidden=["4c3", ["6c3s2", "6c3"], "p2", 12]',
 )  # fmt: skip
 
@@ -91,10 +91,10 @@ def test_norms_of_clients_noise_and_residual_blocks_give_the_same_bits(
     tmp_path: Path, overrides: tuple[str, ...]
 ) -> None:
     """After a stop on two ranks as well: what a client keeps lies in its memory."""
-    alone = trained(1, tmp_path / "a", "server.rounds=3", *overrides)
+    alone = trained(1, tmp_path / "a", "server.rounds=2", *overrides)
     trained(2, tmp_path / "b", "server.rounds=1", "uplink.transport=reduce", *overrides)
     assert (tmp_path / "b" / "memory-1.npy").exists() is bool(alone.checkpoint["memory"])
-    found = trained(3, tmp_path / "b", "server.rounds=3", "uplink.transport=gather", *overrides,
+    found = trained(3, tmp_path / "b", "server.rounds=2", "uplink.transport=gather", *overrides,
                     resume=True)  # fmt: skip
     assert found.params.tobytes() == alone.params.tobytes()
     assert found.log.rounds["params_digest"] == alone.log.rounds["params_digest"]
