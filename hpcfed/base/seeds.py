@@ -52,6 +52,12 @@ class Stream:
         """Return (count,) float64 in (0, 1): the centres of 2**32 equal cells."""
         return (self.words(count, start).astype(np.float64) + 0.5) * 2.0**-32
 
+    def normals(self, count: int, start: int = 0) -> NDArray[np.float64]:
+        """Return (count,) standard normal float64: Box-Muller pairs of uniforms 2 start, ...."""
+        uniforms = self.uniforms(2 * count, 2 * start)
+        first, second = uniforms[0::2], uniforms[1::2]
+        return np.asarray(np.sqrt(-2.0 * np.log(first)) * np.cos(2.0 * np.pi * second))
+
     def permutation(self, count: int, start: int = 0) -> I64:
         """Return a permutation of ``range(count)`` as int64: ids ordered by (word, id)."""
         return np.argsort(self.words(count, start), kind="stable").astype(np.int64)

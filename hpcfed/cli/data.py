@@ -56,6 +56,10 @@ def info(
     tables = tuple(f"{name}." for name in Experiment.model_fields)
     keys = [item if item.startswith(tables) else f"data.{item}" for item in overrides or ()]
     experiment = parse_experiment("", [f"data.dataset={path}", *keys], source="data info")
+    if clients is not None:
+        from hpcfed.report.drawing import check_picture
+
+        check_picture(clients)
     print_info(describe(experiment.data, picture), console())
     if picture is not None:
         print(f"raster: {picture}")
@@ -69,10 +73,9 @@ def _draw_clients(experiment: Experiment, picture: Path) -> None:
 
     from hpcfed.clients.partition import partition
     from hpcfed.datasets import load
-    from hpcfed.report.drawing import check_picture, our_style, save
+    from hpcfed.report.drawing import our_style, save
     from hpcfed.report.figures.partition import draw
 
-    check_picture(picture)
     data = load(experiment.data)
     labels, groups = (of[data.train_ids] for of in (data.train.labels, data.train.groups))
     parts = partition(experiment.partition, labels, groups, experiment.seed)

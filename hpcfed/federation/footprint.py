@@ -21,6 +21,8 @@ def training_bytes(job: Job) -> int | None:
 def check_memory(job: Job, num_local_ranks: int) -> None:
     """Raise InputError if this host's ranks would need more memory than it has left."""
     needed = training_bytes(job)
+    most = job.experiment.participation.clients_per_round or job.population.num_clients
+    num_local_ranks = min(num_local_ranks, most)  # others have nothing to train
     on_cpu = job.device == "cpu"
     free = free_memory_bytes() if on_cpu else _free_on_device(job.device)
     if needed is None or free is None or needed * num_local_ranks <= free:

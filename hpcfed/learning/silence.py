@@ -14,25 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.config import Experiment
+from hpcfed.config.stop import StopConfig
 from hpcfed.networks.contract import Layer
 
 I64 = NDArray[np.int64]
 
-ALPHA, SATURATED = 1, 0.95  # where a run has no [stop]
 COUNTS = ("samples", "silent", "saturated")
 
 
 def limits(experiment: Experiment, layers: Sequence[Layer]) -> I64:
     """Return (L, 2) int64: spikes below which a sample is silent, from which it is saturated."""
-    stop, bins = experiment.stop, experiment.data.num_bins
-    alpha = ALPHA if stop is None else stop.silent.alpha
-    share = SATURATED if stop is None else stop.saturated
-    rows = [(alpha, math.ceil(share * bins * layer.neurons)) for layer in layers]
+    stop, bins = experiment.stop or StopConfig(), experiment.data.num_bins
+    rows = [
+        (stop.silent.alpha, math.ceil(stop.saturated * bins * layer.neurons)) for layer in layers
+    ]
     return np.array(rows, np.int64).reshape(len(layers), 2)
-
-
-def counted(spikes: I64, bounds: I64) -> I64:
-    """Return (L, 3) int64, COUNTS of samples whose layers sent ``spikes`` (L, B)."""
-    silent, saturated = spikes < bounds[:, :1], spikes >= bounds[:, 1:]
-    samples = np.full(len(spikes), spikes.shape[1])
-    return np.stack([samples, silent.sum(1), saturated.sum(1)], 1).astype(np.int64)

@@ -194,13 +194,11 @@ def initial_params(model: ModelConfig, parameters: Layout, seed: int) -> F32:
             scale *= float(np.sqrt(2 / part.fan_out)) if len(part.shape) > 2 else 0.01
         elif model.init != "normal-absolute":
             scale /= float(np.sqrt(part.fan_in))
-        uniform = stream.uniforms(2 * part.size, 2 * place.start)
-        params[place] = scale * _standard(model.init, uniform)
+        params[place] = scale * _standard(model.init, stream, part.size, place.start)
     return params
 
 
-def _standard(init: str, uniform: NDArray[np.float64]) -> NDArray[np.float64]:
-    first, second = uniform[0::2], uniform[1::2]
+def _standard(init: str, stream: Stream, count: int, start: int) -> NDArray[np.float64]:
     if init in ("uniform", "xavier"):
-        return 2.0 * first - 1.0
-    return np.asarray(np.sqrt(-2.0 * np.log(first)) * np.cos(2.0 * np.pi * second))
+        return 2.0 * stream.uniforms(2 * count, 2 * start)[0::2] - 1.0
+    return stream.normals(count, start)

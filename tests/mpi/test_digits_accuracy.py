@@ -34,8 +34,9 @@ def test_its_twin_without_time_reads_more(tmp_path: Path) -> None:
 
 
 def test_statistics_that_are_not_averaged_are_what_it_needs(tmp_path: Path) -> None:
-    """As public federated code forgets them: an independent count had 28.6 and 36.1 %."""
-    assert accuracy(tmp_path / "a", "model.norm_federate=affine") < 0.45
+    """As public federated code forgets them; docs/studies.md has 15 rounds of three seeds."""
+    found = accuracy(tmp_path / "a", "model.norm_federate=affine", "server.rounds=6")
+    assert found < 0.45  # averaged, it reads more than half of them after three rounds
 
 
 def test_with_permuted_labels_it_stays_near_chance(tmp_path: Path) -> None:

@@ -53,15 +53,6 @@ def test_images_give_the_same_bits_on_any_number_of_ranks(
         assert found.log.rounds[name] == alone.log.rounds[name], name
 
 
-def test_a_run_on_images_goes_on_with_the_same_bits(alone: Record, tmp_path: Path) -> None:
-    trained(2, tmp_path / "a", "server.rounds=1")
-    found = trained(1, tmp_path / "a", "server.rounds=3", resume=True)
-    assert found.params.tobytes() == alone.params.tobytes()
-    statistics = dict(zip(*found.layout, strict=True))
-    assert statistics["hidden1.variance"] == (4, 6)
-    assert found.clients["group"].tolist() == [f"form {k}" for k in range(10)]
-
-
 def test_a_killed_run_goes_on_on_five_ranks_with_the_same_bits(
     alone: Record, tmp_path: Path
 ) -> None:
@@ -74,6 +65,8 @@ def test_a_killed_run_goes_on_on_five_ranks_with_the_same_bits(
     found = trained(5, tmp_path / "a", "server.rounds=3", resume=True)
     assert found.params.tobytes() == alone.params.tobytes()
     assert found.log.rounds["params_digest"] == alone.log.rounds["params_digest"]
+    assert dict(zip(*found.layout, strict=True))["hidden1.variance"] == (4, 6)
+    assert found.clients["group"].tolist() == [f"form {k}" for k in range(10)]
 
 
 OWN_NORMS = (
@@ -86,22 +79,17 @@ POOLED = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("overrides", [OWN_NORMS, POOLED], ids=["own norms and noise", "pooled"])
-def test_norms_of_clients_noise_and_residual_blocks_give_the_same_bits(
-    tmp_path: Path, overrides: tuple[str, ...]
+def test_norms_that_stay_go_on_after_a_stop_and_are_not_in_the_global_parameters(
+    tmp_path: Path,
 ) -> None:
-    """After a stop on two ranks as well: what a client keeps lies in its memory."""
-    alone = trained(1, tmp_path / "a", "server.rounds=2", *overrides)
-    trained(2, tmp_path / "b", "server.rounds=1", "uplink.transport=reduce", *overrides)
-    assert (tmp_path / "b" / "memory-1.npy").exists() is bool(alone.checkpoint["memory"])
-    found = trained(3, tmp_path / "b", "server.rounds=2", "uplink.transport=gather", *overrides,
+    """With noise on what arrives, by either transport; a client's norms lie in its memory."""
+    alone = trained(1, tmp_path / "a", "server.rounds=2", *OWN_NORMS)
+    trained(2, tmp_path / "b", "server.rounds=1", "uplink.transport=reduce", *OWN_NORMS)
+    assert (tmp_path / "b" / "memory-1.npy").exists()
+    found = trained(3, tmp_path / "b", "server.rounds=2", "uplink.transport=gather", *OWN_NORMS,
                     resume=True)  # fmt: skip
     assert found.params.tobytes() == alone.params.tobytes()
     assert found.log.rounds["params_digest"] == alone.log.rounds["params_digest"]
-
-
-def test_norms_that_stay_are_not_in_the_global_parameters(tmp_path: Path) -> None:
-    found = trained(1, tmp_path / "a", "server.rounds=1", *OWN_NORMS)
     ends = np.cumsum([int(np.prod(shape)) for shape in found.layout[1]])
     parts = dict(zip(found.layout[0], np.split(found.params, ends[:-1]), strict=True))
     assert (parts["hidden1.scale"] == 1).all()
@@ -110,3 +98,9 @@ def test_norms_that_stay_are_not_in_the_global_parameters(tmp_path: Path) -> Non
     sent = sum(int(np.prod(shape)) for name, shape in zip(*found.layout, strict=True)
                if name.endswith(("input", "readout")))  # fmt: skip
     assert max(found.log.rounds["uplink_values"]) <= 6 * sent
+
+
+def test_pooled_variances_and_added_spikes_give_the_same_bits(tmp_path: Path) -> None:
+    alone = trained(1, tmp_path / "a", "server.rounds=2", *POOLED)
+    found = trained(3, tmp_path / "b", "server.rounds=2", "uplink.transport=gather", *POOLED)
+    assert found.params.tobytes() == alone.params.tobytes()

@@ -33,8 +33,7 @@ def disturbed(
 
     seed, round_index, client = address
     stream = CompiledStream(seed, Purpose.RECEPTION, round_index, client)
-    first, second = stream.uniforms(2 * len(values)).reshape(2, -1)
-    normal = np.sqrt(-2.0 * np.log(first)) * np.cos(2.0 * np.pi * second)
+    normal = stream.normals(len(values))
     found = values.astype(np.float64)
     for part in _parts(entries, layout):
         if part.start < part.stop:

@@ -37,6 +37,7 @@ from hpcfed.learning.silence import limits
 from hpcfed.learning.trainer import ENTERING_UNIT, BatchResult, LocalUpdate
 from hpcfed.networks.contract import Activity, Layer, Network, Pass, Product
 from hpcfed.networks.layout import Layout
+from hpcfed.networks.passing import num_spikes
 from hpcfed.samples.samples import Samples
 
 F32 = NDArray[np.float32]
@@ -92,7 +93,7 @@ class NorseTrainer:
             found = self._evaluated(params, samples, ids)
             labels = self._tensor(samples.labels[ids])
             losses = cross_entropy(found.logits, labels, reduction="none").double()
-        fired = [_fired(layer) for layer in found.spikes] or [torch.zeros(1)] * len(self.layers)
+        fired = [num_spikes(layer) for layer in found.spikes] or [torch.zeros(1)] * len(self.layers)
         return BatchResult(
             losses=losses.cpu().numpy(),
             predictions=found.logits.argmax(1).cpu().numpy(),
@@ -218,15 +219,6 @@ def rate_penalty(client: ClientConfig, spikes: Sequence[Tensor]) -> Tensor | flo
     return client.rate_strength * penalty
 
 
-def _fired(spikes: Tensor) -> Tensor:
-    """Return how many spikes (T, B, ...) each sample has: (B,) int64, on the same device."""
-    flat = spikes.detach().bool().movedim(2, -1).flatten(2)  # as pictures lie in memory
-    if flat.is_cuda:
-        return flat.sum((0, 2))
-    # a tenth of the time that torch takes for it
-    return torch.from_numpy(np.add.reduce(flat.view(torch.uint8).numpy(), 2, np.int32).sum(0))
-
-
 class _Learned(NamedTuple):
     """What one batch gives: its loss, the loss's gradient (P,), and the network's activity."""
 
@@ -251,7 +243,7 @@ class _Totals:
         loss = self.loss + batch * found.loss.double()
         if not spikes:
             return _Totals(loss, self.num_samples + batch)
-        fired = torch.stack([_fired(layer) for layer in spikes])
+        fired = torch.stack([num_spikes(layer) for layer in spikes])
         silent, saturated = fired < bounds[:, :1], fired >= bounds[:, 1:]
         return _Totals(
             loss,

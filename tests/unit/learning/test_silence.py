@@ -7,7 +7,7 @@ import pytest
 from engine_trainings import clients, experiment, samples, start, trainer_of
 
 from hpcfed.config.file import parse_experiment
-from hpcfed.learning.silence import counted, limits
+from hpcfed.learning.silence import limits
 from hpcfed.networks.contract import Layer
 
 LAYERS = (Layer("hidden0", 10, 0), Layer("hidden1", 3, 0))
@@ -20,9 +20,12 @@ def test_limits_are_those_of_the_file_or_of_none() -> None:
     assert limits(told, LAYERS).tolist() == [[7, 100], [7, 30]]
 
 
-def test_counts_by_hand() -> None:
-    spikes = np.array([[0, 1, 99, 100], [6, 7, 30, 29]])
-    assert counted(spikes, np.array([[1, 100], [7, 30]])).tolist() == [[4, 1, 1], [4, 1, 1]]
+def counted(spikes: np.ndarray, bounds: np.ndarray) -> list[list[int]]:
+    """Return samples, silent and saturated ones of layers that sent ``spikes`` (L, B)."""
+    return [
+        [len(layer), sum(n < least for n in layer), sum(n >= most for n in layer)]
+        for layer, (least, most) in zip(spikes.tolist(), bounds.tolist(), strict=True)
+    ]
 
 
 @pytest.mark.parametrize("engine", ["event", "norse"])
@@ -36,7 +39,7 @@ def test_training_counts_the_spikes_of_its_samples(engine: str, hidden: list[int
         spikes = trainer.hidden_spikes(params, events, client.samples)
         expected = counted(np.stack([layer.sum((1, 2)) for layer in spikes]), bounds)
         assert update.activity is not None
-        assert update.activity.tolist() == expected.tolist()
+        assert update.activity.tolist() == expected
         found.append(expected)
     total = np.sum(found, axis=0)
     assert (total[:, 0] == 60).all()
