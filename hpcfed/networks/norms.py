@@ -102,8 +102,7 @@ def through_moments(found: Norm, x: Tensor, change: Tensor, of_norm: tuple[Tenso
     of_mean, of_variance = torch.autograd.grad(
         (found.gain, found.offset), found.moments, of_norm, retain_graph=True
     )
-    if of_mean.shape[1] > 1:
-        x, change = (_parted(values, of_mean.shape[2]) for values in (x, change))
+    x, change = (_parted(values, of_mean.shape[2]) for values in (x, change))
     mean = found.moments[0].detach()
     slope = 2 / found.count * of_variance
     rest = of_mean / found.count - slope * mean

@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, conv2d
+from torch.nn.functional import avg_pool2d, conv2d, group_norm
 
 from hpcfed.config import ModelConfig
 from hpcfed.config.stack import Convolution, Pool
 from hpcfed.networks import convolution, firing
+from hpcfed.networks.contract import Pass
 from hpcfed.networks.firing import fired
 from hpcfed.networks.neurons import Neurons
-from hpcfed.networks.norms import Norm, applied
+from hpcfed.networks.norms import Norm, applied, norm
 from hpcfed.networks.passing import pooled
 
 T, B, C = 6, 5, 4
@@ -66,6 +67,51 @@ def test_spikes_and_gradients_are_those_of_the_plain_loop(
     assert 0.1 < plain[0].mean() < 0.9
     for ours, theirs in zip(small, plain, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
+
+
+def plainly_normed(model: ModelConfig, weights: dict[str, Tensor], x: Tensor) -> Tensor:
+    """Return x (T, B, C, ...) normed by torch's own operations, to be differentiated by torch."""
+    scale = weights["a.scale"].reshape(-1, 1, C, *(1,) * (x.dim() - 3))
+    if model.norm == "group":
+        return scale * group_norm(x.flatten(0, 1), 2, eps=1e-4).view_as(x)
+    axes = [axis for axis in range(x.dim()) if axis != 2 and (axis or model.norm != "bntt")]
+    centred = x - x.mean(axes, keepdim=True)
+    found = scale * centred / (centred.square().mean(axes, keepdim=True) + 1e-4).sqrt()
+    if model.norm == "tebn":
+        found = found * weights["a.factor"].view(-1, *(1,) * (x.dim() - 1))
+    return found
+
+
+@pytest.mark.parametrize("pixels", [(), (3, 2)])
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("kind", ["bntt", "batch", "tebn", "group"])
+@pytest.mark.parametrize("neuron", ["leaky", "if", None])
+def test_gradients_go_through_the_statistics_of_every_norm(
+    neuron: str | None, kind: str, batch: int, pixels: tuple[int, ...]
+) -> None:
+    """A batch of one is what a client's last samples often are; None: no neurons, as in ANNs."""
+    settings = {"norm": kind, "surrogate": "triangle", "neuron": neuron or "lif"}
+    model = ModelConfig.model_validate(settings)
+    x = words(T, batch, C, *pixels).requires_grad_()
+    shape = (T, C) if kind == "bntt" else (C,)
+    weights = {"a.scale": (1 + 0.3 * words(*shape, seed=1)).requires_grad_()}
+    weights["a.factor"] = (1 + 0.3 * words(T, seed=2)).requires_grad_()
+    weights |= {"a.mean": torch.zeros(shape).double(), "a.variance": torch.ones(shape).double()}
+    neurons = Neurons(model, 0.01)
+    found = norm(model, "a", weights, x, Pass(learn=True))
+    plain = plainly_normed(model, weights, x)
+    if neuron is None:
+        ours, theirs = applied(x, found), plain
+    else:
+        ours, theirs = fired(neurons, x, found)[0], neurons.spikes(plain, None)
+    outer = words(*x.shape, seed=3)
+    leaves = [x, weights["a.scale"], *([weights["a.factor"]] if kind == "tebn" else [])]
+    for mine, expected in zip(
+        torch.autograd.grad((ours * outer).sum(), leaves),
+        torch.autograd.grad((theirs * outer).sum(), leaves),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, expected, rtol=1e-9, atol=1e-9)
 
 
 def test_single_precision_differs_in_the_last_bits_alone() -> None:
