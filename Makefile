@@ -95,5 +95,5 @@ $(READY): setup.py constraints.txt
 	@touch $@
 
 $(DEV_READY): $(READY)
-	@$(PIP) install --constraint constraints.txt --editable '.[train,gpu,dev]'
+	@$(PIP) install --constraint constraints.txt --editable '.[train,search,gpu,dev]'
 	@touch $@

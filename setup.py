@@ -78,6 +78,12 @@ setup(
             "tonic>=1.6",
             "torch>=2.6",
         ],
+        # models that propose points of a search
+        "search": [
+            "botorch>=0.18,<0.19",
+            "greenlet",  # Optuna's Gaussian processes are slower without
+            "optuna>=5,<6",
+        ],
         # kernels for NVIDIA GPUs; torch's own wheels for CUDA bring the version that fits
         "gpu": ["triton>=3.5; sys_platform == 'linux'"],
         # an MPI as a wheel; install "mpich" instead to have that one, never both

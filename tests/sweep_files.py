@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +15,9 @@ from hpcfed.records.runfile import write_record
 from hpcfed.records.sweepfolder import Paths
 from hpcfed.sweep.planning.manifest import Manifest, PlannedRun, plan, write_manifest
 from hpcfed.sweep.planning.sweepfile import Sweep, read_sweep
+from hpcfed.sweep.working.supervisor import Supervisor
 
-BASE = '[uplink]\nmask = "bernoulli"\n'
+BASE = '[uplink]\nmask = "bernoulli"\n[server]\nrounds = 3\n'
 
 
 def written(folder: Path, text: str, base: str = BASE) -> Sweep:
@@ -38,6 +40,14 @@ def planned(folder: Path, text: str) -> tuple[Manifest, Paths]:
     manifest = plan(sweep, paths, norse).manifest
     write_manifest(paths, manifest, sweep.text)
     return manifest, paths
+
+
+def given(supervisor: Supervisor) -> list[PlannedRun]:
+    """Return the runs that a supervisor would work on."""
+    found, stopping = [], threading.Event()
+    while (run := supervisor._source.next(stopping)) is not None:
+        found.append(run)
+    return found
 
 
 def finish(

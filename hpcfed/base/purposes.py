@@ -20,3 +20,4 @@ class Purpose(IntEnum):
     STRAGGLERS = 10
     NETWORK = 11
     RECEPTION = 12
+    SEARCH = 13

@@ -10,10 +10,10 @@ PACKAGES = ("hpcfed", "numpy", "h5py", "mpi4py", "torch", "norse", "triton", "nu
 
 
 @cache
-def versions() -> dict[str, str]:
+def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
     """Return the versions of those that are installed, by name."""
     found = {}
-    for name in PACKAGES:
+    for name in packages:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     return found

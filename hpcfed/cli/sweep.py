@@ -14,6 +14,7 @@ from hpcfed.errors import InputError
 if TYPE_CHECKING:
     from hpcfed.records.sweepfolder import Paths
     from hpcfed.sweep.planning.manifest import Manifest, PlannedRun
+    from hpcfed.sweep.search.folder import SearchFolder
     from hpcfed.sweep.states import SweepState
 
 sweep_app = typer.Typer(
@@ -36,7 +37,10 @@ def plan(
 ) -> None:
     """Expand and validate every point; write the manifest; print counts and array shape."""
     planned = _plan(sweep, out, dry_run)
-    _say_engines(planned.manifest, sys.stdout)
+    _say_engines(planned, sys.stdout)
+    if planned.manifest.search is not None:
+        _say_search(planned, time)
+        return
     resources, todo = planned.manifest.resources, planned.open_runs()
     tasks = -(-len(todo) // resources.runs_per_task)
     cores = resources.ranks_per_run * resources.threads * resources.concurrent_runs
@@ -56,7 +60,7 @@ def plan(
 def submit(sweep: File, out: Out = None, dry_run: DryRun = False) -> None:
     """Submit Slurm arrays for what is not finished; --dry-run prints the scripts."""
     planned = _plan(sweep, out, dry_run, quiet=dry_run)
-    _say_engines(planned.manifest, sys.stderr if dry_run else sys.stdout)
+    _say_engines(planned, sys.stderr if dry_run else sys.stdout)
     if dry_run:
         _print_scripts(planned.manifest, planned.paths, planned.open_runs())
         return
@@ -90,6 +94,53 @@ def status(sweep: File, out: Out = None) -> None:
     manifest, paths = _planned(sweep, out)
     for line in lines(manifest, paths, look(manifest, paths)):
         print(line)
+
+
+@sweep_app.command()
+def best(
+    sweep: File,
+    out: Out = None,
+    number: Annotated[int, typer.Option(min=1, help="points to report")] = 5,
+    write: Annotated[
+        Path | None, typer.Option("--write", help="file (TOML) of the first one's experiment")
+    ] = None,
+) -> None:
+    """Report what a search has found; --write the winner's experiment."""
+    from hpcfed.config.file import to_toml
+    from hpcfed.sweep.search.best import lines
+
+    manifest, folder = _search_folder(sweep, out)
+    for line in lines(folder, number):
+        print(line)
+    if write is not None:
+        from hpcfed.sweep.search.best import winner
+
+        try:
+            write.write_text(to_toml(manifest.experiment(winner(folder))), encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"{write}: cannot be written: {error.strerror}") from None
+        print(f"written: {write}")
+
+
+@sweep_app.command()
+def replay(sweep: File, out: Out = None) -> None:
+    """Compute every proposal of a search again from the records; exit code 1 if one differs."""
+    from hpcfed.errors import FAILED
+    from hpcfed.learning.engines import resolve_engine
+    from hpcfed.sweep.planning.manifest import run_of
+    from hpcfed.sweep.search.propose import Proposer
+    from hpcfed.sweep.search.replay import DiffersError
+    from hpcfed.sweep.search.replay import replay as replay_all
+
+    _, folder = _search_folder(sweep, out)
+    search = folder.search
+    proposer = Proposer(search, lambda point: run_of(search, point, resolve_engine))
+    try:
+        for line in replay_all(folder, proposer):
+            print(line)
+    except DiffersError as error:
+        print(error, file=sys.stderr)
+        sys.exit(FAILED)
 
 
 @sweep_app.command()
@@ -163,6 +214,16 @@ def worker(out: Annotated[Path, typer.Option()]) -> None:
 
 
 @sweep_app.command(hidden=True)
+def asker(out: Annotated[Path, typer.Option()]) -> None:
+    """Make the proposals that stdin asks for; started by ``task`` and ``run``."""
+    from hpcfed.learning.engines import resolve_engine
+    from hpcfed.records.sweepfolder import Paths
+    from hpcfed.sweep.search.asking import serve
+
+    serve(Paths(out), resolve_engine)
+
+
+@sweep_app.command(hidden=True)
 def one(
     out: Annotated[Path, typer.Option()], digest: Annotated[str, typer.Option("--run")]
 ) -> None:
@@ -184,6 +245,7 @@ def one(
 class _Planned:
     manifest: Manifest
     paths: Paths
+    checked: tuple[PlannedRun, ...]  # all runs, or of a search those at the ends of its ranges
 
     def open_runs(self, include_held: bool = False) -> list[PlannedRun]:
         """Return what is neither finished nor given up, nor worked on."""
@@ -213,14 +275,18 @@ def _plan(
     """Expand, validate and, unless dry, write the plan; say what it is."""
     from hpcfed.learning.engines import resolve_engine
     from hpcfed.sweep.planning.checks import check_against_data
+    from hpcfed.sweep.planning.manifest import corners, write_manifest
     from hpcfed.sweep.planning.manifest import plan as make_plan
-    from hpcfed.sweep.planning.manifest import write_manifest
     from hpcfed.sweep.planning.sweepfile import read_sweep
 
     sweep = read_sweep(_find(file))
     paths = _paths(sweep.name, out)
     planned = make_plan(sweep, paths, resolve_engine)
-    unusable = check_against_data(planned.manifest.current)
+    search = planned.manifest.search
+    if search is not None:
+        _need_libraries(search.method)
+    checked = planned.manifest.current if search is None else tuple(corners(search, resolve_engine))
+    unusable = check_against_data(checked)
     if unusable and need_data:
         raise InputError("\n".join(unusable))
     for text in unusable:
@@ -229,19 +295,64 @@ def _plan(
         write_manifest(paths, planned.manifest, sweep.text)
     if not quiet:
         gone = f", {planned.num_gone} no longer in the file" if planned.num_gone else ""
-        print(f"{sweep.name}: {len(planned.manifest.current)} runs ({planned.num_new} new, "
+        what = "" if search is None else f"search by {search.method}, "
+        print(f"{sweep.name}: {what}{len(planned.manifest.current)} runs ({planned.num_new} new, "
               f"{planned.num_known} known{gone}) in {paths.out}", flush=True)  # fmt: skip
-    return _Planned(planned.manifest, paths)
+    return _Planned(planned.manifest, paths, checked)
 
 
-def _say_engines(manifest: Manifest, stream: TextIO) -> None:
+def _need_libraries(method: str) -> None:
+    """Raise InputError where a method's libraries are not installed."""
+    from importlib.util import find_spec
+
+    needed = {"tpe": ("optuna",), "gp": ("optuna", "torch"), "scbo": ("botorch",)}.get(method, ())
+    if missing := [name for name in needed if find_spec(name) is None]:
+        raise InputError(
+            f'[search] method = "{method}" needs {" and ".join(missing)}, not installed here; '
+            "install with: pip install 'hpcfed[search]'"
+        )
+
+
+def _say_engines(planned: _Planned, stream: TextIO) -> None:
     """Say which engine each run takes, and warn of GPUs that will be idle."""
     from hpcfed.sweep.planning import engines
 
-    for line in engines.lines(manifest.current):
+    for line in engines.lines(planned.checked):
         print(line, file=stream, flush=True)
-    for line in engines.warnings(manifest.current, manifest.resources):
+    for line in engines.warnings(planned.checked, planned.manifest.resources):
         print(f"warning: {line}", file=sys.stderr)
+
+
+def _say_search(planned: _Planned, time: bool) -> None:
+    """Say what a search varies, what it may spend, and with ``time`` what it is likely to."""
+    from hpcfed.sweep.search.summary import plan_lines
+
+    manifest = planned.manifest
+    assert manifest.search is not None
+    for line in plan_lines(manifest.search):
+        print(line)
+    if time:
+        from hpcfed.sweep.planning.timing import predict
+
+        found = predict(manifest, planned.checked)
+        each = found.core_hours / len(planned.checked)
+        count = manifest.search.config.evaluations or 0
+        print(
+            f"predicted: {each:.3g} core-hours a whole run, {each * count:.3g} for {count} without "
+            f"stops ({found.num_timed} kinds timed in {found.seconds:.0f} s)"
+        )
+
+
+def _search_folder(sweep: Path, out: Path | None) -> tuple[Manifest, SearchFolder]:
+    """Return a search as it lies on disk, read. Raises InputError for any other sweep."""
+    from hpcfed.sweep.search.folder import SearchFolder
+
+    manifest, paths = _planned(sweep, out)
+    if manifest.search is None:
+        raise InputError(f"{paths.out}: is no search: its sweep file has no [search]")
+    folder = SearchFolder(manifest.search, paths)
+    folder.read()
+    return manifest, folder
 
 
 def _planned(file: Path, out: Path | None) -> tuple[Manifest, Paths]:
@@ -273,6 +384,9 @@ def _submit(manifest: Manifest, paths: Paths, statuses: tuple[str, ...]) -> None
     state = look(manifest, paths)
     _need_answer(state)
     todo = state.of(*statuses)
+    if manifest.search is not None:
+        _submit_workers(manifest, paths, state)
+        return
     if not todo:
         print("nothing to submit")
         return
@@ -282,6 +396,23 @@ def _submit(manifest: Manifest, paths: Paths, statuses: tuple[str, ...]) -> None
         raise InputError(f"{paths.out}: cannot be written: {error.strerror}") from None
     if left:
         print(f"{left} runs do not fit into the queue; submit again when it has drained")
+
+
+def _submit_workers(manifest: Manifest, paths: Paths, state: SweepState) -> None:
+    """Submit as many workers as the search is to have and has not in the queue."""
+    from hpcfed.sweep.submission import room, submit_workers
+
+    assert manifest.search is not None
+    names = {array.name for array in state.arrays}
+    there = sum(job.name in names for job in state.jobs)
+    wanted = manifest.search.config.workers - there
+    if wanted <= 0:
+        print(f"nothing to submit: {there} workers are in the queue")
+        return
+    try:
+        submit_workers(manifest, paths, wanted, room(manifest, state), print)
+    except OSError as error:
+        raise InputError(f"{paths.out}: cannot be written: {error.strerror}") from None
 
 
 def _need_answer(state: SweepState) -> None:

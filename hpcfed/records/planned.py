@@ -6,7 +6,7 @@ Runs whose points a changed sweep file has dropped keep their files, but count n
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any  # Any: JSON values are of any type until they are checke
 
 from hpcfed.config.tree import Value, frozen_keys
 from hpcfed.errors import InputError
+from hpcfed.records import proposals
 from hpcfed.records.names import run_name
 from hpcfed.records.sweepfolder import MANIFEST_FORMAT, Paths
 
@@ -52,7 +53,8 @@ def read_plan(folder: Path) -> Foreseen:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != MANIFEST_FORMAT:
             return Foreseen(problem="not a manifest of hpcfed")
-        every = {run_name(entry["digest"], path): entry for entry in content["runs"]}
+        listed = [*content["runs"], *_proposed(folder, content.get("search"))]
+        every = {run_name(entry["digest"], path): entry for entry in listed}
         runs = tuple(
             ForeseenRun(name, frozen_keys(entry["config"]))
             for name, entry in every.items()
@@ -63,6 +65,16 @@ def read_plan(folder: Path) -> Foreseen:
         return Foreseen(problem=str(error))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return Foreseen(problem=f"cannot be read as a manifest: {error}")
+
+
+def _proposed(folder: Path, search: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
+    """Yield the runs that a search has proposed, those of its present section last."""
+    if search is None:
+        return
+    present, root = search["section"], Paths(folder).proposals
+    for section in sorted(proposals.sections(root), key=lambda name: name == present):
+        for entry in proposals.read_all(root / section):
+            yield {**entry["run"], "current": section == present}
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,14 @@ class State:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     verdict: str = ""
 
+    def is_done(self, num_rounds: int) -> bool:
+        """Say whether nothing is left to do of a run of so many rounds.
+
+        One that has paused at a rung of a search says finished, too.
+        """
+        ended = bool(self.verdict) or self.num_rounds >= num_rounds
+        return self.status == "finished" and ended
+
 
 def glance(path: Path) -> State | None:
     """Return how far a run is; None without a run file, or with one that cannot be read."""

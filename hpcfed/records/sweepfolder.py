@@ -9,6 +9,7 @@
     OUT/logs/DIGEST.log          what it said; JOB_TASK.log what an array task said
     OUT/arrays/NAME.json         the runs of each task of an array
     OUT/arrays/JOB_TASK.stops    how often in a row a task was stopped before a round was finished
+    OUT/proposals/SECTION/NNNNNN of a search: what was proposed, one folder a proposal
     OUT/sweep.nc, .csv, .parquet what was collected
 """
 
@@ -59,6 +60,11 @@ class Paths:
     def arrays(self) -> Path:
         """Folder of what was submitted."""
         return self.out / "arrays"
+
+    @property
+    def proposals(self) -> Path:
+        """Folder of what a search has proposed, a folder for each of its sections."""
+        return self.out / "proposals"
 
     @property
     def collected(self) -> Path:

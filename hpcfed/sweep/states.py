@@ -121,7 +121,7 @@ def _state(
     error = ""
     if file is not None and file.config_digest != run.config_digest:
         return RunState(run, "failed", 0, 0.0, f"{path} is of another configuration; remove it")
-    if file is not None and file.status == "finished":
+    if file is not None and file.is_done(run.num_rounds):
         status = "finished"
     elif has_worker:
         status = "running"

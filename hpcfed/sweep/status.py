@@ -10,6 +10,10 @@ from hpcfed.records.names import dropped_text
 from hpcfed.records.sweepfolder import Paths
 from hpcfed.sweep.planning.grid import describe
 from hpcfed.sweep.planning.manifest import Manifest
+from hpcfed.sweep.planning.searchfile import Search
+from hpcfed.sweep.search.folder import SearchFolder
+from hpcfed.sweep.search.summary import line as search_line
+from hpcfed.sweep.search.summary import rungs, summary
 from hpcfed.sweep.slurm import commands as slurm
 from hpcfed.sweep.states import STATUSES, RunState, SweepState, time_left_s
 
@@ -20,6 +24,8 @@ def lines(manifest: Manifest, paths: Paths, state: SweepState) -> Iterator[str]:
     """Yield what is to be said of ``state``."""
     counts = {status: sum(s.status == status for s in state.runs) for status in STATUSES}
     yield f"{manifest.name}: {len(state.runs)} runs"
+    if manifest.search is not None:
+        yield from _search_lines(manifest.search, paths)
     for status, number in counts.items():
         if number or status != "queued":
             yield f"  {status:9} {number}{_verdicts(state) if status == 'finished' else ''}"
@@ -35,6 +41,18 @@ def lines(manifest: Manifest, paths: Paths, state: SweepState) -> Iterator[str]:
     yield from _details(state, "finished", {})
     if counts["failed"] or counts["stopped"] or counts["missing"]:
         yield "hpcfed sweep retry works on what failed, stopped or is missing"
+
+
+def _search_lines(search: Search, paths: Paths) -> Iterator[str]:
+    """Yield the best feasible point, the shares that were stopped, and what is pending."""
+    folder = SearchFolder(search, paths)
+    folder.read()
+    found = summary(folder)
+    yield f"search by {search.method}: {search_line(search, found)}"
+    left_out = f", {found.num_left_out} given up" if found.num_left_out else ""
+    yield f"  {found.num_open} proposals pending{left_out}"
+    if reached := rungs(folder):
+        yield f"  rungs: {reached}"
 
 
 def _verdicts(state: SweepState) -> str:

@@ -58,8 +58,26 @@ def submit(
     return sum(map(len, left))
 
 
+def submit_workers(
+    manifest: Manifest, paths: Paths, number: int, room: Room, say: Callable[[str], None]
+) -> None:
+    """Submit an array of workers of a search: its tasks have no runs of their own.
+
+    Raises SlurmError for any refusal, OSError where the folder cannot be written.
+    """
+    most = min(room.array_size, number if room.now is None else room.now)
+    if most < 1:
+        say("the queue takes no more")
+        return
+    array = _submit_one(manifest, paths, ((),) * min(number, most))
+    say(f"array job {array.job}: {len(array.tasks)} workers")
+
+
 def scripts(manifest: Manifest, paths: Paths, runs: Sequence[PlannedRun], room: Room) -> list[str]:
     """Return the scripts that ``submit`` would submit."""
+    if manifest.search is not None:
+        number = min(manifest.search.config.workers, room.array_size)
+        return [_script(manifest, paths, arrays.new_name(manifest.name), number)]
     tasks = arrays.divide([run.digest for run in runs], manifest.resources.runs_per_task)
     starts = range(0, len(tasks), room.array_size)
     pieces = [tasks[start : start + room.array_size] for start in starts]

@@ -71,7 +71,7 @@ def axes_of(manifest: Manifest, runs: Sequence[PlannedRun]) -> Axes:
     names = dict.fromkeys(of_group.get(key, (key,)) for key in [*keys, SEED])
     dimensions = tuple(_dimension(group, settings) for group in names)
     cells = np.prod([float(len(d.rows)) for d in dimensions])
-    if cells > max(_LARGEST_RATIO * len(runs), _SMALL_CUBE):
+    if manifest.search is not None or cells > max(_LARGEST_RATIO * len(runs), _SMALL_CUBE):
         return _one_dimension([*keys, SEED], settings)
     return Axes(dimensions, _places(dimensions, settings))
 

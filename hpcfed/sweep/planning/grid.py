@@ -10,7 +10,7 @@ import copy
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any  # Any: values of an experiment's keys are of any TOML type
 
@@ -20,7 +20,8 @@ from hpcfed.config.own import code_digests
 from hpcfed.config.tree import flatten, set_key
 from hpcfed.errors import InputError
 from hpcfed.records import names
-from hpcfed.sweep.planning.sweepfile import Point, Sweep
+from hpcfed.sweep.planning.sweepfile import Sweep
+from hpcfed.sweep.planning.tables import Point
 
 # where and how carefully a run is made; its numbers and its length are the same
 TRACELESS = (
@@ -150,10 +151,15 @@ def _excluded(found: Experiment | InputError, tree: dict[str, Any], sweep: Sweep
         keys = flat_keys(Experiment()) | dict(flatten(tree))
     else:
         keys = flat_keys(found)
-    return any(table and _matches(keys, table) for table in sweep.exclude)
+    return is_excluded(keys, sweep.exclude)
 
 
-def _matches(keys: dict[str, Any], table: Point) -> bool:
+def is_excluded(keys: Mapping[str, Any], tables: Sequence[Point]) -> bool:
+    """Say whether an experiment's keys, defaults included, match one of the tables."""
+    return any(table and _matches(keys, table) for table in tables)
+
+
+def _matches(keys: Mapping[str, Any], table: Point) -> bool:
     return all(_among(keys.get(key), wanted) for key, wanted in table.items())
 
 

@@ -2,11 +2,13 @@
 
 Planning again adds the points that are new. A run that is known keeps its entry, the engine chosen
 at its first planning included; a run whose point is gone stays in the manifest, is no longer worked
-on, and keeps its files.
+on, and keeps its files. Of a search the manifest holds what it looks for; its runs are those of its
+proposals, and grow while others work.
 """
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 from collections.abc import Callable
@@ -18,16 +20,27 @@ from typing import Any  # Any: values of an experiment's keys are of any TOML ty
 from hpcfed.base.atomic import replacing
 from hpcfed.config import Experiment
 from hpcfed.config.file import build_experiment, digest
-from hpcfed.config.own import own_code
+from hpcfed.config.own import code_digests, own_code
+from hpcfed.config.tree import set_key
 from hpcfed.errors import InputError
+from hpcfed.records import proposals
 from hpcfed.records.names import run_name
 from hpcfed.records.schema import RUN_FILE
 from hpcfed.records.sweepfolder import MANIFEST_FORMAT, Paths
 from hpcfed.sweep.planning import engines
-from hpcfed.sweep.planning.grid import ValidPoint, cells, keys_that_vary, name_of, resolved
+from hpcfed.sweep.planning.grid import (
+    SEED,
+    ValidPoint,
+    cells,
+    describe,
+    keys_that_vary,
+    name_of,
+    resolved,
+)
 from hpcfed.sweep.planning.resources import Resources, Site, check_time_limit, find_site
-from hpcfed.sweep.planning.sweepfile import Point, Sweep
-from hpcfed.sweep.planning.tables import checked
+from hpcfed.sweep.planning.searchfile import Search, from_table
+from hpcfed.sweep.planning.sweepfile import Sweep
+from hpcfed.sweep.planning.tables import Point, checked
 
 SCHEMA_VERSION = 1
 
@@ -43,6 +56,8 @@ class PlannedRun:
         config_digest: what the run file's attribute of this name must be.
         point: dotted keys to values, as the sweep file has them.
         config: the complete configuration, nested.
+        code: digests of code of one's own that it needs; None: they are part of the name.
+        parent: of a run that is forked: the run and its round that this one begins with.
     """
 
     digest: str
@@ -51,6 +66,8 @@ class PlannedRun:
     config_digest: str
     point: Point
     config: dict[str, Any]
+    code: dict[str, str] | None = None
+    parent: tuple[str, int] | None = None
 
     @cached_property
     def experiment(self) -> Experiment:
@@ -78,6 +95,7 @@ class Manifest:
     resources: Resources
     site: Site
     runs: tuple[PlannedRun, ...]
+    search: Search | None = None
 
     @property
     def current(self) -> tuple[PlannedRun, ...]:
@@ -94,7 +112,7 @@ class Manifest:
         run = next((run for run in self.runs if run.digest == digest), None)
         if run is None:
             raise InputError(f"{self.name} has no run {digest}")
-        if own_code(run.experiment) and name_of(run.experiment) != digest:
+        if _has_other_code(run):
             modules = ", ".join(own_code(run.experiment).values())
             raise InputError(
                 f"{self.name}: the code of {modules} is another one than when run {digest} was "
@@ -102,6 +120,14 @@ class Manifest:
             )
         client = run.experiment.client.model_copy(update={"threads": self.resources.threads})
         return run.experiment.model_copy(update={"client": client})
+
+
+def _has_other_code(run: PlannedRun) -> bool:
+    if not own_code(run.experiment):
+        return False
+    if run.code is not None:
+        return code_digests(run.experiment) != run.code
+    return name_of(run.experiment) != run.digest
 
 
 @dataclass(frozen=True)
@@ -122,6 +148,8 @@ def plan(sweep: Sweep, paths: Paths, resolve_engine: Callable[[Experiment], str]
     """
     site = find_site(sweep.resources.site, sweep.path.parent)
     check_time_limit(sweep.resources, site, sweep.path)
+    if sweep.search is not None:
+        return _plan_search(sweep, sweep.search, site, paths, resolve_engine)
     known = {run.asked: run for run in _earlier(sweep, paths)}
     runs = {}
     for cell in cells(sweep):
@@ -143,6 +171,81 @@ def plan(sweep: Sweep, paths: Paths, resolve_engine: Callable[[Experiment], str]
     return Planning(manifest, len(runs) - num_known, num_known, len(kept))
 
 
+def corners(search: Search, resolve_engine: Callable[[Experiment], str]) -> list[PlannedRun]:
+    """Return runs at both ends of each range, which plan checks. Raises InputError."""
+    found: list[PlannedRun] = []
+    problems: dict[str, Point] = {}
+    for point in search.space.corners:
+        try:
+            found.append(run_of(search, point, resolve_engine))
+        except InputError as error:
+            problems.setdefault(str(error), point)
+    if problems:
+        lines = [f"  {describe(point)}:\n    {error}" for error, point in problems.items()]
+        raise InputError("\n".join([f"{search.name}: not all of [search.space] is valid", *lines]))
+    return found
+
+
+def run_of(search: Search, point: Point, resolve_engine: Callable[[Experiment], str]) -> PlannedRun:
+    """Return the run of a point of the space. Raises InputError for one that is not valid."""
+    tree = copy.deepcopy(search.base)
+    for key, value in point.items():
+        set_key(tree, key, value)
+    tree["name"] = search.name
+    experiment = build_experiment(tree, search.name)
+    cell = ValidPoint(point, experiment, name_of(experiment))
+    found = _run(cell, resolve_engine)
+    return dataclasses.replace(found, code=code_digests(experiment))
+
+
+def _plan_search(
+    sweep: Sweep,
+    search: Search,
+    site: Site,
+    paths: Paths,
+    resolve_engine: Callable[[Experiment], str],
+) -> Planning:
+    ends = corners(search, resolve_engine)
+    engines.check(ends, sweep.resources, sweep.path)
+    _earlier(sweep, paths)
+    runs = proposed_runs(paths, search.section)
+    known = [run for run in runs if run.current]
+    manifest = Manifest(
+        name=sweep.name,
+        keys=(*search.space.keys, SEED),
+        zipped=(),
+        resources=sweep.resources,
+        site=site,
+        runs=runs,
+        search=search,
+    )
+    return Planning(manifest, 0, len(known), len(runs) - len(known))
+
+
+def proposed_runs(paths: Paths, section: str) -> tuple[PlannedRun, ...]:
+    """Return the runs of all proposals, those of other sections of the search not current."""
+    found: dict[str, PlannedRun] = {}
+    for name in proposals.sections(paths.proposals):
+        for entry in proposals.read_all(paths.proposals / name):
+            run = run_of_entry(entry, paths.proposals, name == section)
+            if run.current or run.digest not in found:
+                found[run.digest] = run  # the last one says how far it goes
+    return tuple(sorted(found.values(), key=lambda run: not run.current))
+
+
+def run_of_entry(entry: dict[str, Any], source: Path, current: bool = True) -> PlannedRun:
+    """Return the run of a proposal. Raises InputError."""
+    try:
+        content = entry["run"]
+        parent = content["parent"]
+        if parent is not None:
+            parent = run_name(parent[0], source), int(parent[1])
+        digest = run_name(content["digest"], source)
+        return PlannedRun(**{**content, "digest": digest, "parent": parent, "current": current})
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{source}: cannot be read as proposals: {error}") from None
+
+
 def write_manifest(paths: Paths, manifest: Manifest, sweep_text: str) -> None:
     """Make the folder; replace manifest and copy of the sweep file. Raises InputError."""
     head = {
@@ -154,7 +257,10 @@ def write_manifest(paths: Paths, manifest: Manifest, sweep_text: str) -> None:
         "resources": manifest.resources.model_dump(mode="json"),
         "site": manifest.site.model_dump(mode="json"),
     }
-    lines = [json.dumps(_entry(run), ensure_ascii=False) for run in manifest.runs]
+    if manifest.search is not None:
+        head["search"] = manifest.search.as_table()
+    own = manifest.runs if manifest.search is None else ()
+    lines = [json.dumps(_entry(run), ensure_ascii=False) for run in own]
     text = json.dumps(head)[:-1] + ',\n"runs": [\n' + ",\n".join(lines) + "\n]}\n"
     try:
         for folder in (paths.runs, paths.claims, paths.logs, paths.arrays):
@@ -185,19 +291,26 @@ def read_manifest(paths: Paths) -> Manifest:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != MANIFEST_FORMAT or content["schema_version"] > SCHEMA_VERSION:
             raise InputError(f"{path}: not a manifest that this version of hpcfed reads")
+        search = from_table(content["search"], str(path)) if "search" in content else None
         return Manifest(
             name=content["name"],
             keys=tuple(content["keys"]),
             zipped=tuple(map(tuple, content["zipped"])),
             resources=checked(Resources, content["resources"], str(path)),
             site=checked(Site, content["site"], str(path)),
-            runs=tuple(
-                PlannedRun(**{**entry, "digest": run_name(entry["digest"], path)})
-                for entry in content["runs"]
-            ),
+            runs=_runs(content["runs"], path)
+            if search is None
+            else proposed_runs(paths, search.section),
+            search=search,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: cannot be read as a manifest: {error}") from None
+
+
+def _runs(entries: list[dict[str, Any]], path: Path) -> tuple[PlannedRun, ...]:
+    return tuple(
+        PlannedRun(**{**entry, "digest": run_name(entry["digest"], path)}) for entry in entries
+    )
 
 
 def _earlier(sweep: Sweep, paths: Paths) -> tuple[PlannedRun, ...]:
@@ -224,4 +337,5 @@ def _run(cell: ValidPoint, resolve_engine: Callable[[Experiment], str]) -> Plann
 
 def _entry(run: PlannedRun) -> dict[str, Any]:
     # dataclasses.asdict would copy the cached experiment's tables deeply for nothing
-    return {field.name: getattr(run, field.name) for field in dataclasses.fields(run)}
+    names = [field.name for field in dataclasses.fields(run)]
+    return {name: getattr(run, name) for name in names if name not in ("code", "parent")}

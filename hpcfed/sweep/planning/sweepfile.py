@@ -9,27 +9,35 @@ Keys of experiments are dotted and quoted ("server.rounds") or nested, which mea
     [[points]]                       further points, each with its own keys
     [exclude]                        points whose experiment has all of these values, set or by
                                      default, are left out; [[exclude]] too
+    [search]                         instead of [grid] and [zip]: see planning/searchfile.py
     [resources]
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any  # Any: values of an experiment's keys are of any TOML type
 
 from hpcfed.config import Experiment
-from hpcfed.config.file import key_paths
+from hpcfed.config.file import build_experiment, key_paths
 from hpcfed.config.jobs import find_job
 from hpcfed.config.tree import flatten, set_key
 from hpcfed.errors import InputError
 from hpcfed.sweep.planning.resources import Resources
-from hpcfed.sweep.planning.tables import Table, checked, read_toml, unknown_key
+from hpcfed.sweep.planning.searchfile import (
+    PopulationConfig,
+    Search,
+    SearchConfig,
+    check_measures,
+    read_search,
+)
+from hpcfed.sweep.planning.tables import Point, Table, checked, read_toml, unknown_key
 
-_TABLES = ("set", "grid", "zip", "points", "exclude", "resources")
+_TABLES = ("set", "grid", "zip", "points", "exclude", "resources", "search")
 _KNOWN = ("name", "base", *_TABLES)
-Point = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,7 @@ class Sweep:
         base: the base experiment with the [set] table applied, nested.
         axes: of the product; empty without [grid] and [zip].
         exclude: tables of dotted keys; a list there means any of its values.
+        search: the search, where this is one; it has no points of its own.
     """
 
     path: Path
@@ -58,6 +67,7 @@ class Sweep:
     points: tuple[Point, ...] = ()
     exclude: tuple[Point, ...] = ()
     resources: Resources = field(default_factory=lambda: Resources.model_validate({}))
+    search: Search | None = None
 
 
 def read_sweep(path: Path) -> Sweep:
@@ -76,7 +86,7 @@ def read_sweep(path: Path) -> Sweep:
     tree = read_toml(_find_base(base, path), "base experiment")[0]
     for key, value in _keys(table.get("set", {}), f"{path}: [set]").items():
         set_key(tree, key, value)
-    return Sweep(
+    sweep = Sweep(
         path=path,
         name=_name(table, path),
         text=text,
@@ -86,6 +96,67 @@ def read_sweep(path: Path) -> Sweep:
         exclude=tuple(_tables(table.get("exclude", []), f"{path}: [exclude]")),
         resources=checked(Resources, table.get("resources", {}), f"{path}: [resources]"),
     )
+    if "search" not in table:
+        return sweep
+    return replace(sweep, points=(), search=_search(sweep, read_search(table["search"], str(path))))
+
+
+def _search(sweep: Sweep, config: SearchConfig) -> Search:
+    """Return the search of a sweep file. Raises InputError for what does not go together."""
+    path, base = sweep.path, copy.deepcopy(sweep.base)
+    if sweep.axes:
+        raise InputError(
+            f"{path}: [search] varies the keys of its space; [grid] and [zip] cannot stand beside "
+            "it (for several seeds of the best: [search.confirm])"
+        )
+    if config.stop is not None:
+        base["stop"] = config.stop.model_dump(mode="json")
+    if config.halving is not None:
+        set_key(base, "server.rounds", config.halving.rungs[-1])
+    search = Search(sweep.name, config, base, sweep.points, sweep.exclude)
+    _check_space(search, f"{path}: [search.space]")
+    for number, point in enumerate(sweep.points, 1):
+        try:
+            search.space.unit(point)
+        except ValueError as error:
+            raise InputError(f"{path}: [[points]] {number}: does not lie in [search.space]: "
+                             f"{error}") from None  # fmt: skip
+    experiment = build_experiment(base, str(path))
+    if experiment.rule is None:
+        check_measures(config, str(path))
+    names = {goal.name for goal in search.goals} | set(config.constraints)
+    if not experiment.data.validation_fraction and any(n.startswith("validation_") for n in names):
+        raise InputError(f"{path}: [search]: compares by validation, and there is no validation "
+                         "split; set data.validation_fraction")  # fmt: skip
+    _check_rounds(search, experiment, str(path))
+    return search
+
+
+def _check_space(search: Search, source: str) -> None:
+    """Refuse keys that a search decides itself."""
+    for key in search.space.keys:
+        if key == "seed":
+            raise InputError(f"{source} seed: a search compares with one seed; for more of the "
+                             "best: [search.confirm]")  # fmt: skip
+        if key == "name" or key.startswith(("run.", "stop.")):
+            raise InputError(f"{source} {key}: is no setting that a result depends on")
+        if key == "server.rounds" and (search.rungs or search.config.population):
+            raise InputError(f"{source} {key}: is what [search.halving] and populations decide")
+
+
+def _check_rounds(search: Search, experiment: Experiment, source: str) -> None:
+    """Check that runs are evaluated where they pause: after other rounds none is by itself."""
+    every, rounds = experiment.run.eval_every, experiment.server.rounds
+    pauses = list(search.rungs)
+    if search.method == "population":
+        interval = (search.config.population or PopulationConfig()).interval
+        pauses = [interval, rounds]
+        if rounds % interval:
+            raise InputError(f"{source}: server.rounds = {rounds} is no multiple of "
+                             f"search.population.interval = {interval}")  # fmt: skip
+    if odd := [pause for pause in pauses if pause % every]:
+        raise InputError(f"{source}: [search]: runs pause after {odd[0]} rounds, but are evaluated "
+                         f"every {every} (run.eval_every), which must divide it")  # fmt: skip
 
 
 def name_of_file(path: Path) -> str:

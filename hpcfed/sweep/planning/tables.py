@@ -14,6 +14,7 @@ from hpcfed.config.file import read_text
 from hpcfed.errors import InputError
 
 Table = dict[str, Any]
+Point = dict[str, Any]  # dotted keys of an experiment to their values
 Model = TypeVar("Model", bound=BaseModel)
 
 

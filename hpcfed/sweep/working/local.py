@@ -17,6 +17,9 @@ from hpcfed.sweep.slurm import commands as slurm
 from hpcfed.sweep.working import claims
 from hpcfed.sweep.working.owners import Presence, this_process
 from hpcfed.sweep.working.progress import SweepProgress
+from hpcfed.sweep.working.search_progress import SearchProgress
+from hpcfed.sweep.working.searching import SearchSource
+from hpcfed.sweep.working.sources import Listed, Source
 from hpcfed.sweep.working.supervisor import Assignment, Endings, Supervisor, Watcher, mark_failed
 
 
@@ -24,21 +27,19 @@ def run_here(
     manifest: Manifest, paths: Paths, runs: Sequence[PlannedRun], workers: int, quiet: bool
 ) -> int:
     """Work on ``runs``, ``workers`` at once; return the exit code."""
-    states = {run.digest: glance(paths.run_file(run.digest)) for run in runs}
-    done = {digest: state.num_rounds for digest, state in states.items() if state is not None}
     owner = this_process()
-    work = Assignment(
-        manifest, paths, owner, Presence(owner, slurm.SlurmQueue()), workers, wait=True
-    )
-    reporter = None if quiet else SweepProgress.of(runs, done)
+    slots = workers if manifest.search is not None else min(workers, len(runs))
+    work = Assignment(manifest, paths, owner, Presence(owner, slurm.SlurmQueue()), slots)
+    before, source = _num_rounds(paths, runs), _source(work, runs, wait=True)
+    reporter = None if quiet else _progress(manifest, paths, runs)
     try:
-        outcome = Supervisor(work, reporter or Watcher()).see_to(runs)
+        outcome = Supervisor(work, reporter or Watcher(), source).see_to()
     finally:
         if reporter is not None:
             reporter.close()
-    code = _code(outcome, len(runs), quiet)
+    code = _code(outcome, _num_left(source, runs, outcome), quiet)
     if owner.in_slurm and outcome.stop_signal == signal.SIGUSR1 and code == STOPPED:
-        reason = _in_vain(work, runs, sum(done.values()))  # slurm/array.sbatch asks for the code
+        reason = _in_vain(work, runs, before)  # slurm/array.sbatch asks for the code
         if reason:
             print(f"error: {reason}", file=sys.stderr, flush=True)
             return FAILED
@@ -53,15 +54,16 @@ def run_task(out: Path, array_name: str, index: int) -> int:
         raise InputError(f"{array_name} has tasks 0 to {len(array.tasks) - 1}, found {index}")
     known = {run.digest: run for run in manifest.current}
     runs = [known[digest] for digest in array.tasks[index] if digest in known]
+    what, slots = f"{len(runs)} runs", min(manifest.resources.concurrent_runs, len(runs))
+    if manifest.search is not None:  # any task works on any proposal
+        runs = list(manifest.current)
+        what, slots = "a search", manifest.resources.concurrent_runs
     owner = this_process()
-    work = Assignment(
-        manifest, paths, owner, Presence(owner, slurm.SlurmQueue()),
-        manifest.resources.concurrent_runs,
-    )  # fmt: skip
-    print(f"-- {owner}, start {owner.restart + 1} on {owner.host}: {len(runs)} runs", flush=True)
-    before = _num_rounds(paths, runs)
-    outcome = Supervisor(work, Lines()).see_to(runs)
-    code = _code(outcome, len(runs), quiet=False)
+    work = Assignment(manifest, paths, owner, Presence(owner, slurm.SlurmQueue()), slots)
+    print(f"-- {owner}, start {owner.restart + 1} on {owner.host}: {what}", flush=True)
+    before, source = _num_rounds(paths, runs), _source(work, runs, wait=False)
+    outcome = Supervisor(work, Lines(), source).see_to()
+    code = _code(outcome, _num_left(source, runs, outcome), quiet=False)
     if outcome.stop_signal != signal.SIGUSR1 or code != STOPPED:
         return code
     if reason := _in_vain(work, runs, before):
@@ -74,6 +76,28 @@ def run_task(out: Path, array_name: str, index: int) -> int:
     except slurm.SlurmError as error:
         print(f"cannot be requeued ({error}); hpcfed sweep retry goes on", flush=True)
     return code
+
+
+def _source(work: Assignment, runs: Sequence[PlannedRun], wait: bool) -> Source:
+    search = work.manifest.search
+    if search is None:
+        return Listed(runs, wait, look_again_s=1.0)
+    return SearchSource(search, work.paths, work.owner, work.presence, work.slots)
+
+
+def _progress(manifest: Manifest, paths: Paths, runs: Sequence[PlannedRun]) -> SweepProgress:
+    states = {run.digest: glance(paths.run_file(run.digest)) for run in runs}
+    done = {digest: state.num_rounds for digest, state in states.items() if state is not None}
+    if manifest.search is None:
+        return SweepProgress.of(runs, done)
+    return SearchProgress(manifest.search, paths)
+
+
+def _num_left(source: Source, runs: Sequence[PlannedRun], outcome: Endings) -> int:
+    """Return how many runs were not begun; of a search 1 where it is not over."""
+    if isinstance(source, SearchSource):
+        return 0 if source.is_over or not outcome.stop_signal else 1
+    return len(runs) - sum(outcome.count(s) for s in ("finished", "failed", "stopped", "held"))
 
 
 def _num_rounds(paths: Paths, runs: Sequence[PlannedRun]) -> int:
@@ -103,7 +127,7 @@ def _give_up(work: Assignment, runs: Sequence[PlannedRun], reason: str) -> None:
     """Mark what is left of a task's runs and what nobody else works on."""
     for run in runs:
         state = glance(work.paths.run_file(run.digest))
-        done = state is not None and state.status == "finished"
+        done = state is not None and state.is_done(run.num_rounds)
         if not done and claims.holder_of(work.paths.claim(run.digest)) is None:
             mark_failed(work.paths, run.digest, reason, MOST_IN_VAIN, work.owner)
 
@@ -116,9 +140,8 @@ class Lines(Watcher):
         print(f"{run.digest}: {status}{error and ': '}{error}", flush=True)
 
 
-def _code(outcome: Endings, num_runs: int, quiet: bool) -> int:
+def _code(outcome: Endings, rest: int, quiet: bool) -> int:
     counts = {s: outcome.count(s) for s in ("finished", "failed", "stopped", "held")}
-    rest = num_runs - sum(counts.values())
     words = [f"{number} {status}" for status, number in counts.items() if number]
     words += [f"{rest} not begun"] if rest else []
     if not quiet:

@@ -89,7 +89,7 @@ class PackedProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            preexec_fn=_die_with_parent() if sys.platform == "linux" else None,
+            preexec_fn=die_with_parent() if sys.platform == "linux" else None,
         )
 
     def _was_stopped(self) -> bool:
@@ -112,7 +112,7 @@ class PackedProcess:
         return Reply("died", f"its process ended with code {code}")
 
 
-def _die_with_parent() -> Callable[[], None]:
+def die_with_parent() -> Callable[[], None]:
     """Return what makes the calling child die with the thread that has started it (Linux)."""
     prctl = ctypes.CDLL(None).prctl  # looked up here: a forked child must not load libraries
     set_parent_death_signal, parent = 1, os.getpid()

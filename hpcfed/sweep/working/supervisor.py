@@ -11,10 +11,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import queue
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import FrameType
@@ -25,6 +24,7 @@ from hpcfed.sweep.planning.manifest import Manifest, PlannedRun, replace_text
 from hpcfed.sweep.working import claims
 from hpcfed.sweep.working.owners import VARIABLE, Owner, Presence
 from hpcfed.sweep.working.packed import PackedProcess, Reply
+from hpcfed.sweep.working.sources import Source
 
 _LOG_LINES = 20
 _LOOK_AGAIN_S = 1.0
@@ -33,14 +33,13 @@ _STOP_SIGNALS = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 @dataclass(frozen=True)
 class Assignment:
-    """What to do, for whom: ``slots`` runs at once; ``wait`` for runs that others here hold."""
+    """What to do, for whom: ``slots`` runs at once."""
 
     manifest: Manifest
     paths: Paths
     owner: Owner
     presence: Presence
     slots: int
-    wait: bool = False
 
 
 @dataclass
@@ -70,47 +69,45 @@ class Watcher:
 class Supervisor:
     """Works on runs until all are done or a signal asks to stop; enter it in the main thread."""
 
-    def __init__(self, work: Assignment, watcher: Watcher) -> None:
-        self._work, self._watcher = work, watcher
+    def __init__(self, work: Assignment, watcher: Watcher, source: Source) -> None:
+        self._work, self._watcher, self._source = work, watcher, source
         self._outcome = Endings()
-        self._waiting: queue.SimpleQueue[PlannedRun] = queue.SimpleQueue()
-        self._left: set[str] = set()
         self._processes: dict[int, PackedProcess] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
 
-    def see_to(self, runs: Sequence[PlannedRun]) -> Endings:
-        """Work on ``runs``; return what became of them."""
-        for run in runs:
-            self._waiting.put(run)
+    def see_to(self) -> Endings:
+        """Work on the runs of the source; return what became of them."""
         with self._handling_signals():
             slots = [
                 threading.Thread(target=self._fill, args=(slot,), daemon=True)
-                for slot in range(min(self._work.slots, len(runs)))
+                for slot in range(self._work.slots)
             ]
             for slot in slots:
                 slot.start()
             for slot in slots:
                 while slot.is_alive():  # a join without end would not let signals in
                     slot.join(_LOOK_AGAIN_S)
+            self._source.close()
+        if self._source.error:
+            self._outcome.error = self._outcome.error or self._source.error
         return self._outcome
 
     def _fill(self, slot: int) -> None:
         """Take one run after the other; the thread of a slot."""
         packed = self._process(slot)
         try:
-            while not self._stopping.is_set() and (run := self._next()) is not None:
+            while not self._stopping.is_set():
+                run = self._source.next(self._stopping)
+                if run is None:
+                    break
                 self._claim_and_run(run, slot, packed)
+                self._source.ended(run)
         except OSError as error:
             self._give_up(str(error))
         finally:
             packed.close()
             self._forget(packed)
-
-    def _next(self) -> PlannedRun | None:
-        with contextlib.suppress(queue.Empty):
-            return self._waiting.get_nowait()
-        return None
 
     def _claim_and_run(self, run: PlannedRun, slot: int, packed: PackedProcess) -> None:
         work, path = self._work, self._work.paths.claim(run.digest)
@@ -130,11 +127,7 @@ class Supervisor:
     def _leave_to(self, holder: Owner, run: PlannedRun) -> None:
         """Leave a run to who works on it; where that can be seen from here, wait for its end."""
         here = not holder.in_slurm and holder.host == self._work.owner.host
-        if self._work.wait and here:
-            if run.digest in self._left:  # the second look: first what nobody holds
-                self._stopping.wait(_LOOK_AGAIN_S)
-            self._left.add(run.digest)
-            self._waiting.put(run)
+        if here and self._source.put_back(run, self._stopping):
             return
         with self._lock:
             self._outcome.holders[run.digest] = holder
@@ -165,7 +158,7 @@ class Supervisor:
 
     def _is_finished(self, run: PlannedRun) -> bool:
         state = glance(self._work.paths.run_file(run.digest))
-        return state is not None and state.status == "finished"
+        return state is not None and state.is_done(run.num_rounds)
 
     def _end(self, run: PlannedRun, status: str, error: str = "") -> None:
         with self._lock:

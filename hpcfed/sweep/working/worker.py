@@ -62,10 +62,12 @@ def serve(out: Path) -> None:
             # Slurm signals every process of a job; a second signal would kill the ranks
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
-        runs = {run.digest: run for run in manifest.runs}
         load_data: LoadData = lru_cache(_SHARED_SETS)(datasets.load)
         for line in sys.stdin:
-            run = runs[json.loads(line)["run"]]
+            digest = json.loads(line)["run"]
+            if manifest.search is not None:  # it has grown since
+                manifest = read_manifest(paths)
+            run = next(run for run in manifest.runs if run.digest == digest)
             _say(channel, _serve_one(Task(manifest, paths, run, load_data, stop), channel))
             if stop.requested:
                 return

@@ -60,6 +60,7 @@ def test_the_numbers_of_the_purposes_never_change() -> None:
         "STRAGGLERS": 10,
         "NETWORK": 11,
         "RECEPTION": 12,
+        "SEARCH": 13,
     }
 
 

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sweep_files import finish, planned
+from sweep_files import finish, given, planned
 
 from hpcfed.launch.requeued import MOST_IN_VAIN, run_in_vain
 from hpcfed.records.state import glance
 from hpcfed.records.sweepfolder import Paths
-from hpcfed.sweep.planning.manifest import Manifest, PlannedRun
+from hpcfed.sweep.planning.manifest import Manifest
 from hpcfed.sweep.slurm import arrays
 from hpcfed.sweep.slurm import commands as slurm
 from hpcfed.sweep.states import look
@@ -48,7 +48,8 @@ def stopping(paths: Paths, monkeypatch: pytest.MonkeyPatch, number: int = signal
     """Return what starts the task; it is asked to stop when its first run has so many rounds."""
 
     def start(num_rounds: int) -> int:
-        def see_to(self: Supervisor, runs: list[PlannedRun]) -> Endings:
+        def see_to(self: Supervisor) -> Endings:
+            runs = given(self)
             finish(paths, runs[:1], num_rounds, "stopped")
             return Endings({runs[0].digest: "stopped"}, stop_signal=number)
 
@@ -120,7 +121,7 @@ def test_the_hand_written_array_is_told_to_stop_as_well(
 ) -> None:
     manifest, paths = sweep
     stopped = Endings({manifest.runs[0].digest: "stopped"}, stop_signal=signal.SIGUSR1)
-    monkeypatch.setattr(Supervisor, "see_to", lambda self, runs: stopped)
+    monkeypatch.setattr(Supervisor, "see_to", lambda self: stopped)
     codes = [
         local.run_here(manifest, paths, manifest.runs, 1, quiet=True) for _ in range(MOST_IN_VAIN)
     ]

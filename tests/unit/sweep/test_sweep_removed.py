@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas
 import pytest
 import xarray
-from sweep_files import finish, planned
+from sweep_files import finish, given, planned
 
 from hpcfed.records.sweepfolder import Paths
 from hpcfed.report.figures.tradeoff import tradeoff
@@ -137,9 +137,9 @@ def test_a_task_in_the_queue_does_not_work_on_dropped_runs(
     manifest, paths = shrunk
     begun: list[PlannedRun] = []
 
-    def see_to(self: Supervisor, runs: list[PlannedRun]) -> Endings:
-        begun.extend(runs)
-        return Endings({run.digest: "finished" for run in runs})
+    def see_to(self: Supervisor) -> Endings:
+        begun.extend(given(self))
+        return Endings({run.digest: "finished" for run in begun})
 
     monkeypatch.setattr(Supervisor, "see_to", see_to)
     arrays.write(paths, arrays.Submitted("s-1", "9", (tuple(r.digest for r in manifest.runs),)))

@@ -1,0 +1,158 @@
+"""The next proposal of a search: a pure function of what it has seen.
+
+First what is due to climb a rung, then a new point while the budget lasts, and when all runs have
+ended the best again with other seeds. Points that are not valid, or excluded, are never proposed,
+and one that was proposed before only where nothing else is found; three such in a row and a point
+of the design takes their place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from typing import Any  # Any: notes are of any JSON type
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcfed.config.file import flat_keys
+from hpcfed.errors import InputError
+from hpcfed.sweep.planning.grid import is_excluded
+from hpcfed.sweep.planning.manifest import PlannedRun
+from hpcfed.sweep.planning.searchfile import Search
+from hpcfed.sweep.planning.tables import Point
+from hpcfed.sweep.search import design
+from hpcfed.sweep.search.data import MODEL, Data, data_of
+from hpcfed.sweep.search.halving import promotion
+from hpcfed.sweep.search.ranking import best_items
+from hpcfed.sweep.search.scbo import Fits, ordered
+from hpcfed.sweep.search.seen import CONFIRM, POINT, PROMOTION, Seen
+
+F64 = NDArray[np.float64]
+
+GIVEN, INITIAL, AGAIN = "given", "initial", "again"
+_MOST_TRIES = 2000  # points of a design, until one is valid
+_MOST_OF_MODEL = {"tpe": 20, "gp": 3, "scbo": 500}
+_AGAIN_IN_A_ROW = 3
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A proposal before it has a number.
+
+    Attributes:
+        run: whose configuration has the rounds of the whole run.
+        notes: for people: method, region, fallback.
+    """
+
+    kind: str
+    of: int | None
+    rounds: int
+    why: str
+    run: PlannedRun
+    notes: dict[str, Any] = field(default_factory=dict)
+    step: int = 0
+    member: int = 0
+
+
+@dataclass(frozen=True)
+class Proposer:
+    """What proposals are made with: the search, and runs of its points."""
+
+    search: Search
+    run_of: Callable[[Point], PlannedRun]
+    fits: Fits = field(default_factory=Fits)
+
+    def next(self, seen: Seen, may_add: bool) -> Draft | None:
+        """Return the next proposal; None if nothing is to be done, now or at all.
+
+        ``may_add`` is whether the budget allows another point. Raises InputError where no point of
+        the space is valid.
+        """
+        if (due := promotion(self.search, seen)) is not None:
+            return Draft(PROMOTION, due.number, due.rounds, "promoted", self.run_of(due.point))
+        if may_add:
+            return self.point(seen)
+        waiting = set(seen.pending) & {item.number for item in seen.of_kind(POINT, PROMOTION)}
+        return None if waiting else self.confirmation(seen)
+
+    def confirmation(self, seen: Seen) -> Draft | None:
+        """Return the first run that is missing of the best ones with other seeds."""
+        confirm = self.search.config.confirm
+        if confirm is None:
+            return None
+        known = {item.digest for item in seen.items}
+        for item in best_items(self.search, seen)[: confirm.best]:
+            for seed in confirm.seeds:
+                run = self.run_of({**item.point, "seed": seed})
+                if run.digest not in known:
+                    return Draft(CONFIRM, item.number, item.rounds, f"seed {seed}", run)
+        return None
+
+    def point(self, seen: Seen) -> Draft:
+        """Return a new point. Raises InputError if none can be found."""
+        points = seen.of_kind(POINT)
+        known = {item.digest: item.number for item in points}
+        if len(points) < len(self.search.points):
+            run = self.run_of(self.search.points[len(points)])
+            return self._drafted(run, GIVEN, known, {})
+        designed = len(points) - len(self.search.points)
+        tail = points[-_AGAIN_IN_A_ROW:]
+        stuck = len(tail) == _AGAIN_IN_A_ROW and all(item.why == AGAIN for item in tail)
+        is_initial = designed < self.search.num_initial or not seen.results
+        if self.search.method != "random" and not is_initial and not stuck:
+            candidates, notes = self._by_model(data_of(self.search, seen), seen.number)
+            found = self._first(candidates, known)
+            if found is not None:
+                return self._drafted(found, MODEL, known, notes)
+        num_keys = len(self.search.space.parameters)
+        candidates = islice(
+            design.candidates(self.search.config.seed, num_keys, designed, seen.number), _MOST_TRIES
+        )
+        found = self._first(candidates, known)
+        if found is None:
+            raise InputError(
+                f"{self.search.name}: none of {_MOST_TRIES} points of [search.space] is valid and "
+                "not excluded"
+            )
+        return self._drafted(found, INITIAL if is_initial else "design", known, {})
+
+    def _by_model(self, data: Data, number: int) -> tuple[Iterator[F64], dict[str, Any]]:
+        """Return candidates of the model in their order, and what is to be noted."""
+        method, config = self.search.method, self.search.config
+        most = _MOST_OF_MODEL[method]
+        if method == "scbo":
+            found = ordered(self.search.space, data, config.seed, number, self.fits)
+            said = {"fallback": found.fallback} if found.fallback else {}
+            return iter(found.candidates[:most]), {"region": asdict(found.region), **said}
+        from hpcfed.sweep.search.optuna_samplers import suggestions
+
+        return suggestions(method, self.search.space, data, config.seed, number, most), {}
+
+    def _first(self, candidates: Iterator[F64], known: dict[str, int]) -> PlannedRun | None:
+        """Return the first valid run that is new, else the first valid one, else None."""
+        again: PlannedRun | None = None
+        for unit in candidates:
+            run = self._valid(unit)
+            if run is not None and run.digest not in known:
+                return run
+            again = again or run
+        return again
+
+    def _valid(self, unit: F64) -> PlannedRun | None:
+        try:
+            run = self.run_of(self.search.space.point(unit))
+        except InputError:
+            return None
+        return None if is_excluded(flat_keys(run.experiment), self.search.exclude) else run
+
+    def _drafted(
+        self, run: PlannedRun, why: str, known: dict[str, int], notes: dict[str, Any]
+    ) -> Draft:
+        rungs = self.search.rungs
+        rounds = rungs[0] if rungs else run.num_rounds
+        first = known.get(run.digest)
+        if first is not None:
+            return Draft(POINT, first, rounds, AGAIN, run, notes)
+        return Draft(POINT, None, rounds, why, run, notes)

@@ -1,0 +1,40 @@
+"""Which points of a search are the best: one order, or a front of those that no other beats."""
+
+from __future__ import annotations
+
+from hpcfed.sweep.planning.searchfile import Search
+from hpcfed.sweep.search.seen import (
+    POINT,
+    PROMOTION,
+    Item,
+    Seen,
+    is_feasible,
+    order,
+    values,
+)
+
+
+def best_items(search: Search, seen: Seen) -> list[Item]:
+    """Return the feasible points, the best first; of the highest rung that has any.
+
+    For two goals these are the points of the front, by the first.
+    """
+    latest: dict[str, Item] = {}
+    for item in seen.of_kind(POINT, PROMOTION):
+        if item.number in seen.results:
+            latest[item.digest] = item
+    feasible = [i for i in latest.values() if is_feasible(search, seen.results[i.number])]
+    top = max((item.rounds for item in feasible), default=0)
+    found = [item for item in feasible if not search.rungs or item.rounds == top]
+    if len(search.goals) > 1:
+        found = _front(search, seen, found)
+    return sorted(found, key=lambda i: (order(search, seen.results[i.number]), i.number))
+
+
+def _front(search: Search, seen: Seen, items: list[Item]) -> list[Item]:
+    placed = {item.number: values(search, seen.results[item.number]) for item in items}
+    return [i for i in items if not any(_beats(v, placed[i.number]) for v in placed.values())]
+
+
+def _beats(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return all(a <= b for a, b in zip(one, other, strict=True)) and one != other

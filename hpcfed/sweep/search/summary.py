@@ -1,0 +1,101 @@
+"""How far a search is, in numbers and in a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hpcfed.sweep.planning.searchfile import Search
+from hpcfed.sweep.search.folder import SearchFolder
+from hpcfed.sweep.search.ranking import best_items
+from hpcfed.sweep.search.seen import POINT, PROMOTION, Item, Result
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A search so far.
+
+    Attributes:
+        num_points, num_seen: points proposed, and those that have a result.
+        num_ended: results with a verdict, by verdict.
+        num_open: proposals without a result that were not given up.
+        best: the best feasible one, with its result.
+        seconds: of all runs, each once.
+    """
+
+    num_points: int
+    num_seen: int
+    num_ended: dict[str, int]
+    num_open: int
+    num_left_out: int
+    best: tuple[Item, Result] | None
+    seconds: float
+
+
+def summary(folder: SearchFolder) -> Summary:
+    """Return how far a search is; ``folder`` has been read."""
+    seen = folder.everything()
+    points = seen.of_kind(POINT)
+    known = [folder.results[item.number] for item in points if item.number in folder.results]
+    ended: dict[str, int] = {}
+    for result in known:
+        if result.verdict:
+            ended[result.verdict] = ended.get(result.verdict, 0) + 1
+    best = next(iter(best_items(folder.search, seen)), None)
+    return Summary(
+        num_points=len(points),
+        num_seen=len(known),
+        num_ended=ended,
+        num_open=len(folder.open_items()),
+        num_left_out=len(folder.left_out),
+        best=None if best is None else (best, folder.results[best.number]),
+        seconds=folder.spent_core_hours(1) * 3600,
+    )
+
+
+def line(search: Search, found: Summary) -> str:
+    """Return a search so far in a line."""
+    total = search.config.evaluations
+    parts = [f"{found.num_seen}{f'/{total}' if total else ''} points"]
+    if found.best is not None:
+        item, result = found.best
+        figures = ", ".join(f"{goal.name} {result.figures[goal.name]:.4g}" for goal in search.goals)
+        parts.append(f"best {figures} (number {item.number})")
+    elif found.num_seen:
+        parts.append("none feasible")
+    parts += [
+        f"{number / found.num_seen:.0%} {verdict}"
+        for verdict, number in sorted(found.num_ended.items())
+    ]
+    return ", ".join(parts)
+
+
+def rungs(folder: SearchFolder) -> str:
+    """Return how many runs have reached each rung, "" without rungs."""
+    seen = folder.everything()
+    reached = {
+        rung: len(
+            {
+                item.digest
+                for item in seen.of_kind(POINT, PROMOTION)
+                if item.rounds == rung and item.number in folder.results
+            }
+        )
+        for rung in folder.search.rungs
+    }
+    return ", ".join(f"{number} at {rung} rounds" for rung, number in reached.items())
+
+
+def plan_lines(search: Search) -> Iterator[str]:
+    """Yield what a search varies and what it may spend."""
+    config = search.config
+    goals = " and ".join(f"{'least' if g.sign > 0 else 'most'} {g.name}" for g in search.goals)
+    yield f"looks for {goals} over {len(search.space.parameters)} keys:"
+    for parameter in search.space.parameters:
+        yield f"  {parameter}"
+    budget = [f"{config.evaluations} points"] if config.evaluations else []
+    budget += [f"{config.core_hours:g} core-hours"] if config.core_hours else []
+    first = f", {len(search.points)} given" if search.points else ""
+    yield f"budget: {' or '.join(budget)}{first}, {search.num_initial} without a model"
+    if search.rungs:
+        yield f"pauses after {', '.join(map(str, search.rungs))} rounds"
