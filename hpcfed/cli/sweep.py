@@ -114,12 +114,30 @@ def best(
         print(line)
     if write is not None:
         from hpcfed.sweep.search.best import winner
+        from hpcfed.sweep.search.lineage import schedule_text
 
+        item = winner(folder)
+        if item.kind == "member":
+            text = schedule_text(folder, item)
+        else:
+            text = to_toml(manifest.experiment(item.digest))
         try:
-            write.write_text(to_toml(manifest.experiment(winner(folder))), encoding="utf-8")
+            write.write_text(text, encoding="utf-8")
         except OSError as error:
             raise InputError(f"{write}: cannot be written: {error.strerror}") from None
         print(f"written: {write}")
+
+
+@sweep_app.command()
+def follow(
+    schedule: Annotated[Path, typer.Argument(help="schedule (TOML) that best --write has written")],
+    out: Annotated[Path, typer.Option(help="folder of the run")],
+) -> None:
+    """Run a schedule of hyper-parameters from round 0, or go on with it."""
+    from hpcfed.config.stages import read_stages
+    from hpcfed.federation.stages import run_stages
+
+    print(f"finished: {run_stages(read_stages(schedule), out).path}")
 
 
 @sweep_app.command()

@@ -76,6 +76,11 @@ def to_toml(experiment: Experiment) -> str:
     return tomli_w.dumps(_tree(experiment))
 
 
+def to_text(tree: Tree) -> str:
+    """Return nested tables as TOML."""
+    return tomli_w.dumps(tree)
+
+
 def digest(experiment: Experiment) -> str:
     """Return the SHA-256 (hex) of the keys that can change a result."""
     return hashlib.sha256(json.dumps(_result_keys(experiment), sort_keys=True).encode()).hexdigest()

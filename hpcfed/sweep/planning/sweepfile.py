@@ -37,6 +37,16 @@ from hpcfed.sweep.planning.searchfile import (
 from hpcfed.sweep.planning.tables import Point, Table, checked, read_toml, unknown_key
 
 _TABLES = ("set", "grid", "zip", "points", "exclude", "resources", "search")
+# what may change at a round: neither shapes nor data nor who has them
+_MUTABLE = (
+    *(f"client.{k}" for k in (
+        "learning_rate", "batch_size", "epochs", "steps", "momentum", "weight_decay", "proximal",
+        "clip_norm", "rate_lower", "rate_upper", "rate_strength",
+    )),
+    *(f"model.{k}" for k in ("surrogate_slope", "threshold", "tau_mem", "tau_syn", "tau_adapt")),
+    *(f"data.{k}" for k in ("drop", "time_jitter", "channel_jitter")),
+    *("server.learning_rate", "server.momentum", "uplink.mask_probability"),
+)  # fmt: skip
 _KNOWN = ("name", "base", *_TABLES)
 
 
@@ -122,6 +132,7 @@ def _search(sweep: Sweep, config: SearchConfig) -> Search:
             raise InputError(f"{path}: [[points]] {number}: does not lie in [search.space]: "
                              f"{error}") from None  # fmt: skip
     experiment = build_experiment(base, str(path))
+    set_key(base, "server.rounds", experiment.server.rounds)
     if experiment.rule is None:
         check_measures(config, str(path))
     names = {goal.name for goal in search.goals} | set(config.constraints)
@@ -140,6 +151,9 @@ def _check_space(search: Search, source: str) -> None:
                              "best: [search.confirm]")  # fmt: skip
         if key == "name" or key.startswith(("run.", "stop.")):
             raise InputError(f"{source} {key}: is no setting that a result depends on")
+        if search.method == "population" and key not in _MUTABLE:
+            raise InputError(f"{source} {key}: cannot change while a run goes on; a population "
+                             f"changes {', '.join(_MUTABLE)}")  # fmt: skip
         if key == "server.rounds" and (search.rungs or search.config.population):
             raise InputError(f"{source} {key}: is what [search.halving] and populations decide")
 

@@ -94,12 +94,12 @@ def lines(folder: SearchFolder, number: int) -> Iterator[str]:
         yield f"   {describe(one.item.point)}"
 
 
-def winner(folder: SearchFolder) -> str:
-    """Return the run of the first point. Raises InputError for nothing."""
+def winner(folder: SearchFolder) -> Item:
+    """Return the first point's proposal. Raises InputError for nothing."""
     every = found(folder)
     if not every:
         raise InputError(f"{folder.folder}: no feasible point has a result yet")
-    return every[0].item.digest
+    return every[0].item
 
 
 def _plus_minus(half: float) -> str:

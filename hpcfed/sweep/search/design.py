@@ -15,6 +15,8 @@ from hpcfed.base.seeds import Stream
 
 F64 = NDArray[np.float64]
 
+MOST_TRIES = 2000  # points, until one is valid
+
 
 def sobol(seed: int, num_keys: int, index: int) -> F64:
     """Return point ``index`` (D,) in [0, 1) of the sequence of ``seed``."""

@@ -91,11 +91,12 @@ class SearchFolder:
                 f"{self.paths.run_file(digest)}: the result of proposal {gone[0]} is gone"
             )
         results = {number: self.results[number] for number in observed}
-        return Seen(tuple(self.items[: snapshot.number]), results)
+        left_out = frozenset(snapshot.left_out)
+        return Seen(tuple(self.items[: snapshot.number]), results, left_out)
 
     def everything(self) -> Seen:
         """Return all proposals with all results that there are."""
-        return Seen(tuple(self.items), dict(self.results))
+        return Seen(tuple(self.items), dict(self.results), frozenset(self.left_out))
 
     def spent_core_hours(self, cores: int, numbers: Set[int] | None = None) -> float:
         """Return what runs have taken so far, each once."""

@@ -25,14 +25,14 @@ from hpcfed.sweep.planning.tables import Point
 from hpcfed.sweep.search import design
 from hpcfed.sweep.search.data import MODEL, Data, data_of
 from hpcfed.sweep.search.halving import promotion
+from hpcfed.sweep.search.population import next_member
 from hpcfed.sweep.search.ranking import best_items
 from hpcfed.sweep.search.scbo import Fits, ordered
-from hpcfed.sweep.search.seen import CONFIRM, POINT, PROMOTION, Seen
+from hpcfed.sweep.search.seen import CONFIRM, MEMBER, POINT, PROMOTION, Seen
 
 F64 = NDArray[np.float64]
 
 GIVEN, INITIAL, AGAIN = "given", "initial", "again"
-_MOST_TRIES = 2000  # points of a design, until one is valid
 _MOST_OF_MODEL = {"tpe": 20, "gp": 3, "scbo": 500}
 _AGAIN_IN_A_ROW = 3
 
@@ -70,12 +70,22 @@ class Proposer:
         ``may_add`` is whether the budget allows another point. Raises InputError where no point of
         the space is valid.
         """
+        if self.search.method == "population":
+            return self._member(seen) if may_add else None
         if (due := promotion(self.search, seen)) is not None:
             return Draft(PROMOTION, due.number, due.rounds, "promoted", self.run_of(due.point))
         if may_add:
             return self.point(seen)
         waiting = set(seen.pending) & {item.number for item in seen.of_kind(POINT, PROMOTION)}
         return None if waiting else self.confirmation(seen)
+
+    def _member(self, seen: Seen) -> Draft | None:
+        child = next_member(self.search, seen, self.run_of)
+        if child is None:
+            return None
+        return Draft(
+            MEMBER, child.of, child.rounds, child.why, child.run, {}, child.step, child.member
+        )
 
     def confirmation(self, seen: Seen) -> Draft | None:
         """Return the first run that is missing of the best ones with other seeds."""
@@ -108,13 +118,14 @@ class Proposer:
                 return self._drafted(found, MODEL, known, notes)
         num_keys = len(self.search.space.parameters)
         candidates = islice(
-            design.candidates(self.search.config.seed, num_keys, designed, seen.number), _MOST_TRIES
+            design.candidates(self.search.config.seed, num_keys, designed, seen.number),
+            design.MOST_TRIES,
         )
         found = self._first(candidates, known)
         if found is None:
             raise InputError(
-                f"{self.search.name}: none of {_MOST_TRIES} points of [search.space] is valid and "
-                "not excluded"
+                f"{self.search.name}: none of {design.MOST_TRIES} points of [search.space] is "
+                "valid and not excluded"
             )
         return self._drafted(found, INITIAL if is_initial else "design", known, {})
 

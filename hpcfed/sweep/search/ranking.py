@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hpcfed.sweep.planning.searchfile import Search
 from hpcfed.sweep.search.seen import (
+    MEMBER,
     POINT,
     PROMOTION,
     Item,
@@ -15,17 +16,17 @@ from hpcfed.sweep.search.seen import (
 
 
 def best_items(search: Search, seen: Seen) -> list[Item]:
-    """Return the feasible points, the best first; of the highest rung that has any.
+    """Return the feasible points, the best first; of the highest rung, or generation, that has any.
 
     For two goals these are the points of the front, by the first.
     """
     latest: dict[str, Item] = {}
-    for item in seen.of_kind(POINT, PROMOTION):
+    for item in seen.of_kind(POINT, PROMOTION, MEMBER):
         if item.number in seen.results:
             latest[item.digest] = item
     feasible = [i for i in latest.values() if is_feasible(search, seen.results[i.number])]
     top = max((item.rounds for item in feasible), default=0)
-    found = [item for item in feasible if not search.rungs or item.rounds == top]
+    found = [item for item in feasible if not search.pauses or item.rounds == top]
     if len(search.goals) > 1:
         found = _front(search, seen, found)
     return sorted(found, key=lambda i: (order(search, seen.results[i.number]), i.number))

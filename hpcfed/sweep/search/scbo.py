@@ -106,7 +106,7 @@ def bilog(values: F64) -> F64:
 
 def _centre(data: Data) -> F64:
     value = np.where(np.isfinite(data.values[:, 0]), data.values[:, 0], np.inf)
-    violation = np.maximum(data.violations, 0.0).sum(1)
+    violation = np.log1p(np.maximum(data.violations, 0.0)).sum(1)
     violation = np.where(np.isfinite(value), violation, np.maximum(violation, 1.0))
     best = np.lexsort((np.array(data.numbers), value, violation))[0]
     return np.asarray(data.units[best], np.float64)

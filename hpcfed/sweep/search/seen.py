@@ -83,10 +83,11 @@ class Result:
 
 @dataclass(frozen=True)
 class Seen:
-    """All proposals so far, and the results of those that have one, by number."""
+    """All proposals so far, the results of those that have one, by number, and who has none."""
 
     items: tuple[Item, ...]
     results: Mapping[int, Result]
+    left_out: frozenset[int] = frozenset()
 
     @property
     def number(self) -> int:
@@ -95,8 +96,9 @@ class Seen:
 
     @property
     def pending(self) -> tuple[int, ...]:
-        """Numbers without a result."""
-        return tuple(item.number for item in self.items if item.number not in self.results)
+        """Numbers without a result, those that were given up left out."""
+        known = self.results.keys() | self.left_out
+        return tuple(item.number for item in self.items if item.number not in known)
 
     def of_kind(self, *kinds: str) -> list[Item]:
         """Return the proposals of these kinds."""
@@ -194,8 +196,11 @@ def is_feasible(search: Search, result: Result) -> bool:
 
 
 def total_violation(search: Search, result: Result) -> float:
-    """Return the sum of what is violated: a good constraint does not buy off a bad one."""
-    return sum(max(c, 0.0) for c in violations(search, result).values())
+    """Return the sum of what is violated, each as log(1 + c).
+
+    A good constraint does not buy off a bad one, and none outweighs the others by its scale.
+    """
+    return sum(math.log1p(max(c, 0.0)) for c in violations(search, result).values())
 
 
 def order(search: Search, result: Result) -> tuple[float, float]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hpcfed.sweep.planning.searchfile import Search
+from hpcfed.sweep.planning.searchfile import PopulationConfig, Search
 from hpcfed.sweep.search.folder import SearchFolder
 from hpcfed.sweep.search.ranking import best_items
-from hpcfed.sweep.search.seen import POINT, PROMOTION, Item, Result
+from hpcfed.sweep.search.seen import MEMBER, POINT, PROMOTION, Item, Result
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Summary:
 def summary(folder: SearchFolder) -> Summary:
     """Return how far a search is; ``folder`` has been read."""
     seen = folder.everything()
-    points = seen.of_kind(POINT)
+    points = seen.of_kind(POINT, MEMBER)
     known = [folder.results[item.number] for item in points if item.number in folder.results]
     ended: dict[str, int] = {}
     for result in known:
@@ -55,7 +55,7 @@ def summary(folder: SearchFolder) -> Summary:
 
 def line(search: Search, found: Summary) -> str:
     """Return a search so far in a line."""
-    total = search.config.evaluations
+    total = num_points(search)
     parts = [f"{found.num_seen}{f'/{total}' if total else ''} points"]
     if found.best is not None:
         item, result = found.best
@@ -68,6 +68,14 @@ def line(search: Search, found: Summary) -> str:
         for verdict, number in sorted(found.num_ended.items())
     ]
     return ", ".join(parts)
+
+
+def num_points(search: Search) -> int | None:
+    """Return how many points the budget has, runs of all generations of a population."""
+    if search.method != "population":
+        return search.config.evaluations
+    config = search.config.population or PopulationConfig()
+    return config.members * (int(search.base["server"]["rounds"]) // config.interval)
 
 
 def rungs(folder: SearchFolder) -> str:
@@ -93,9 +101,15 @@ def plan_lines(search: Search) -> Iterator[str]:
     yield f"looks for {goals} over {len(search.space.parameters)} keys:"
     for parameter in search.space.parameters:
         yield f"  {parameter}"
-    budget = [f"{config.evaluations} points"] if config.evaluations else []
+    points = num_points(search)
+    budget = [f"{points} points"] if points else []
     budget += [f"{config.core_hours:g} core-hours"] if config.core_hours else []
     first = f", {len(search.points)} given" if search.points else ""
-    yield f"budget: {' or '.join(budget)}{first}, {search.num_initial} without a model"
+    model = (
+        ""
+        if search.method in ("random", "population")
+        else (f", {search.num_initial} of a design before the model")
+    )
+    yield f"budget: {' or '.join(budget)}{first}{model}"
     if search.rungs:
         yield f"pauses after {', '.join(map(str, search.rungs))} rounds"

@@ -16,7 +16,7 @@ from hpcfed.sweep.planning.grid import describe
 from hpcfed.sweep.planning.manifest import PlannedRun
 from hpcfed.sweep.planning.searchfile import Search
 from hpcfed.sweep.search.folder import SearchFolder
-from hpcfed.sweep.search.summary import Summary, line, summary
+from hpcfed.sweep.search.summary import Summary, line, num_points, summary
 from hpcfed.sweep.working.progress import SweepProgress
 
 
@@ -32,7 +32,7 @@ class SearchProgress(SweepProgress):
             columns = BarColumn(bar_width=24), TextColumn("{task.description}")
             self._progress = Progress(*columns, console=console(), auto_refresh=False)
             self._progress.start()
-            self._progress.add_task(self._text(), total=search.config.evaluations)
+            self._progress.add_task(self._text(), total=num_points(search))
 
     def on_round(self, run: PlannedRun, num_rounds: int) -> None:
         """Do nothing: points count, not their rounds."""
@@ -56,7 +56,7 @@ class SearchProgress(SweepProgress):
     def _text(self) -> str:
         found = self._look()
         ahead = f"{found.num_open} ahead"
-        total, since = self._search.config.evaluations, found.num_seen - self._first
+        total, since = num_points(self._search), found.num_seen - self._first
         if total is None or not since:
             return f"{line(self._search, found)}, {ahead}"
         left = (time.monotonic() - self._begin) / since * max(total - found.num_seen, 0)

@@ -32,6 +32,7 @@ from hpcfed.federation.run import run as federate
 from hpcfed.launch import interpreter, reachable, run_job
 from hpcfed.launch.restart import JobEnd, Ranks, policy, see_through
 from hpcfed.launch.stopping import requests_from_signals
+from hpcfed.records.fork import fork
 from hpcfed.records.runfile import is_damaged
 from hpcfed.records.state import glance
 from hpcfed.records.sweepfolder import Paths
@@ -101,12 +102,23 @@ def _run(task: Task, channel: IO[str]) -> RunEnd:
         return RunEnd("stopped")
     ranks = task.manifest.resources.ranks_per_run
     try:
+        _begin_fork(task)
         ended = _launched(task) if ranks > 1 else _in_process(task, channel)
     except Exception as error:  # whatever it is, the next run must not suffer
         expected = isinstance(error, InputError | StoppedRunError)
         _log("".join(traceback.format_exception(error)) if not expected else f"error: {error}")
         return RunEnd("failed", _last_line(str(error)) or type(error).__name__)
     return ended
+
+
+def _begin_fork(task: Task) -> None:
+    """Let a run that has a parent begin with the parent's file, unless it has begun already."""
+    run, paths = task.run, task.paths
+    if run.parent is None or paths.run_file(run.digest).exists():
+        return
+    parent, num_rounds = run.parent
+    experiment = task.manifest.experiment(run.digest)
+    fork(paths.run(parent), num_rounds, paths.run(run.digest), experiment)
 
 
 def _in_process(task: Task, channel: IO[str]) -> RunEnd:
