@@ -35,6 +35,7 @@ class SplitResult:
         group_correct, group_total: (G,) int64, by speaker.
         spikes: (L,) int64, of each hidden layer over all samples and bins.
         entering: (M, 2) int64, what entered each of the trainer's products, as BatchResult has it.
+        neurons: (N,) int64, spikes of each hidden neuron, layer by layer; empty where not counted.
         calibration: of the confidences; None from engines without, or where some are not finite.
         input_rate: mean spikes per input and time bin of all samples; NaN without spikes.
     """
@@ -45,6 +46,7 @@ class SplitResult:
     group_total: I64
     spikes: I64
     entering: I64
+    neurons: I64
     input_rate: float
     calibration: Calibration | None
 
@@ -64,8 +66,8 @@ def evaluate(
 ) -> SplitResult | None:
     """Evaluate ``params`` (P,) on ``samples`` (n,); the result lies at the root, None elsewhere."""
     num_classes, num_groups = len(events.class_names), len(events.group_names)
-    num_products = len(products_of(trainer))
-    sums = _Sums.zeros(num_classes, num_groups, len(trainer.layers), num_products)
+    num_products, num_neurons = len(products_of(trainer)), sum(n.neurons for n in trainer.layers)
+    sums = _Sums.zeros(num_classes, num_groups, len(trainer.layers), num_products, num_neurons)
     starts = range(transport.rank * BATCH_SIZE, len(samples), transport.size * BATCH_SIZE)
 
     def evaluate_batches() -> None:
@@ -83,28 +85,33 @@ class _Sums:
     """All of an evaluation's integers in one vector, so that one reduction carries them."""
 
     flat: I64
-    sizes: tuple[int, int, int, int]
+    sizes: tuple[int, int, int, int, int]
 
     @classmethod
-    def zeros(cls, num_classes: int, num_groups: int, num_layers: int, num_products: int) -> _Sums:
-        known = 2 + num_classes**2 + 2 * num_groups + num_layers + 2 * num_products
+    def zeros(cls, *sizes: int) -> _Sums:
+        classes, groups, layers, products, neurons = sizes
+        known = 2 + classes**2 + 2 * groups + layers + 2 * products + 1 + neurons
         flat = np.zeros(known + calibration.num_sums(), np.int64)
-        return cls(flat, (num_classes, num_groups, num_layers, num_products))
+        return cls(flat, (classes, groups, layers, products, neurons))
 
     def parts(self) -> tuple[I64, ...]:
         """Return views.
 
-        Losses (sum, bad), confusion, groups (right, all), spikes, entering, calibration.
+        Losses (sum, bad), confusion, groups (right, all), spikes, entering, batches that counted
+        neurons, neurons, calibration.
         """
-        classes, groups, layers, products = self.sizes
-        head, confusion, right, total, spikes, entering, confidences = np.split(
-            self.flat, np.cumsum([2, classes**2, groups, groups, layers, 2 * products])
+        classes, groups, layers, products, neurons = self.sizes
+        lengths = [2, classes**2, groups, groups, layers, 2 * products, 1, neurons]
+        head, confusion, right, total, spikes, entering, counted, fired, confidences = np.split(
+            self.flat, np.cumsum(lengths)
         )
         matrix, pairs = confusion.reshape(classes, classes), entering.reshape(products, 2)
-        return head, matrix, right, total, spikes, pairs, confidences
+        return head, matrix, right, total, spikes, pairs, counted, fired, confidences
 
     def add(self, events: Samples, batch: I64, result: BatchResult, num_samples: int) -> None:
-        head, confusion, correct, total, spikes, entering, confidences = self.parts()
+        head, confusion, correct, total, spikes, entering, counted, fired, confidences = (
+            self.parts()
+        )
         labels, groups = events.labels[batch], events.groups[batch]
         fine = np.abs(result.losses) < LIMIT  # NaN is not
         ones = grid(np.ones(num_samples, np.int64))
@@ -116,11 +123,16 @@ class _Sums:
         spikes += result.spikes
         if result.entering is not None:
             entering += result.entering
+        if result.neurons is not None:
+            counted += 1
+            fired += result.neurons
         if result.logits is not None:
             calibration.add(confidences, softmax(result.logits), labels, ones)
 
     def result(self, events: Samples, samples: I64) -> SplitResult:
-        head, confusion, correct, total, spikes, entering, confidences = self.parts()
+        head, confusion, correct, total, spikes, entering, counted, fired, confidences = (
+            self.parts()
+        )
         ones = grid(np.ones(len(samples), np.int64))
         loss = ones.reals(head[:1])[0] / len(samples)
         return SplitResult(
@@ -130,6 +142,7 @@ class _Sums:
             group_total=total,
             spikes=spikes,
             entering=entering,
+            neurons=fired if counted[0] else fired[:0],
             input_rate=events.input_rate(samples),
             calibration=calibration.read(confidences, ones),
         )

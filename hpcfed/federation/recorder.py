@@ -17,6 +17,7 @@ from hpcfed.clients.memory import Memory
 from hpcfed.errors import InputError
 from hpcfed.federation import memory as memories
 from hpcfed.federation.calibration import Calibration
+from hpcfed.federation.costs import costs
 from hpcfed.federation.decision import Decision, taken_over
 from hpcfed.federation.doubts import AFTER_ROUNDS, doubts
 from hpcfed.federation.evaluation import SplitResult
@@ -212,6 +213,7 @@ class RunRecorder:
             believed = found.calibration if found else None
             values[f"{name}_calibration_error"] = believed.error if believed else NAN
             values[f"{name}_brier_score"] = believed.brier if believed else NAN
+        values |= costs(job, outcome.evaluations.get("validation"))
         for name in job.figures:
             values[name] = _mean(columns[name][accepted], weights[accepted])
         return values

@@ -147,6 +147,9 @@ def _server_step(
         change = direction(job.exchange, arrived, state.params, job.uplink.num_masked)
         change = variances(change, job.trainer.layout, state.params)
         stepped = server.step(following, change, job.experiment.server)
+        if not np.isfinite(stepped.params).all() and _ends_diverged(job):
+            outcome.statistics[:, STATISTICS.index("rejected")] = 1  # none of them is taken
+            return following
         if not np.isfinite(stepped.params).all():
             raise StoppedRunError(
                 f"round {state.round}: the global parameters are not finite any more; lower "
@@ -155,6 +158,10 @@ def _server_step(
         return stepped
 
     return transport.together("server step", step)
+
+
+def _ends_diverged(job: Job) -> bool:
+    return job.experiment.stop is not None and job.experiment.stop.diverged
 
 
 def _evaluate(job: Job, state: ServerState, transport: Transport) -> dict[str, SplitResult]:

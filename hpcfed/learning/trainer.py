@@ -103,6 +103,7 @@ class BatchResult:
         logits: (B, K) float64; None from an engine that does not give them.
         entering: (M, 2) int64, what entered each of the trainer's ``products``: how many values
             were not zero, and the sum of magnitudes in units of ENTERING_UNIT; None without.
+        neurons: (N,) int64 spikes of each hidden neuron, layer by layer; None where not counted.
     """
 
     losses: F64
@@ -110,6 +111,7 @@ class BatchResult:
     spikes: I64
     logits: F64 | None = None
     entering: I64 | None = None
+    neurons: I64 | None = None
 
 
 class Trainer(Protocol):

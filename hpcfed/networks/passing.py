@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, max_pool2d, pad
 
@@ -136,6 +137,14 @@ def pooled(pool: Pool, signal: Tensor) -> Tensor:
     pooling = max_pool2d if pool.maximum else _Averaged.apply
     found: Tensor = pooling(folded, pool.size)
     return _over_bins(found, signal)
+
+
+def spikes_of_neurons(layers: Sequence[Tensor]) -> NDArray[np.int64] | None:
+    """Return how many spikes each neuron of all layers (T, B, ...) has: (N,); None of no layer."""
+    if not layers:
+        return None
+    fired = [layer.detach().bool().sum((0, 1)).flatten().cpu().numpy() for layer in layers]
+    return np.concatenate(fired).astype(np.int64)
 
 
 def num_spikes(spikes: Tensor) -> Tensor:

@@ -35,6 +35,20 @@ ROUND_FIELDS: dict[str, Field] = {
     "num_participants": ("i8", "1", "clients that trained this round"),
     "silent_samples": ("f8", "1", "largest part, over hidden layers, of silent training samples"),
     "saturated_samples": ("f8", "1", "the same of saturated ones"),
+    "silent_neurons": (
+        "f8",
+        "1",
+        "largest part, over hidden layers, of neurons without a spike on validation; NaN: not "
+        "evaluated, or not counted",
+    ),
+    "saturated_neurons": ("f8", "1", "the same of those that spike in 0.95 of all bins, or more"),
+    "spikes_per_sample": ("f8", "1", "spikes of all hidden neurons on validation, a sample"),
+    "accumulates_per_sample": (
+        "f8",
+        "1",
+        "what enters all matrices on validation times the neurons reached, a sample: a spike costs "
+        "an accumulate (docs/studies.md)",
+    ),
     "num_late": ("f8", "1", "clients that were selected, were late and sent nothing"),
     "num_rejected": ("i8", "1", "updates left out: not finite, or reaching 2^12"),
     "uplink_values": ("i8", "1", "values sent by all participants"),

@@ -37,7 +37,7 @@ from hpcfed.learning.silence import limits
 from hpcfed.learning.trainer import ENTERING_UNIT, BatchResult, LocalUpdate
 from hpcfed.networks.contract import Activity, Layer, Network, Pass, Product
 from hpcfed.networks.layout import Layout
-from hpcfed.networks.passing import num_spikes
+from hpcfed.networks.passing import num_spikes, spikes_of_neurons
 from hpcfed.samples.samples import Samples
 
 F32 = NDArray[np.float32]
@@ -100,6 +100,7 @@ class NorseTrainer:
             spikes=np.array([int(layer.sum()) for layer in fired], np.int64),
             logits=found.logits.double().cpu().numpy(),
             entering=self._entering(found),
+            neurons=spikes_of_neurons(found.spikes),
         )
 
     def hidden_spikes(self, params: F32, samples: Samples, ids: I64) -> list[NDArray[np.bool_]]:

@@ -7,6 +7,7 @@ does to each. The step is the one of ``autograd.training``.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -90,7 +91,10 @@ class EventTrainer:
     def evaluate(self, params: F32, samples: Samples, ids: I64) -> BatchResult:
         """Evaluate one batch of sample ids (B,)."""
         events = events_of(samples, "event")
-        return self._evaluate(params, events, ids, np.empty((0, 0, 0), np.bool_))
+        raster = np.zeros((len(ids), events.num_bins, sum(self._hidden)), np.bool_)
+        found = self._evaluate(params, events, ids, raster)
+        fired = np.count_nonzero(raster, axis=(0, 1)).astype(np.int64)
+        return dataclasses.replace(found, neurons=fired)
 
     def hidden_spikes(self, params: F32, samples: Samples, ids: I64) -> list[NDArray[np.bool_]]:
         """Return the spikes of each hidden layer as (B, T, H) bool."""

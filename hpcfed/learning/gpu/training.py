@@ -111,18 +111,26 @@ class GpuTrainer:
                 losses=work.schedule.losses[0, 0, :count].double().cpu().numpy(),
                 predictions=work.predictions[0, :count].long().cpu().numpy(),
                 spikes=np.array([int(tally[0].sum()) for tally in work.tallies], np.int64),
+                neurons=self._by_neuron(work, count),
             )
 
     def hidden_spikes(self, params: F32, samples: Samples, ids: I64) -> list[NDArray[np.bool_]]:
         """Return the spikes of each hidden layer as (B, T, H) bool."""
-        rasters, num_bins = [], self._plan.num_bins
         with using(self._device):
             work = self._batch(params, events_of(samples, "gpu"), ids)
-            for layer, spikes in zip(self._plan.layers, work.spikes, strict=True):
-                blocks = spikes[0].reshape(-1, num_bins, BLOCK, layer.width)
-                raster = blocks.transpose(1, 2).reshape(-1, num_bins, layer.width)
-                rasters.append(raster[: len(ids), :, : layer.neurons].bool().cpu().numpy())
-        return rasters
+            return [raster.bool().cpu().numpy() for raster in self._rasters(work, len(ids))]
+
+    def _rasters(self, work: Buffers, count: int) -> Iterator[torch.Tensor]:
+        """Yield the spikes of each hidden layer (B, T, H) uint8 of a batch of ``count``."""
+        num_bins = self._plan.num_bins
+        for layer, spikes in zip(self._plan.layers, work.spikes, strict=True):
+            blocks = spikes[0].reshape(-1, num_bins, BLOCK, layer.width)
+            raster = blocks.transpose(1, 2).reshape(-1, num_bins, layer.width)
+            yield raster[:count, :, : layer.neurons]
+
+    def _by_neuron(self, work: Buffers, count: int) -> I64:
+        found = [raster.sum((0, 1), dtype=torch.int64) for raster in self._rasters(work, count)]
+        return np.asarray(torch.cat(found).cpu().numpy(), np.int64)
 
     def gradient(self, params: F32, events: EventSet, samples: I64) -> tuple[F32, float]:
         """Return the gradient (P,) of a batch's mean loss with the rate penalty, and that loss."""
