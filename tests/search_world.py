@@ -11,11 +11,12 @@ import numpy as np
 
 from hpcfed.config import Experiment
 from hpcfed.config.file import build_experiment
+from hpcfed.config.search import Search, SearchConfig
+from hpcfed.records.results import Result
+from hpcfed.records.searched import Item, Seen
 from hpcfed.sweep.planning.manifest import PlannedRun
-from hpcfed.sweep.planning.searchfile import Search, SearchConfig
 from hpcfed.sweep.search.data import Data, data_of
 from hpcfed.sweep.search.propose import Draft, Proposer
-from hpcfed.sweep.search.seen import Item, Result, Seen
 
 Function = Callable[[Mapping[str, Any]], Mapping[str, float]]
 # numbers of an experiment that take any value of a range, for a space of a function's arguments

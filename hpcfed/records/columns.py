@@ -48,6 +48,11 @@ class Columns:
     num_attempts: int = 0
 
     @property
+    def num_rounds(self) -> int:
+        """R."""
+        return len(self.rounds["params_digest"])
+
+    @property
     def num_clients(self) -> int:
         """N."""
         return len(self.num_samples)

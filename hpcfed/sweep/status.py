@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterator
 
 from hpcfed.base.terminal import clock
+from hpcfed.config.search import Search
 from hpcfed.records.names import dropped_text
 from hpcfed.records.sweepfolder import Paths
 from hpcfed.sweep.planning.grid import describe
 from hpcfed.sweep.planning.manifest import Manifest
-from hpcfed.sweep.planning.searchfile import Search
 from hpcfed.sweep.search.folder import SearchFolder
 from hpcfed.sweep.search.summary import line as search_line
 from hpcfed.sweep.search.summary import rungs, summary

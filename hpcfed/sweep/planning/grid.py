@@ -17,11 +17,11 @@ from typing import Any  # Any: values of an experiment's keys are of any TOML ty
 from hpcfed.config import Experiment
 from hpcfed.config.file import build_experiment, flat_keys
 from hpcfed.config.own import code_digests
+from hpcfed.config.tables import Point
 from hpcfed.config.tree import flatten, set_key
 from hpcfed.errors import InputError
 from hpcfed.records import names
 from hpcfed.sweep.planning.sweepfile import Sweep
-from hpcfed.sweep.planning.tables import Point
 
 # where and how carefully a run is made; its numbers and its length are the same
 TRACELESS = (

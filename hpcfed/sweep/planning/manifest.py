@@ -21,6 +21,8 @@ from hpcfed.base.atomic import replacing
 from hpcfed.config import Experiment
 from hpcfed.config.file import build_experiment, digest
 from hpcfed.config.own import code_digests, own_code
+from hpcfed.config.search import Search, from_table
+from hpcfed.config.tables import Point, checked
 from hpcfed.config.tree import set_key
 from hpcfed.errors import InputError
 from hpcfed.records import proposals
@@ -38,9 +40,7 @@ from hpcfed.sweep.planning.grid import (
     resolved,
 )
 from hpcfed.sweep.planning.resources import Resources, Site, check_time_limit, find_site
-from hpcfed.sweep.planning.searchfile import Search, from_table
 from hpcfed.sweep.planning.sweepfile import Sweep
-from hpcfed.sweep.planning.tables import Point, checked
 
 SCHEMA_VERSION = 1
 

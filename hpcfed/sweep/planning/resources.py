@@ -13,8 +13,8 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from hpcfed.config import Count, Section
+from hpcfed.config.tables import checked, read_toml
 from hpcfed.errors import InputError
-from hpcfed.sweep.planning.tables import checked, read_toml
 
 _WORD = re.compile(r"[\w.,:+@/=-]+", re.ASCII)
 _OPTION = re.compile(r"--?[A-Za-z][\w-]*([= ][^\x00-\x1f\x7f]+)?", re.ASCII)

@@ -9,7 +9,7 @@ Keys of experiments are dotted and quoted ("server.rounds") or nested, which mea
     [[points]]                       further points, each with its own keys
     [exclude]                        points whose experiment has all of these values, set or by
                                      default, are left out; [[exclude]] too
-    [search]                         instead of [grid] and [zip]: see planning/searchfile.py
+    [search]                         instead of [grid] and [zip]: see hpcfed.config.search
     [resources]
 """
 
@@ -24,17 +24,17 @@ from typing import Any  # Any: values of an experiment's keys are of any TOML ty
 from hpcfed.config import Experiment
 from hpcfed.config.file import build_experiment, key_paths
 from hpcfed.config.jobs import find_job
-from hpcfed.config.tree import flatten, set_key
-from hpcfed.errors import InputError
-from hpcfed.sweep.planning.resources import Resources
-from hpcfed.sweep.planning.searchfile import (
+from hpcfed.config.search import (
     PopulationConfig,
     Search,
     SearchConfig,
-    check_measures,
     read_search,
 )
-from hpcfed.sweep.planning.tables import Point, Table, checked, read_toml, unknown_key
+from hpcfed.config.tables import Point, Table, checked, read_toml, unknown_key
+from hpcfed.config.tree import flatten, set_key
+from hpcfed.errors import InputError
+from hpcfed.records.results import check_measures
+from hpcfed.sweep.planning.resources import Resources
 
 _TABLES = ("set", "grid", "zip", "points", "exclude", "resources", "search")
 # what may change at a round: neither shapes nor data nor who has them

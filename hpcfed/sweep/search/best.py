@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from hpcfed.errors import InputError
+from hpcfed.records.ranking import best_items
+from hpcfed.records.searched import CONFIRM, Item
 from hpcfed.sweep.planning.grid import describe
 from hpcfed.sweep.search.folder import SearchFolder
-from hpcfed.sweep.search.ranking import best_items
-from hpcfed.sweep.search.seen import CONFIRM, Item
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed.sweep.planning.searchfile import Search
-from hpcfed.sweep.search import seen as records
+from hpcfed.config.search import Search
+from hpcfed.records import results as records
+from hpcfed.records.results import Result
+from hpcfed.records.searched import POINT, PROMOTION, Item, Seen
 from hpcfed.sweep.search.region import Judged
-from hpcfed.sweep.search.seen import POINT, PROMOTION, Item, Result, Seen
 
 F64 = NDArray[np.float64]
 

@@ -1,23 +1,16 @@
-"""A search as it lies on disk: proposals that are written once, and what their runs say.
-
-Nothing that has been read is read again: proposals do not change, and neither does what a run has
-come to after a number of rounds.
-"""
+"""A search as it goes on: what a proposal may see, and how one is written."""
 
 from __future__ import annotations
 
-from collections.abc import Set
 from dataclasses import dataclass, replace
 from typing import Any  # Any: JSON values are of any type
 
 from hpcfed.base.versions import versions
 from hpcfed.errors import InputError
 from hpcfed.records import proposals
-from hpcfed.records.sweepfolder import Paths
+from hpcfed.records.searched import Searched, Seen
 from hpcfed.sweep.planning.manifest import PlannedRun, run_of_entry
-from hpcfed.sweep.planning.searchfile import Search
 from hpcfed.sweep.search.propose import Draft
-from hpcfed.sweep.search.seen import Item, Result, Seen, item_of, read_result
 
 # what a proposal's bits depend on
 PACKAGES = ("hpcfed", "numpy", "scipy", "optuna", "torch", "gpytorch", "botorch")
@@ -32,44 +25,8 @@ class Snapshot:
     left_out: tuple[int, ...]
 
 
-class SearchFolder:
-    """The proposals of the present section of a search, and their results."""
-
-    def __init__(self, search: Search, paths: Paths) -> None:
-        self.search, self.paths = search, paths
-        self.folder = paths.proposals / search.section
-        self.entries: list[dict[str, Any]] = []
-        self.items: list[Item] = []
-        self.results: dict[int, Result] = {}
-
-    def read(self) -> None:
-        """Read what has come since. Raises InputError for files that cannot be read."""
-        self.entries += proposals.read_from(self.folder, len(self.entries))
-        self.items += [item_of(entry, self.folder) for entry in self.entries[len(self.items) :]]
-        names = tuple(goal.name for goal in self.search.goals)
-        for item in self.items:
-            if item.number not in self.results:
-                found = read_result(self.paths.run_file(item.digest), item, names)
-                if found is not None:
-                    self.results[item.number] = found
-
-    @property
-    def left_out(self) -> set[int]:
-        """Numbers whose runs were given up."""
-        return {
-            item.number
-            for item in self.items
-            if item.number not in self.results and self.paths.failure(item.digest).exists()
-        }
-
-    def open_items(self) -> list[Item]:
-        """Return what has no result and was not given up."""
-        left_out = self.left_out
-        return [
-            item
-            for item in self.items
-            if item.number not in self.results and item.number not in left_out
-        ]
+class SearchFolder(Searched):
+    """A search that goes on: what proposals may see, and where they are written."""
 
     def run(self, number: int) -> PlannedRun:
         """Return the run of a proposal, as far as it asks for."""
@@ -93,19 +50,6 @@ class SearchFolder:
         results = {number: self.results[number] for number in observed}
         left_out = frozenset(snapshot.left_out)
         return Seen(tuple(self.items[: snapshot.number]), results, left_out)
-
-    def everything(self) -> Seen:
-        """Return all proposals with all results that there are."""
-        return Seen(tuple(self.items), dict(self.results), frozenset(self.left_out))
-
-    def spent_core_hours(self, cores: int, numbers: Set[int] | None = None) -> float:
-        """Return what runs have taken so far, each once."""
-        longest: dict[str, float] = {}
-        for item in self.items:
-            if item.number in self.results and (numbers is None or item.number in numbers):
-                seconds = self.results[item.number].seconds
-                longest[item.digest] = max(longest.get(item.digest, 0.0), seconds)
-        return sum(longest.values()) * cores / 3600
 
     def place(self, draft: Draft, snapshot: Snapshot) -> bool:
         """Write a proposal; False if somebody else has taken its number. Raises OSError."""

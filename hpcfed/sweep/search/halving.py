@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-from hpcfed.sweep.planning.searchfile import Search
-from hpcfed.sweep.planning.tables import Point
-from hpcfed.sweep.search.seen import POINT, PROMOTION, Item, Seen, is_feasible, order
+from hpcfed.config.search import Search
+from hpcfed.config.tables import Point
+from hpcfed.records.results import is_feasible, order
+from hpcfed.records.searched import POINT, PROMOTION, Item, Seen
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,12 @@
-"""Where a member of a population comes from, and its hyper-parameters from round 0 on."""
+"""The hyper-parameters of a population's member from round 0 on."""
 
 from __future__ import annotations
 
 from hpcfed.config.stages import stages_text
-from hpcfed.sweep.planning.tables import Point
+from hpcfed.config.tables import Point
+from hpcfed.records.ranking import lineage
+from hpcfed.records.searched import Item
 from hpcfed.sweep.search.folder import SearchFolder
-from hpcfed.sweep.search.seen import Item
-
-
-def lineage(items: list[Item], item: Item) -> list[Item]:
-    """Return the proposals that lead to ``item``, the first one first."""
-    found = [item]
-    while found[-1].of is not None:
-        found.append(items[found[-1].of])
-    return found[::-1]
 
 
 def schedule(items: list[Item], item: Item) -> list[tuple[int, Point]]:

@@ -16,8 +16,8 @@ from typing import Any  # Any: Optuna's classes, imported where they are used
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed.sweep.planning.space import Parameter, Space
-from hpcfed.sweep.planning.tables import Point
+from hpcfed.config.space import Parameter, Space
+from hpcfed.config.tables import Point
 from hpcfed.sweep.search.data import Data
 from hpcfed.sweep.search.design import word
 

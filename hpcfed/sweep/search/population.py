@@ -24,14 +24,15 @@ from numpy.typing import NDArray
 
 from hpcfed.base.purposes import Purpose
 from hpcfed.base.seeds import Stream
+from hpcfed.config.search import PopulationConfig, Search
+from hpcfed.config.space import Parameter, Space
+from hpcfed.config.tables import Point
 from hpcfed.errors import InputError
 from hpcfed.records import names
+from hpcfed.records.results import is_feasible, order
+from hpcfed.records.searched import MEMBER, Item, Seen
 from hpcfed.sweep.planning.manifest import PlannedRun
-from hpcfed.sweep.planning.searchfile import PopulationConfig, Search
-from hpcfed.sweep.planning.space import Parameter, Space
-from hpcfed.sweep.planning.tables import Point
 from hpcfed.sweep.search import design
-from hpcfed.sweep.search.seen import MEMBER, Item, Seen, is_feasible, order
 
 F64 = NDArray[np.float64]
 

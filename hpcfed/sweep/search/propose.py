@@ -17,18 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.config.file import flat_keys
+from hpcfed.config.search import Search
+from hpcfed.config.tables import Point
 from hpcfed.errors import InputError
+from hpcfed.records.ranking import best_items
+from hpcfed.records.searched import CONFIRM, MEMBER, POINT, PROMOTION, Seen
 from hpcfed.sweep.planning.grid import is_excluded
 from hpcfed.sweep.planning.manifest import PlannedRun
-from hpcfed.sweep.planning.searchfile import Search
-from hpcfed.sweep.planning.tables import Point
 from hpcfed.sweep.search import design
 from hpcfed.sweep.search.data import MODEL, Data, data_of
 from hpcfed.sweep.search.halving import promotion
 from hpcfed.sweep.search.population import next_member
-from hpcfed.sweep.search.ranking import best_items
 from hpcfed.sweep.search.scbo import Fits, ordered
-from hpcfed.sweep.search.seen import CONFIRM, MEMBER, POINT, PROMOTION, Seen
 
 F64 = NDArray[np.float64]
 

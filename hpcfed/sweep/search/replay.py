@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from typing import Any  # Any: values of an experiment's keys are of any TOML type
 
 from hpcfed.base.versions import versions
-from hpcfed.sweep.planning.tables import Point
+from hpcfed.config.tables import Point
+from hpcfed.records.searched import Item
 from hpcfed.sweep.search.folder import PACKAGES, SearchFolder, Snapshot
 from hpcfed.sweep.search.propose import Draft, Proposer
-from hpcfed.sweep.search.seen import Item
 
 _CLOSE = 1e-6
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any  # Any: BoTorch's classes without types
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed.sweep.planning.space import Space
+from hpcfed.config.space import Space
 from hpcfed.sweep.search.data import Data
 from hpcfed.sweep.search.design import word
 from hpcfed.sweep.search.region import Region, fold

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hpcfed.sweep.planning.searchfile import PopulationConfig, Search
+from hpcfed.config.search import PopulationConfig, Search
+from hpcfed.records.ranking import best_items
+from hpcfed.records.results import Result
+from hpcfed.records.searched import MEMBER, POINT, PROMOTION, Item
 from hpcfed.sweep.search.folder import SearchFolder
-from hpcfed.sweep.search.ranking import best_items
-from hpcfed.sweep.search.seen import MEMBER, POINT, PROMOTION, Item, Result
 
 
 @dataclass(frozen=True)

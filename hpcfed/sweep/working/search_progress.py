@@ -10,11 +10,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from hpcfed.base.terminal import clock, console, terminal
+from hpcfed.config.search import Search
 from hpcfed.errors import InputError
 from hpcfed.records.sweepfolder import Paths
 from hpcfed.sweep.planning.grid import describe
 from hpcfed.sweep.planning.manifest import PlannedRun
-from hpcfed.sweep.planning.searchfile import Search
 from hpcfed.sweep.search.folder import SearchFolder
 from hpcfed.sweep.search.summary import Summary, line, num_points, summary
 from hpcfed.sweep.working.progress import SweepProgress

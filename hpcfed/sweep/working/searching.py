@@ -11,12 +11,12 @@ from __future__ import annotations
 import queue
 import threading
 
+from hpcfed.config.search import Search
 from hpcfed.errors import InputError
+from hpcfed.records.searched import Item
 from hpcfed.records.sweepfolder import Paths
 from hpcfed.sweep.planning.manifest import PlannedRun
-from hpcfed.sweep.planning.searchfile import Search
 from hpcfed.sweep.search.folder import SearchFolder, Snapshot
-from hpcfed.sweep.search.seen import Item
 from hpcfed.sweep.working import claims
 from hpcfed.sweep.working.asker import Answer, Asker
 from hpcfed.sweep.working.owners import Owner, Presence

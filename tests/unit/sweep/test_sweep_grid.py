@@ -10,12 +10,12 @@ from sweep_files import norse, written
 
 from hpcfed.config.file import parse_experiment
 from hpcfed.config.jobs import packaged_jobs
+from hpcfed.config.tables import read_toml
 from hpcfed.errors import InputError
 from hpcfed.records.sweepfolder import Paths
 from hpcfed.sweep.planning.grid import cells, expand, keys_that_vary, name_of
 from hpcfed.sweep.planning.manifest import plan, read_manifest, write_manifest
 from hpcfed.sweep.planning.sweepfile import read_sweep
-from hpcfed.sweep.planning.tables import read_toml
 
 P, Q = "uplink.mask_probability", "participation.drop_probability"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from hpcfed.config.tables import checked
 from hpcfed.errors import InputError
 from hpcfed.sweep.planning.resources import Resources, Site, find_site, packaged_sites
-from hpcfed.sweep.planning.tables import checked
 from hpcfed.sweep.slurm.script import Array, TaskPlace, render
 from tests.places import GOLDEN, REPOSITORY
 

@@ -1,18 +1,12 @@
-"""Which points of a search are the best: one order, or a front of those that no other beats."""
+"""Which points of a search are the best, in one order or as a front, and where they come from."""
 
 from __future__ import annotations
 
-from hpcfed.sweep.planning.searchfile import Search
-from hpcfed.sweep.search.seen import (
-    MEMBER,
-    POINT,
-    PROMOTION,
-    Item,
-    Seen,
-    is_feasible,
-    order,
-    values,
-)
+from collections.abc import Sequence
+
+from hpcfed.config.search import Search
+from hpcfed.records.results import is_feasible, order, values
+from hpcfed.records.searched import MEMBER, POINT, PROMOTION, Item, Seen
 
 
 def best_items(search: Search, seen: Seen) -> list[Item]:
@@ -39,3 +33,11 @@ def _front(search: Search, seen: Seen, items: list[Item]) -> list[Item]:
 
 def _beats(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     return all(a <= b for a, b in zip(one, other, strict=True)) and one != other
+
+
+def lineage(items: Sequence[Item], item: Item) -> list[Item]:
+    """Return the proposals of a population that lead to ``item``, the first one first."""
+    found = [item]
+    while found[-1].of is not None:
+        found.append(items[found[-1].of])
+    return found[::-1]

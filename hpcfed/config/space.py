@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from hpcfed.config import Section
+from hpcfed.config.tables import Point, Table, checked
 from hpcfed.errors import InputError
-from hpcfed.sweep.planning.tables import Point, Table, checked
 
 F64 = NDArray[np.float64]
 

@@ -31,23 +31,15 @@ from pydantic import Field, model_validator
 
 from hpcfed.config import Count, Positive, Probability, Section, Seed
 from hpcfed.config.file import key_paths
+from hpcfed.config.space import Space, read_space
 from hpcfed.config.stop import StopConfig
+from hpcfed.config.tables import Point, Table, checked
 from hpcfed.errors import InputError
-from hpcfed.records.schema import ROUND_FIELDS
-from hpcfed.sweep.planning.space import Space, read_space
-from hpcfed.sweep.planning.tables import Point, Table, checked, unknown_key
 
 METHODS = ("random", "tpe", "gp", "scbo", "population")
 Method = Literal["random", "tpe", "gp", "scbo", "population"]
 Names = str | tuple[str, ...]
 
-# what a run can be judged by: figures of its rounds, those of the test split left out
-SUMS = ("uplink_bytes", "downlink_bytes", "mpi_bytes", "uplink_values")
-MEASURES = (
-    *(n for n in ROUND_FIELDS if not n.startswith(("test_", "seconds_", "uplink_bytes_"))
-      and n not in (*SUMS, "params_digest")),
-    *SUMS,
-)  # fmt: skip
 _FREE = ("evaluations", "core_hours", "ahead", "workers", "confirm")  # may change as it goes on
 _FEW, _MANY, _MOST_OF_GP = 8, 1000, 200  # keys; runs beyond which a Gaussian process is too slow
 
@@ -122,6 +114,11 @@ class SearchConfig(Section):
     constraints: dict[str, float] = Field({}, description="figures and what they may be at most")
     halving: HalvingConfig | None = None
     population: PopulationConfig | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All figures that points are compared by."""
+        return *_names(self.maximise), *_names(self.minimise), *self.constraints
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -250,18 +247,11 @@ def read_search(table: Any, source: str) -> SearchConfig:
     if isinstance(table.get("space"), dict):
         table = {**table, "space": dict(_keys(table["space"], set(key_paths())))}
     config = checked(SearchConfig, table, where)
-    for key in (*_names(config.maximise), *_names(config.minimise), *config.constraints):
+    for key in config.names:
         if key.startswith("test_"):
             raise InputError(f"{where}: {key}: a search never sees the test split; take the "
                              "validation split's figure")  # fmt: skip
     return config
-
-
-def check_measures(config: SearchConfig, source: str) -> None:
-    """Raise InputError for a figure that runs do not have."""
-    for key in (*_names(config.maximise), *_names(config.minimise), *config.constraints):
-        if key not in MEASURES:
-            raise InputError(f"{source}: [search]: {unknown_key(key, MEASURES)}")
 
 
 def _keys(table: Mapping[str, Any], known: set[str], prefix: str = "") -> Iterator[tuple[str, Any]]:
