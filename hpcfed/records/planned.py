@@ -12,10 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any  # Any: JSON values are of any type until they are checked
 
+from hpcfed.config.search import from_table
 from hpcfed.config.tree import Value, frozen_keys
 from hpcfed.errors import InputError
 from hpcfed.records import proposals
 from hpcfed.records.names import run_name
+from hpcfed.records.searched import Searched
 from hpcfed.records.sweepfolder import MANIFEST_FORMAT, Paths
 
 
@@ -65,6 +67,24 @@ def read_plan(folder: Path) -> Foreseen:
         return Foreseen(problem=str(error))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return Foreseen(problem=f"cannot be read as a manifest: {error}")
+
+
+def read_search(folder: Path) -> Searched | None:
+    """Return the search in ``folder`` with what its runs say; None where there is none.
+
+    Raises InputError for files that cannot be read.
+    """
+    path = Paths(folder).manifest
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        table = content["search"] if content["format"] == MANIFEST_FORMAT else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if table is None:
+        return None
+    found = Searched(from_table(table, str(path)), Paths(folder))
+    found.read()
+    return found
 
 
 def _proposed(folder: Path, search: dict[str, Any] | None) -> Iterator[dict[str, Any]]:

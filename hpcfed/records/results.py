@@ -42,6 +42,7 @@ class Result:
         figures: name -> value, NaN where not known.
         verdict: why it ended early, "" where it did not.
         seconds: of its rounds.
+        ended: when its file was written last, Unix time; 0 where not known.
         scores: the evaluations of each figure that the search is for, oldest first.
     """
 
@@ -50,6 +51,7 @@ class Result:
     seconds: float = 0.0
     num_rounds: int = 0
     scores: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    ended: float = 0.0
 
 
 def check_measures(config: SearchConfig, source: str) -> None:
@@ -69,10 +71,17 @@ def result_of(
         name: float(column.sum()) if name in SUMS else _last(column)
         for name, column in rounds.items()
     }
-    seconds = sum(float(np.nansum(c)) for n, c in rounds.items() if n.startswith("seconds_"))
+    seconds = seconds_of(columns, 0, num_rounds)
     verdict = verdict if num_rounds == columns.num_rounds else ""
     scores = {name: tuple(rounds[name][np.isfinite(rounds[name])].tolist()) for name in names}
-    return Result(figures, verdict, seconds, num_rounds, scores)
+    ended = float(columns.attributes.get("written", 0.0))
+    return Result(figures, verdict, seconds, num_rounds, scores, ended)
+
+
+def seconds_of(columns: Columns, first: int, last: int) -> float:
+    """Return the seconds of rounds ``first`` to ``last`` of a run, all phases."""
+    phases = (c for n, c in columns.rounds.items() if n.startswith("seconds_"))
+    return sum(float(np.nansum(column[first:last])) for column in phases)
 
 
 def violations(search: Search, result: Result) -> dict[str, float]:

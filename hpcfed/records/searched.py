@@ -7,7 +7,7 @@ come to after a number of rounds.
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any  # Any: JSON values are of any type until they are checked
@@ -17,7 +17,7 @@ from hpcfed.config.tables import Point
 from hpcfed.errors import InputError
 from hpcfed.records import proposals
 from hpcfed.records.columns import read_columns
-from hpcfed.records.results import Result, result_of
+from hpcfed.records.results import Result, result_of, seconds_of
 from hpcfed.records.sweepfolder import Paths
 
 # kinds of proposals: a new point; one that goes on to its next rung; one of the best again, with
@@ -36,6 +36,7 @@ class Item:
         why: how it was found, in a word.
         pending, left_out: lower numbers that had no result, and that were given up.
         step, member: of a population.
+        begins: the round of another run that its run begins with, 0 without one.
     """
 
     number: int
@@ -50,6 +51,7 @@ class Item:
     left_out: tuple[int, ...] = ()
     step: int = 0
     member: int = 0
+    begins: int = 0
 
     @property
     def observed(self) -> set[int]:
@@ -156,6 +158,7 @@ def item_of(entry: dict[str, Any], source: Path) -> Item:
             left_out=tuple(entry["left_out"]),
             step=entry.get("step", 0),
             member=entry.get("member", 0),
+            begins=run["parent"][1] if run.get("parent") else 0,
         )
     except (KeyError, TypeError) as error:
         raise InputError(f"{source}: cannot be read as proposals: {error}") from None
@@ -178,4 +181,5 @@ def read_result(path: Path, item: Item, names: tuple[str, ...]) -> Result | None
     ended = columns.attributes.get("status") == "finished"
     if num_rounds < item.rounds and not (verdict and ended):
         return None
-    return result_of(columns, min(item.rounds, num_rounds), verdict, names)
+    found = result_of(columns, min(item.rounds, num_rounds), verdict, names)
+    return replace(found, seconds=seconds_of(columns, item.begins, found.num_rounds))

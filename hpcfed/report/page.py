@@ -23,7 +23,7 @@ from hpcfed.records.names import dropped_text
 from hpcfed.report.figures.tradeoff import Pair, Point, Tradeoff, tradeoff, widest_pairs
 from hpcfed.report.grid import group_text, mean_drop, sort_key, varying_keys
 from hpcfed.report.page_data import page_data
-from hpcfed.report.pictures import pictures
+from hpcfed.report.pictures import Picture, pictures, search_pictures
 from hpcfed.report.runs import Found, Run, find
 from hpcfed.report.settings import Setting, settings
 from hpcfed.report.statistics import PAIRED_INTERVAL, T_INTERVAL, Mean
@@ -75,7 +75,7 @@ def render(found: Found, out: Path) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    shown = tradeoff(found)
+    shown, drawn = tradeoff(found), _pictures(found)
     folder = resources.files("hpcfed.report") / "page"
     environment = Environment(
         loader=PackageLoader("hpcfed.report", "page"),
@@ -90,7 +90,8 @@ def render(found: Found, out: Path) -> str:
         state=state_lines(found),
         summary=_summary(found, shown),
         budgets=[_budget_row(pair) for pair in widest_pairs(shown)],
-        pictures=pictures(found) if is_single(found) else [],
+        pictures=drawn,
+        pictured="The run" if is_single(found) else "The search",
         settings=_setting_rows(settings(found, shown.metric)),
         varying=_varying(found.runs),
         common=_common(found.runs),
@@ -103,6 +104,10 @@ def render(found: Found, out: Path) -> str:
         script=Markup(_script(folder)),
         data=Markup(embedded(page_data(found, shown, out))),
     )
+
+
+def _pictures(found: Found) -> list[Picture]:
+    return pictures(found) if is_single(found) else search_pictures(found.root)
 
 
 def _script(folder: Traversable) -> str:

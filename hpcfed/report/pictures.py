@@ -9,7 +9,9 @@ import io
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpcfed.errors import InputError
@@ -17,6 +19,8 @@ from hpcfed.records.runfile import read_record
 from hpcfed.report.curves import group
 from hpcfed.report.drawing import our_style
 from hpcfed.report.figures import clients, energy, learning_curve, spikes, spikes_figure
+from hpcfed.report.figures.search.every import SearchFigure, applicable
+from hpcfed.report.figures.search.view import View, read_view
 from hpcfed.report.runs import Found, Run
 from hpcfed.report.tables import Row, field
 
@@ -52,6 +56,22 @@ def pictures(found: Found) -> list[Picture]:
     """Return the pictures of the only run of ``found``."""
     (run,) = found.runs
     return [_picture(*item) for item in _figures(found, run)]
+
+
+def search_pictures(folder: Path) -> list[Picture]:
+    """Return the pictures of the search in ``folder``; none where there is none."""
+    view = read_view(folder)
+    if view is None or not view.dots:
+        return []
+    found = []
+    for figure in applicable(view).values():
+        draw, table = partial(figure.draw, view), partial(_search_table, figure, view)
+        found.append(_picture(figure.caption, draw, table))
+    return found
+
+
+def _search_table(figure: SearchFigure, view: View) -> list[Table]:
+    return [_table("Numbers", figure.columns(view), figure.rows(view))]
 
 
 def _figures(

@@ -13,6 +13,8 @@ from hpcfed.base.atomic import replacing
 from hpcfed.config.tree import flatten
 from hpcfed.records.columns import Columns
 from hpcfed.records.log import WAYS
+from hpcfed.records.results import is_feasible, violations
+from hpcfed.records.searched import Searched
 from hpcfed.records.sweepfolder import Paths
 from hpcfed.sweep.collecting.axes import RUN, axes_of, coordinate
 from hpcfed.sweep.planning.manifest import Manifest, PlannedRun
@@ -35,14 +37,33 @@ def write(
     settings = [dict(flatten(run.config)) for run in runs]
     table = {"digest": np.array([run.digest for run in runs], object)}
     table |= {key: coordinate(key, [setting.get(key) for setting in settings]) for key in keys}
-    rows = [_values(columns[run.digest]) for run in runs]
-    frame = pandas.DataFrame({**table, **{name: [row[name] for row in rows] for name in rows[0]}})
+    judged = _judged(paths, manifest)
+    rows = [_values(columns[run.digest]) | judged.get(run.digest, {}) for run in runs]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    frame = pandas.DataFrame({**table, **{name: [row.get(name) for row in rows] for name in names}})
     with replacing(paths.table(".csv")) as stream:
         stream.write(frame.to_csv(index=False).encode())
     image = io.BytesIO()
     frame.to_parquet(image, index=False)
     with replacing(paths.table(".parquet")) as stream:
         stream.write(image.getbuffer())
+
+
+def _judged(paths: Paths, manifest: Manifest) -> dict[str, dict[str, Any]]:
+    """Return how a search judges each of its runs: number, why, feasible and constraints."""
+    if manifest.search is None:
+        return {}
+    searched = Searched(manifest.search, paths)
+    searched.read()
+    found: dict[str, dict[str, Any]] = {}
+    for item in searched.items:
+        row: dict[str, Any] = {"number": item.number, "why": item.why}
+        if (result := searched.results.get(item.number)) is not None:
+            row["feasible"] = int(is_feasible(manifest.search, result))
+            c = violations(manifest.search, result)
+            row |= {f"c_{name}": value for name, value in c.items()}
+        found[item.digest] = row
+    return found
 
 
 def _values(columns: Columns) -> dict[str, Any]:
