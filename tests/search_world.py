@@ -14,7 +14,7 @@ from hpcfed.config.file import build_experiment
 from hpcfed.config.search import Search, SearchConfig
 from hpcfed.records.results import Result
 from hpcfed.records.searched import Item, Seen
-from hpcfed.sweep.planning.manifest import PlannedRun
+from hpcfed.sweep.planning.planned_run import PlannedRun
 from hpcfed.sweep.search.data import Data, data_of
 from hpcfed.sweep.search.propose import Draft, Proposer
 

@@ -13,7 +13,8 @@ from hpcfed.config import Experiment
 from hpcfed.config.file import to_toml
 from hpcfed.records.runfile import write_record
 from hpcfed.records.sweepfolder import Paths
-from hpcfed.sweep.planning.manifest import Manifest, PlannedRun, plan, write_manifest
+from hpcfed.sweep.planning.manifest import Manifest, plan, write_manifest
+from hpcfed.sweep.planning.planned_run import PlannedRun
 from hpcfed.sweep.planning.sweepfile import Sweep, read_sweep
 from hpcfed.sweep.working.supervisor import Supervisor
 

@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from hpcfed.cli.planned import File, Out, find_file, paths_of
+from hpcfed.cli.planned import planned as planned_sweep
+from hpcfed.cli.search import add_commands, need_libraries, say_search, submit_search
 from hpcfed.errors import InputError
 
 if TYPE_CHECKING:
     from hpcfed.records.sweepfolder import Paths
-    from hpcfed.sweep.planning.manifest import Manifest, PlannedRun
-    from hpcfed.sweep.search.folder import SearchFolder
+    from hpcfed.sweep.planning.manifest import Manifest
+    from hpcfed.sweep.planning.planned_run import PlannedRun
     from hpcfed.sweep.states import SweepState
 
 sweep_app = typer.Typer(
     help="Plan, run, submit, watch, finish and collect a sweep.", no_args_is_help=True
 )
 
-File = Annotated[Path, typer.Argument(help="sweep file (TOML), or the name of a packaged one")]
-Out = Annotated[Path | None, typer.Option(help="output folder; default results/NAME")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="write and start nothing")]
 Workers = Annotated[int | None, typer.Option(min=1, help="runs at once; default: what fits")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="print errors only")]
@@ -39,7 +40,7 @@ def plan(
     planned = _plan(sweep, out, dry_run)
     _say_engines(planned, sys.stdout)
     if planned.manifest.search is not None:
-        _say_search(planned, time)
+        say_search(planned.manifest, planned.checked, time)
         return
     resources, todo = planned.manifest.resources, planned.open_runs()
     tasks = -(-len(todo) // resources.runs_per_task)
@@ -91,74 +92,9 @@ def status(sweep: File, out: Out = None) -> None:
     from hpcfed.sweep.states import look
     from hpcfed.sweep.status import lines
 
-    manifest, paths = _planned(sweep, out)
+    manifest, paths = planned_sweep(sweep, out)
     for line in lines(manifest, paths, look(manifest, paths)):
         print(line)
-
-
-@sweep_app.command()
-def best(
-    sweep: File,
-    out: Out = None,
-    number: Annotated[int, typer.Option(min=1, help="points to report")] = 5,
-    write: Annotated[
-        Path | None, typer.Option("--write", help="file (TOML) of the first one's experiment")
-    ] = None,
-) -> None:
-    """Report what a search has found; --write the winner's experiment."""
-    from hpcfed.config.file import to_toml
-    from hpcfed.sweep.search.best import lines
-
-    manifest, folder = _search_folder(sweep, out)
-    for line in lines(folder, number):
-        print(line)
-    if write is not None:
-        from hpcfed.sweep.search.best import winner
-        from hpcfed.sweep.search.lineage import schedule_text
-
-        item = winner(folder)
-        if item.kind == "member":
-            text = schedule_text(folder, item)
-        else:
-            text = to_toml(manifest.experiment(item.digest))
-        try:
-            write.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"{write}: cannot be written: {error.strerror}") from None
-        print(f"written: {write}")
-
-
-@sweep_app.command()
-def follow(
-    schedule: Annotated[Path, typer.Argument(help="schedule (TOML) that best --write has written")],
-    out: Annotated[Path, typer.Option(help="folder of the run")],
-) -> None:
-    """Run a schedule of hyper-parameters from round 0, or go on with it."""
-    from hpcfed.config.stages import read_stages
-    from hpcfed.federation.stages import run_stages
-
-    print(f"finished: {run_stages(read_stages(schedule), out).path}")
-
-
-@sweep_app.command()
-def replay(sweep: File, out: Out = None) -> None:
-    """Compute every proposal of a search again from the records; exit code 1 if one differs."""
-    from hpcfed.errors import FAILED
-    from hpcfed.learning.engines import resolve_engine
-    from hpcfed.sweep.planning.manifest import run_of
-    from hpcfed.sweep.search.propose import Proposer
-    from hpcfed.sweep.search.replay import DiffersError
-    from hpcfed.sweep.search.replay import replay as replay_all
-
-    _, folder = _search_folder(sweep, out)
-    search = folder.search
-    proposer = Proposer(search, lambda point: run_of(search, point, resolve_engine))
-    try:
-        for line in replay_all(folder, proposer):
-            print(line)
-    except DiffersError as error:
-        print(error, file=sys.stderr)
-        sys.exit(FAILED)
 
 
 @sweep_app.command()
@@ -173,7 +109,7 @@ def retry(
     from hpcfed.sweep.states import look
     from hpcfed.sweep.working.local import run_here
 
-    manifest, paths = _planned(sweep, out)
+    manifest, paths = planned_sweep(sweep, out)
     state = look(manifest, paths)
     _need_answer(state)
     todo = state.of("failed", "stopped", "missing")
@@ -196,7 +132,7 @@ def cancel(sweep: File, out: Out = None) -> None:
     from hpcfed.sweep.states import look
     from hpcfed.sweep.submission import cancel as cancel_all
 
-    manifest, paths = _planned(sweep, out)
+    manifest, paths = planned_sweep(sweep, out)
     jobs, processes = cancel_all(paths, look(manifest, paths))
     print(f"cancelled {len(jobs)} jobs, stopped {len(processes)} processes")
 
@@ -206,9 +142,12 @@ def collect(sweep: File, out: Out = None) -> None:
     """Collect all run files into sweep.nc, and final values into sweep.csv and sweep.parquet."""
     from hpcfed.sweep.collecting.collect import collect as collect_all
 
-    manifest, paths = _planned(sweep, out)
+    manifest, paths = planned_sweep(sweep, out)
     for line in collect_all(manifest, paths):
         print(line)
+
+
+add_commands(sweep_app)
 
 
 @sweep_app.command(hidden=True)
@@ -229,16 +168,6 @@ def worker(out: Annotated[Path, typer.Option()]) -> None:
     from hpcfed.sweep.working.worker import serve
 
     serve(out)
-
-
-@sweep_app.command(hidden=True)
-def asker(out: Annotated[Path, typer.Option()]) -> None:
-    """Make the proposals that stdin asks for; started by ``task`` and ``run``."""
-    from hpcfed.learning.engines import resolve_engine
-    from hpcfed.records.sweepfolder import Paths
-    from hpcfed.sweep.search.asking import serve
-
-    serve(Paths(out), resolve_engine)
 
 
 @sweep_app.command(hidden=True)
@@ -293,16 +222,20 @@ def _plan(
     """Expand, validate and, unless dry, write the plan; say what it is."""
     from hpcfed.learning.engines import resolve_engine
     from hpcfed.sweep.planning.checks import check_against_data
-    from hpcfed.sweep.planning.manifest import corners, write_manifest
     from hpcfed.sweep.planning.manifest import plan as make_plan
+    from hpcfed.sweep.planning.manifest import write_manifest
+    from hpcfed.sweep.planning.searches import corners, plan_search
     from hpcfed.sweep.planning.sweepfile import read_sweep
 
-    sweep = read_sweep(_find(file))
-    paths = _paths(sweep.name, out)
-    planned = make_plan(sweep, paths, resolve_engine)
+    sweep = read_sweep(find_file(file))
+    paths = paths_of(sweep.name, out)
+    if sweep.search is None:
+        planned = make_plan(sweep, paths, resolve_engine)
+    else:
+        planned = plan_search(sweep, sweep.search, paths, resolve_engine)
     search = planned.manifest.search
     if search is not None:
-        _need_libraries(search.method)
+        need_libraries(search.method)
     checked = planned.manifest.current if search is None else tuple(corners(search, resolve_engine))
     unusable = check_against_data(checked)
     if unusable and need_data:
@@ -319,18 +252,6 @@ def _plan(
     return _Planned(planned.manifest, paths, checked)
 
 
-def _need_libraries(method: str) -> None:
-    """Raise InputError where a method's libraries are not installed."""
-    from importlib.util import find_spec
-
-    needed = {"tpe": ("optuna",), "gp": ("optuna", "torch"), "scbo": ("botorch",)}.get(method, ())
-    if missing := [name for name in needed if find_spec(name) is None]:
-        raise InputError(
-            f'[search] method = "{method}" needs {" and ".join(missing)}, not installed here; '
-            "install with: pip install 'hpcfed[search]'"
-        )
-
-
 def _say_engines(planned: _Planned, stream: TextIO) -> None:
     """Say which engine each run takes, and warn of GPUs that will be idle."""
     from hpcfed.sweep.planning import engines
@@ -339,59 +260,6 @@ def _say_engines(planned: _Planned, stream: TextIO) -> None:
         print(line, file=stream, flush=True)
     for line in engines.warnings(planned.checked, planned.manifest.resources):
         print(f"warning: {line}", file=sys.stderr)
-
-
-def _say_search(planned: _Planned, time: bool) -> None:
-    """Say what a search varies, what it may spend, and with ``time`` what it is likely to."""
-    from hpcfed.sweep.search.summary import plan_lines
-
-    manifest = planned.manifest
-    assert manifest.search is not None
-    for line in plan_lines(manifest.search):
-        print(line)
-    if time:
-        from hpcfed.sweep.planning.timing import predict
-
-        found = predict(manifest, planned.checked)
-        each = found.core_hours / len(planned.checked)
-        count = manifest.search.config.evaluations or 0
-        print(
-            f"predicted: {each:.3g} core-hours a whole run, {each * count:.3g} for {count} without "
-            f"stops ({found.num_timed} kinds timed in {found.seconds:.0f} s)"
-        )
-
-
-def _search_folder(sweep: Path, out: Path | None) -> tuple[Manifest, SearchFolder]:
-    """Return a search as it lies on disk, read. Raises InputError for any other sweep."""
-    from hpcfed.sweep.search.folder import SearchFolder
-
-    manifest, paths = _planned(sweep, out)
-    if manifest.search is None:
-        raise InputError(f"{paths.out}: is no search: its sweep file has no [search]")
-    folder = SearchFolder(manifest.search, paths)
-    folder.read()
-    return manifest, folder
-
-
-def _planned(file: Path, out: Path | None) -> tuple[Manifest, Paths]:
-    """Return what was planned; the sweep file is looked at for its name only."""
-    from hpcfed.sweep.planning.manifest import read_manifest
-    from hpcfed.sweep.planning.sweepfile import name_of_file
-
-    paths = _paths(name_of_file(_find(file)) if out is None else "", out)
-    return read_manifest(paths), paths
-
-
-def _find(file: Path) -> Path:
-    from hpcfed.config.jobs import find_job
-
-    return find_job(file)
-
-
-def _paths(name: str, out: Path | None) -> Paths:
-    from hpcfed.records.sweepfolder import Paths
-
-    return Paths(out or Path("results") / name)
 
 
 def _submit(manifest: Manifest, paths: Paths, statuses: tuple[str, ...]) -> None:
@@ -403,7 +271,7 @@ def _submit(manifest: Manifest, paths: Paths, statuses: tuple[str, ...]) -> None
     _need_answer(state)
     todo = state.of(*statuses)
     if manifest.search is not None:
-        _submit_workers(manifest, paths, state)
+        submit_search(manifest, paths, state)
         return
     if not todo:
         print("nothing to submit")
@@ -414,23 +282,6 @@ def _submit(manifest: Manifest, paths: Paths, statuses: tuple[str, ...]) -> None
         raise InputError(f"{paths.out}: cannot be written: {error.strerror}") from None
     if left:
         print(f"{left} runs do not fit into the queue; submit again when it has drained")
-
-
-def _submit_workers(manifest: Manifest, paths: Paths, state: SweepState) -> None:
-    """Submit as many workers as the search is to have and has not in the queue."""
-    from hpcfed.sweep.submission import room, submit_workers
-
-    assert manifest.search is not None
-    names = {array.name for array in state.arrays}
-    there = sum(job.name in names for job in state.jobs)
-    wanted = manifest.search.config.workers - there
-    if wanted <= 0:
-        print(f"nothing to submit: {there} workers are in the queue")
-        return
-    try:
-        submit_workers(manifest, paths, wanted, room(manifest, state), print)
-    except OSError as error:
-        raise InputError(f"{paths.out}: cannot be written: {error.strerror}") from None
 
 
 def _need_answer(state: SweepState) -> None:

@@ -158,6 +158,8 @@ class Search:
         base: the base experiment with [set] and [search.stop] applied, nested.
         points: known points, tried first, coordinates of the space.
         exclude: tables of keys; such points are never proposed.
+        known: points whose runs an earlier search in the same folder has left; they come next, and
+            do not count as tried.
     """
 
     name: str
@@ -165,6 +167,7 @@ class Search:
     base: Table
     points: tuple[Point, ...] = ()
     exclude: tuple[Point, ...] = ()
+    known: tuple[Point, ...] = ()
 
     @cached_property
     def space(self) -> Space:
@@ -229,13 +232,14 @@ class Search:
             "base": self.base,
             "points": self.points,
             "exclude": self.exclude,
+            "known": self.known,
         }
 
 
 def from_table(table: Table, source: str) -> Search:
     """Return the search of a file's table. Raises InputError."""
     config = checked(SearchConfig, table["config"], source)
-    points = tuple(table["points"]), tuple(table["exclude"])
+    points = (tuple(table.get(name, ())) for name in ("points", "exclude", "known"))
     return Search(table["name"], config, table["base"], *points)
 
 

@@ -22,7 +22,8 @@ from hpcfed.records.origins import Made
 from hpcfed.records.reading import DamagedFileError
 from hpcfed.records.state import State, glance_at
 from hpcfed.records.sweepfolder import Paths
-from hpcfed.sweep.planning.manifest import Manifest, PlannedRun
+from hpcfed.sweep.planning.manifest import Manifest
+from hpcfed.sweep.planning.planned_run import PlannedRun
 from hpcfed.sweep.slurm import arrays
 from hpcfed.sweep.slurm import commands as slurm
 from hpcfed.sweep.working import claims, owners

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from hpcfed.config.tree import flatten
 from hpcfed.sweep.planning.grid import SEED
-from hpcfed.sweep.planning.manifest import Manifest, PlannedRun
+from hpcfed.sweep.planning.manifest import Manifest
+from hpcfed.sweep.planning.planned_run import PlannedRun
 
 RUN = "run"
 # a product this many times larger than the runs, and larger than this many cells, is not stored

@@ -26,7 +26,8 @@ from hpcfed.records.names import dropped_text
 from hpcfed.records.origins import Made
 from hpcfed.records.sweepfolder import Paths
 from hpcfed.sweep.collecting import cube, finals
-from hpcfed.sweep.planning.manifest import Manifest, PlannedRun
+from hpcfed.sweep.planning.manifest import Manifest
+from hpcfed.sweep.planning.planned_run import PlannedRun
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ from hpcfed.records.schema import (
 )
 from hpcfed.records.sweepfolder import COLLECTED_FORMAT
 from hpcfed.sweep.collecting.axes import Axes, axes_of, coordinate
-from hpcfed.sweep.planning.manifest import Manifest, PlannedRun
+from hpcfed.sweep.planning.manifest import Manifest
+from hpcfed.sweep.planning.planned_run import PlannedRun
 
 if TYPE_CHECKING:
     import xarray

@@ -17,7 +17,8 @@ from hpcfed.records.results import is_feasible, violations
 from hpcfed.records.searched import Searched
 from hpcfed.records.sweepfolder import Paths
 from hpcfed.sweep.collecting.axes import RUN, axes_of, coordinate
-from hpcfed.sweep.planning.manifest import Manifest, PlannedRun
+from hpcfed.sweep.planning.manifest import Manifest
+from hpcfed.sweep.planning.planned_run import PlannedRun
 
 _EVALUATED = ("train_loss", "validation_accuracy", "validation_loss", "test_accuracy", "test_loss")
 _SUMS = ("uplink_values", *(f"uplink_bytes_{way}" for way in WAYS),

@@ -16,7 +16,7 @@ from hpcfed.clients.partition import partition
 from hpcfed.config import Experiment
 from hpcfed.errors import InputError
 from hpcfed.sweep.planning.grid import describe
-from hpcfed.sweep.planning.manifest import PlannedRun
+from hpcfed.sweep.planning.planned_run import PlannedRun
 
 
 def check_against_data(runs: Iterable[PlannedRun]) -> list[str]:

@@ -11,7 +11,7 @@ from hpcfed.sweep.planning.grid import describe
 from hpcfed.sweep.planning.resources import Resources
 
 if TYPE_CHECKING:
-    from hpcfed.sweep.planning.manifest import PlannedRun
+    from hpcfed.sweep.planning.planned_run import PlannedRun
 
 _ON_CPU = "event"
 

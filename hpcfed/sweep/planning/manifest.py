@@ -8,76 +8,29 @@ proposals, and grow while others work.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any  # Any: values of an experiment's keys are of any TOML type
 
 from hpcfed.base.atomic import replacing
 from hpcfed.config import Experiment
-from hpcfed.config.file import build_experiment, digest
 from hpcfed.config.own import code_digests, own_code
 from hpcfed.config.search import Search, from_table
-from hpcfed.config.tables import Point, checked
-from hpcfed.config.tree import set_key
+from hpcfed.config.tables import checked
 from hpcfed.errors import InputError
-from hpcfed.records import proposals
 from hpcfed.records.names import run_name
 from hpcfed.records.schema import RUN_FILE
 from hpcfed.records.sweepfolder import MANIFEST_FORMAT, Paths
 from hpcfed.sweep.planning import engines
-from hpcfed.sweep.planning.grid import (
-    SEED,
-    ValidPoint,
-    cells,
-    describe,
-    keys_that_vary,
-    name_of,
-    resolved,
-)
+from hpcfed.sweep.planning.grid import cells, keys_that_vary, name_of
+from hpcfed.sweep.planning.planned_run import PlannedRun, proposed_runs, run_of_cell
 from hpcfed.sweep.planning.resources import Resources, Site, check_time_limit, find_site
 from hpcfed.sweep.planning.sweepfile import Sweep
 
 SCHEMA_VERSION = 1
-
-
-@dataclass(frozen=True)
-class PlannedRun:
-    """One run of a sweep.
-
-    Attributes:
-        digest: its name, a digest of ``config``.
-        asked: the same with the engine as it was asked for, possibly "auto".
-        current: whether the sweep file still has this point.
-        config_digest: what the run file's attribute of this name must be.
-        point: dotted keys to values, as the sweep file has them.
-        config: the complete configuration, nested.
-        code: digests of code of one's own that it needs; None: they are part of the name.
-        parent: of a run that is forked: the run and its round that this one begins with.
-    """
-
-    digest: str
-    asked: str
-    current: bool
-    config_digest: str
-    point: Point
-    config: dict[str, Any]
-    code: dict[str, str] | None = None
-    parent: tuple[str, int] | None = None
-
-    @cached_property
-    def experiment(self) -> Experiment:
-        """The configuration, validated."""
-        return build_experiment(self.config, f"run {self.digest}")
-
-    @property
-    def num_rounds(self) -> int:
-        """Rounds of the whole run."""
-        return int(self.config["server"]["rounds"])
 
 
 @dataclass(frozen=True)
@@ -148,13 +101,11 @@ def plan(sweep: Sweep, paths: Paths, resolve_engine: Callable[[Experiment], str]
     """
     site = find_site(sweep.resources.site, sweep.path.parent)
     check_time_limit(sweep.resources, site, sweep.path)
-    if sweep.search is not None:
-        return _plan_search(sweep, sweep.search, site, paths, resolve_engine)
-    known = {run.asked: run for run in _earlier(sweep, paths)}
+    known = {run.asked: run for run in earlier_runs(sweep, paths)}
     runs = {}
     for cell in cells(sweep):
         earlier = known.get(cell.name)
-        run = _run(cell, resolve_engine) if earlier is None else earlier
+        run = run_of_cell(cell, resolve_engine) if earlier is None else earlier
         runs[run.digest] = dataclasses.replace(run, current=True, point=cell.point)
     engines.check(list(runs.values()), sweep.resources, sweep.path)
     gone = [run for run in known.values() if run.digest not in runs]
@@ -169,81 +120,6 @@ def plan(sweep: Sweep, paths: Paths, resolve_engine: Callable[[Experiment], str]
         runs=(*runs.values(), *kept),
     )
     return Planning(manifest, len(runs) - num_known, num_known, len(kept))
-
-
-def corners(search: Search, resolve_engine: Callable[[Experiment], str]) -> list[PlannedRun]:
-    """Return runs at both ends of each range, which plan checks. Raises InputError."""
-    found: list[PlannedRun] = []
-    problems: dict[str, Point] = {}
-    for point in search.space.corners:
-        try:
-            found.append(run_of(search, point, resolve_engine))
-        except InputError as error:
-            problems.setdefault(str(error), point)
-    if problems:
-        lines = [f"  {describe(point)}:\n    {error}" for error, point in problems.items()]
-        raise InputError("\n".join([f"{search.name}: not all of [search.space] is valid", *lines]))
-    return found
-
-
-def run_of(search: Search, point: Point, resolve_engine: Callable[[Experiment], str]) -> PlannedRun:
-    """Return the run of a point of the space. Raises InputError for one that is not valid."""
-    tree = copy.deepcopy(search.base)
-    for key, value in point.items():
-        set_key(tree, key, value)
-    tree["name"] = search.name
-    experiment = build_experiment(tree, search.name)
-    cell = ValidPoint(point, experiment, name_of(experiment))
-    found = _run(cell, resolve_engine)
-    return dataclasses.replace(found, code=code_digests(experiment))
-
-
-def _plan_search(
-    sweep: Sweep,
-    search: Search,
-    site: Site,
-    paths: Paths,
-    resolve_engine: Callable[[Experiment], str],
-) -> Planning:
-    ends = corners(search, resolve_engine)
-    engines.check(ends, sweep.resources, sweep.path)
-    _earlier(sweep, paths)
-    runs = proposed_runs(paths, search.section)
-    known = [run for run in runs if run.current]
-    manifest = Manifest(
-        name=sweep.name,
-        keys=(*search.space.keys, SEED),
-        zipped=(),
-        resources=sweep.resources,
-        site=site,
-        runs=runs,
-        search=search,
-    )
-    return Planning(manifest, 0, len(known), len(runs) - len(known))
-
-
-def proposed_runs(paths: Paths, section: str) -> tuple[PlannedRun, ...]:
-    """Return the runs of all proposals, those of other sections of the search not current."""
-    found: dict[str, PlannedRun] = {}
-    for name in proposals.sections(paths.proposals):
-        for entry in proposals.read_all(paths.proposals / name):
-            run = run_of_entry(entry, paths.proposals, name == section)
-            if run.current or run.digest not in found:
-                found[run.digest] = run  # the last one says how far it goes
-    return tuple(sorted(found.values(), key=lambda run: not run.current))
-
-
-def run_of_entry(entry: dict[str, Any], source: Path, current: bool = True) -> PlannedRun:
-    """Return the run of a proposal. Raises InputError."""
-    try:
-        content = entry["run"]
-        parent = content["parent"]
-        if parent is not None:
-            parent = run_name(parent[0], source), int(parent[1])
-        digest = run_name(content["digest"], source)
-        return PlannedRun(**{**content, "digest": digest, "parent": parent, "current": current})
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{source}: cannot be read as proposals: {error}") from None
 
 
 def write_manifest(paths: Paths, manifest: Manifest, sweep_text: str) -> None:
@@ -313,7 +189,8 @@ def _runs(entries: list[dict[str, Any]], path: Path) -> tuple[PlannedRun, ...]:
     )
 
 
-def _earlier(sweep: Sweep, paths: Paths) -> tuple[PlannedRun, ...]:
+def earlier_runs(sweep: Sweep, paths: Paths) -> tuple[PlannedRun, ...]:
+    """Return what is planned in the folder already. Raises InputError for something else's."""
     if paths.out.exists() and not paths.out.is_dir():
         raise InputError(f"{paths.out}: is a file; choose another folder with --out")
     if (paths.out / RUN_FILE).exists():
@@ -327,12 +204,6 @@ def _earlier(sweep: Sweep, paths: Paths) -> tuple[PlannedRun, ...]:
             "another folder with --out"
         )
     return earlier.runs
-
-
-def _run(cell: ValidPoint, resolve_engine: Callable[[Experiment], str]) -> PlannedRun:
-    experiment = resolved(cell.experiment, resolve_engine)
-    config = experiment.model_dump(mode="json", exclude_none=True)
-    return PlannedRun(name_of(experiment), cell.name, True, digest(experiment), cell.point, config)
 
 
 def _entry(run: PlannedRun) -> dict[str, Any]:

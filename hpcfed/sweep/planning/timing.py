@@ -29,7 +29,8 @@ from hpcfed.federation.run import Request
 from hpcfed.federation.run import run as federate
 from hpcfed.records.runfile import read_record
 from hpcfed.sweep.planning.checks import grouped
-from hpcfed.sweep.planning.manifest import Manifest, PlannedRun
+from hpcfed.sweep.planning.manifest import Manifest
+from hpcfed.sweep.planning.planned_run import PlannedRun
 
 _MOST_KINDS = 6
 _PHASES = ("seconds_train", "seconds_communicate", "seconds_wait", "seconds_evaluate")

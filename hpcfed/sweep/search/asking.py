@@ -15,8 +15,10 @@ from typing import Any  # Any: a message's values are of any JSON type
 
 from hpcfed.config import Experiment
 from hpcfed.errors import InputError
+from hpcfed.records.searched import POINT
 from hpcfed.records.sweepfolder import Paths
-from hpcfed.sweep.planning.manifest import read_manifest, run_of
+from hpcfed.sweep.planning.manifest import read_manifest
+from hpcfed.sweep.planning.planned_run import run_of
 from hpcfed.sweep.search.folder import SearchFolder, Snapshot
 from hpcfed.sweep.search.propose import Proposer
 
@@ -62,7 +64,8 @@ def _answer(
 def may_add(folder: SearchFolder, snapshot: Snapshot, cores: int) -> bool:
     """Say whether the budget allows another point."""
     seen, config = folder.seen(snapshot), folder.search.config
-    if config.evaluations is not None and len(seen.of_kind("point")) >= config.evaluations:
+    tried = len(seen.of_kind(POINT)) - len(folder.search.known)
+    if config.evaluations is not None and tried >= config.evaluations:
         return False
     spent = folder.spent_core_hours(cores, seen.results.keys())
     return config.core_hours is None or spent < config.core_hours

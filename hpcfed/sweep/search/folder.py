@@ -9,7 +9,7 @@ from hpcfed.base.versions import versions
 from hpcfed.errors import InputError
 from hpcfed.records import proposals
 from hpcfed.records.searched import Searched, Seen
-from hpcfed.sweep.planning.manifest import PlannedRun, run_of_entry
+from hpcfed.sweep.planning.planned_run import PlannedRun, run_of_entry
 from hpcfed.sweep.search.propose import Draft
 
 # what a proposal's bits depend on

@@ -31,7 +31,7 @@ from hpcfed.errors import InputError
 from hpcfed.records import names
 from hpcfed.records.results import is_feasible, order
 from hpcfed.records.searched import MEMBER, Item, Seen
-from hpcfed.sweep.planning.manifest import PlannedRun
+from hpcfed.sweep.planning.planned_run import PlannedRun
 from hpcfed.sweep.search import design
 
 F64 = NDArray[np.float64]

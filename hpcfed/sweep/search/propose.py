@@ -23,7 +23,7 @@ from hpcfed.errors import InputError
 from hpcfed.records.ranking import best_items
 from hpcfed.records.searched import CONFIRM, MEMBER, POINT, PROMOTION, Seen
 from hpcfed.sweep.planning.grid import is_excluded
-from hpcfed.sweep.planning.manifest import PlannedRun
+from hpcfed.sweep.planning.planned_run import PlannedRun
 from hpcfed.sweep.search import design
 from hpcfed.sweep.search.data import MODEL, Data, data_of
 from hpcfed.sweep.search.halving import promotion
@@ -32,7 +32,7 @@ from hpcfed.sweep.search.scbo import Fits, ordered
 
 F64 = NDArray[np.float64]
 
-GIVEN, INITIAL, AGAIN = "given", "initial", "again"
+GIVEN, KNOWN, INITIAL, AGAIN = "given", "known", "initial", "again"
 _MOST_OF_MODEL = {"tpe": 20, "gp": 3, "scbo": 500}
 _AGAIN_IN_A_ROW = 3
 
@@ -104,10 +104,11 @@ class Proposer:
         """Return a new point. Raises InputError if none can be found."""
         points = seen.of_kind(POINT)
         known = {item.digest: item.number for item in points}
-        if len(points) < len(self.search.points):
-            run = self.run_of(self.search.points[len(points)])
-            return self._drafted(run, GIVEN, known, {})
-        designed = len(points) - len(self.search.points)
+        first = (*self.search.points, *self.search.known)
+        if len(points) < len(first):
+            why = GIVEN if len(points) < len(self.search.points) else KNOWN
+            return self._drafted(self.run_of(first[len(points)]), why, known, {})
+        designed = len(points) - len(first)
         tail = points[-_AGAIN_IN_A_ROW:]
         stuck = len(tail) == _AGAIN_IN_A_ROW and all(item.why == AGAIN for item in tail)
         is_initial = designed < self.search.num_initial or not seen.results

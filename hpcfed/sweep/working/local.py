@@ -11,7 +11,8 @@ from hpcfed.errors import FAILED, FINISHED, STOPPED, InputError
 from hpcfed.launch.requeued import MOST_IN_VAIN, in_vain_text, stops_in_vain
 from hpcfed.records.state import glance
 from hpcfed.records.sweepfolder import Paths
-from hpcfed.sweep.planning.manifest import Manifest, PlannedRun, read_manifest
+from hpcfed.sweep.planning.manifest import Manifest, read_manifest
+from hpcfed.sweep.planning.planned_run import PlannedRun
 from hpcfed.sweep.slurm import arrays
 from hpcfed.sweep.slurm import commands as slurm
 from hpcfed.sweep.working import claims

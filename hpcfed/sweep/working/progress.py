@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from hpcfed.base.terminal import clock, console, terminal
 from hpcfed.sweep.planning.grid import describe
-from hpcfed.sweep.planning.manifest import PlannedRun
+from hpcfed.sweep.planning.planned_run import PlannedRun
 from hpcfed.sweep.working.supervisor import Watcher
 
 

@@ -14,7 +14,7 @@ from hpcfed.config.search import Search
 from hpcfed.errors import InputError
 from hpcfed.records.sweepfolder import Paths
 from hpcfed.sweep.planning.grid import describe
-from hpcfed.sweep.planning.manifest import PlannedRun
+from hpcfed.sweep.planning.planned_run import PlannedRun
 from hpcfed.sweep.search.folder import SearchFolder
 from hpcfed.sweep.search.summary import Summary, line, num_points, summary
 from hpcfed.sweep.working.progress import SweepProgress

@@ -15,7 +15,7 @@ from hpcfed.config.search import Search
 from hpcfed.errors import InputError
 from hpcfed.records.searched import Item
 from hpcfed.records.sweepfolder import Paths
-from hpcfed.sweep.planning.manifest import PlannedRun
+from hpcfed.sweep.planning.planned_run import PlannedRun
 from hpcfed.sweep.search.folder import SearchFolder, Snapshot
 from hpcfed.sweep.working import claims
 from hpcfed.sweep.working.asker import Answer, Asker

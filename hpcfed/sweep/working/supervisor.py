@@ -20,7 +20,8 @@ from types import FrameType
 
 from hpcfed.records.state import glance
 from hpcfed.records.sweepfolder import Paths
-from hpcfed.sweep.planning.manifest import Manifest, PlannedRun, replace_text
+from hpcfed.sweep.planning.manifest import Manifest, replace_text
+from hpcfed.sweep.planning.planned_run import PlannedRun
 from hpcfed.sweep.working import claims
 from hpcfed.sweep.working.owners import VARIABLE, Owner, Presence
 from hpcfed.sweep.working.packed import PackedProcess, Reply

@@ -36,7 +36,8 @@ from hpcfed.records.fork import fork
 from hpcfed.records.runfile import is_damaged
 from hpcfed.records.state import glance
 from hpcfed.records.sweepfolder import Paths
-from hpcfed.sweep.planning.manifest import Manifest, PlannedRun, read_manifest
+from hpcfed.sweep.planning.manifest import Manifest, read_manifest
+from hpcfed.sweep.planning.planned_run import PlannedRun
 
 _REPORT_S = 0.5  # seconds between messages about rounds
 _LOG_S = 5.0

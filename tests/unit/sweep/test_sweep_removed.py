@@ -17,7 +17,8 @@ from hpcfed.report.runs import find
 from hpcfed.report.summary import print_summary
 from hpcfed.report.tables import skipped_lines
 from hpcfed.sweep.collecting.collect import collect
-from hpcfed.sweep.planning.manifest import Manifest, PlannedRun
+from hpcfed.sweep.planning.manifest import Manifest
+from hpcfed.sweep.planning.planned_run import PlannedRun
 from hpcfed.sweep.slurm import arrays
 from hpcfed.sweep.states import look
 from hpcfed.sweep.status import lines
