@@ -49,12 +49,15 @@ def run_of(point: Mapping[str, Any]) -> PlannedRun:
 EXPERIMENT: Experiment = build_experiment({}, "world")
 
 
-def item_of(draft: Draft, number: int, pending: tuple[int, ...] = ()) -> Item:
+def item_of(
+    draft: Draft, number: int, pending: tuple[int, ...] = (), step: int = 0, member: int = 0
+) -> Item:
     """Return the proposal of a draft."""
     run = draft.run
     return Item(
-        number, draft.kind, draft.of, draft.rounds, draft.why, run.digest, "", run.point, pending
-    )
+        number, draft.kind, draft.of, draft.rounds, draft.why, run.digest, "", run.point, pending,
+        (), step, member,
+    )  # fmt: skip
 
 
 def searched(search: Search, function: Function, count: int, workers: int = 1) -> Seen:

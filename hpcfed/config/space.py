@@ -78,11 +78,13 @@ class Parameter:
     def unit(self, value: Any) -> float:
         """Return the coordinate of a value, the middle of its cell. Raises ValueError outside."""
         if self.choices:
+            if value not in self.choices:
+                raise ValueError(f"{self.key} is never {value!r}")
             return (self.choices.index(value) + 0.5) / len(self.choices)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         inside = is_number and self.low <= value <= self.high
         if not inside or (self.is_whole and value != int(value)):
-            raise ValueError(value)
+            raise ValueError(f"{self.key} is never {value!r}")
         low, high = self._ends
         return ((math.log(value) if self.is_log else value) - low) / (high - low)
 
@@ -154,11 +156,11 @@ class Space:
         for place, parameter in enumerate(self.parameters):
             if _is_on(parameter, point):
                 if parameter.key not in point:
-                    raise ValueError(parameter.key)
+                    raise ValueError(f"{parameter.key} is missing")
                 found[place] = parameter.unit(point[parameter.key])
                 rest.discard(parameter.key)
         if rest:
-            raise ValueError(sorted(rest)[0])
+            raise ValueError(f"{sorted(rest)[0]} is switched off, or no key of the space")
         return found
 
     def snapped(self, unit: F64) -> F64:
@@ -281,10 +283,8 @@ def _check_conditions(space: Space, source: str) -> None:
             for value in values:
                 try:
                     other.unit(value)
-                except ValueError:
-                    raise InputError(
-                        f"{source} {parameter.key}: when: {key} is never {value!r}"
-                    ) from None
+                except ValueError as error:
+                    raise InputError(f"{source} {parameter.key}: when: {error}") from None
     placed: set[str] = set()
     while rest := [p for p in space.parameters if p.key not in placed]:
         ready = [p.key for p in rest if set(p.when) <= placed]

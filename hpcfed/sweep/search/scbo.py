@@ -212,7 +212,7 @@ def _by_draw(space: Space, data: Data, candidates: F64, models: Sequence[_Model]
     x = torch.from_numpy(space.features(candidates))
     pending = torch.from_numpy(space.features(data.pending)) if len(data.pending) else None
     drawn = [_draw(model, x, pending) for model in models]
-    violation = np.maximum(np.array(drawn[1:]).reshape(len(drawn) - 1, -1), 0.0).sum(0)
+    violation = sum((np.maximum(draw, 0.0) for draw in drawn[1:]), np.zeros(len(candidates)))
     return np.asarray(candidates[np.lexsort((drawn[0], violation))], np.float64)
 
 

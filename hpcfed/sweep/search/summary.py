@@ -74,7 +74,8 @@ def line(search: Search, found: Summary) -> str:
 def num_points(search: Search) -> int | None:
     """Return how many points the budget has, runs of all generations of a population."""
     if search.method != "population":
-        return search.config.evaluations
+        tried = search.config.evaluations
+        return None if tried is None else tried + len(search.known)
     config = search.config.population or PopulationConfig()
     return config.members * (int(search.base["server"]["rounds"]) // config.interval)
 
