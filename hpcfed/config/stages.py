@@ -33,11 +33,8 @@ class Stage:
 
 def stages_text(experiment: Experiment, stages: Sequence[tuple[int, dict[str, Any]]]) -> str:
     """Return the file of ``experiment`` with these rounds and keys."""
-    return (
-        to_toml(experiment)
-        + "\n"
-        + to_text({"stages": [{"until": until, **keys} for until, keys in stages]})
-    )
+    tables = (f"\n[[stages]]\n{to_text({'until': until, **keys})}" for until, keys in stages)
+    return to_toml(experiment) + "".join(tables)
 
 
 def read_stages(path: Path) -> list[Stage]:

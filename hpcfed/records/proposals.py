@@ -36,6 +36,8 @@ def read_from(folder: Path, first: int) -> list[dict[str, Any]]:
         names = sorted(entry.name for entry in os.scandir(folder) if entry.name.isdigit())
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise InputError(f"{folder}: proposals cannot be read: {error.strerror}") from None
     found = []
     for number, name in enumerate(names[first:], first):
         path = folder / name / _FILE

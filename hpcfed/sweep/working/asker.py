@@ -33,7 +33,19 @@ class Asker:
         self._process: subprocess.Popen[str] | None = None
 
     def ask(self, snapshot: Snapshot, count: int) -> Answer:
-        """Have ``count`` proposals made from what ``snapshot`` lets see."""
+        """Have ``count`` proposals made from what ``snapshot`` lets see.
+
+        A process that dies is started once more: nothing that it has not put in place was written.
+        """
+        return (
+            self._ask(snapshot, count)
+            or self._ask(snapshot, count)
+            or Answer(
+                0, "the process that makes proposals has died twice; see its last words above"
+            )
+        )
+
+    def _ask(self, snapshot: Snapshot, count: int) -> Answer | None:
         process = self._process = self._process or self._start(os.environ)
         assert process.stdin is not None
         assert process.stdout is not None
@@ -43,9 +55,8 @@ class Asker:
         line = process.stdout.readline()
         if line:
             return Answer(**json.loads(line))
-        code = process.wait()
         self.close()
-        return Answer(0, f"the process that makes proposals ended with code {code}")
+        return None
 
     def kill(self) -> None:
         """End the process at once."""
