@@ -247,3 +247,42 @@ def test_a_round_longer_than_the_time_limit_leaves_a_run_that_can_be_retried(
     found = counts(each.out)
     assert found == {"stopped": 2, "missing": 4}
     finish(each, undisturbed)
+
+
+SEARCH = """
+base = "base.toml"
+[search]
+method = "random"
+minimise = "validation_loss"
+evaluations = 12
+workers = 3
+[search.space]
+"server.learning_rate" = { log = [0.05, 1.0] }
+[resources]
+site = "site.toml"
+time_min = 10
+"""
+
+
+def test_a_search_goes_on_after_a_cancelled_task_and_a_lost_node(
+    cluster: Path, tmp_path: Path
+) -> None:
+    each = scenario(tmp_path, "search", "", "--exclusive", 1.0)
+    each.job.write_text(SEARCH)
+    assert "3 workers" in each.call("submit")
+    wait_for(lambda: len(list(each.out.glob("runs/*/run.h5"))) >= 3, 120)
+    first, second = (job for job in each.jobs() if job.works and job.task in {"0", "1"})
+    listing = slurm.call(["squeue", "--noheader", "--array", "--format=%F_%K %N"])
+    nodes = dict(line.split()[:2] for line in listing.splitlines() if len(line.split()) == 2)
+    slurm.cancel([f"{first.job}_{first.task}"])
+    lost = nodes[f"{second.job}_{second.task}"]
+    subprocess.run([cluster, "off", lost], check=True)
+    assert "worker" in each.call("retry")  # in place of the one that was cancelled
+    wait_for(lambda: counts(each.out) == {"finished": 12}, 200, pause_s=1)
+    subprocess.run([cluster, "on", lost], check=True)
+    each.call("cancel")
+    each.wait_until_out_of_the_queue()
+    assert not [claim for claim in (each.out / "claims").iterdir() if claim.name[0] != "."]
+    assert "12 proposals come out as recorded" in each.call("replay")
+    attempts = [len(read_record(path).attempts) for path in each.out.glob("runs/*/run.h5")]
+    assert max(attempts) == 2  # what was interrupted has gone on
