@@ -31,13 +31,14 @@ def suggestions(
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    trials = _trials(space, data)
     for attempt in range(most):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             sampler = _sampler(method, space, word(seed, number, attempt))
             goals = [optuna.study.StudyDirection.MINIMIZE] * data.values.shape[1]
             study = optuna.create_study(sampler=sampler, directions=goals)
-            study.add_trials(_trials(space, data))
+            study.add_trials(trials)
             trial = study.ask()
             found = _ask(trial, space)
         yield space.unit(found)
@@ -62,16 +63,20 @@ def _trials(space: Space, data: Data) -> list[Any]:
     values = data.values.copy()
     worst = np.array([_worst(column) for column in values.T])
     values = np.where(np.isfinite(values), values, worst)
+    distributions = {p.key: _distribution(p) for p in space.parameters}
     found = []
     for unit, row, violations in zip(data.units, values, data.violations, strict=True):
         constraints = {f"c{i}": float(c) for i, c in enumerate(violations)}
         found.append(
             create_trial(
-                values=row.tolist(), constraints=constraints or None, **_settings(space, unit)
+                values=row.tolist(),
+                constraints=constraints or None,
+                **_settings(space, unit, distributions),
             )
         )
     running = [
-        create_trial(state=TrialState.RUNNING, **_settings(space, unit)) for unit in data.pending
+        create_trial(state=TrialState.RUNNING, **_settings(space, unit, distributions))
+        for unit in data.pending
     ]
     return [*found, *running]
 
@@ -81,12 +86,12 @@ def _worst(column: F64) -> float:
     return float(known.max()) if len(known) else 0.0
 
 
-def _settings(space: Space, unit: F64) -> dict[str, Any]:
+def _settings(space: Space, unit: F64, distributions: dict[str, Any]) -> dict[str, Any]:
     point = space.point(unit)
     on = [parameter for parameter in space.parameters if parameter.key in point]
     return {
         "params": {p.key: _stored(p, point[p.key]) for p in on},
-        "distributions": {p.key: _distribution(p) for p in on},
+        "distributions": {p.key: distributions[p.key] for p in on},
     }
 
 
