@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from hpcfed.config import Experiment
+from hpcfed.config.search import SearchConfig
 from hpcfed.config.section import table_of
 
 README = Path(__file__).parent.parent / "README.md"
@@ -23,7 +24,17 @@ BEGIN, END = "<!-- configuration reference: begin -->\n", "<!-- configuration re
 def reference() -> str:
     """Return the reference as Markdown: one table per section of the experiment file."""
     plain = {n: f for n, f in Experiment.model_fields.items() if table_of(f.annotation) is None}
-    return "\n".join(["**top level**\n\n" + table(plain), *sections(Experiment)])
+    search = {n: f for n, f in SearchConfig.model_fields.items() if table_of(f.annotation) is None}
+    title = "**`[search]`** of a sweep file; `[search.stop]` is the table `[stop]`"
+    nested = (text for text in sections(SearchConfig, "search.") if "[search.stop" not in text)
+    return "\n".join(
+        [
+            "**top level**\n\n" + table(plain),
+            *sections(Experiment),
+            f"{title}\n\n{table(search)}",
+            *nested,
+        ]
+    )
 
 
 def sections(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
@@ -51,7 +62,9 @@ def table(fields: dict[str, FieldInfo]) -> str:
 def default(field: FieldInfo) -> str:
     """Return a field's default as TOML."""
     value = field.default
-    if value is None:
+    if field.is_required():
+        return "required"
+    if value is None or value == {}:
         return "absent"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"

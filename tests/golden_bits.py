@@ -17,6 +17,7 @@ from hpcfed.config.file import digest, read_experiment
 from hpcfed.config.jobs import packaged_jobs
 from hpcfed.records.runfile import Record, read_record
 from hpcfed.sweep.planning.grid import cells
+from hpcfed.sweep.planning.searches import corners
 from hpcfed.sweep.planning.sweepfile import read_sweep
 from tests.mpi.launch import mpirun, toy_runs
 from tests.places import GOLDEN
@@ -67,7 +68,12 @@ def jobs() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, path in packaged_jobs().items():
         if "base =" in path.read_text(encoding="utf-8"):
-            found[name] = sorted(cell.name for cell in cells(read_sweep(path)))
+            sweep = read_sweep(path)
+            if sweep.search is not None:
+                ends = corners(sweep.search, lambda experiment: "auto")
+                found[name] = sorted(run.digest for run in ends)
+            else:
+                found[name] = sorted(cell.name for cell in cells(sweep))
         else:
             found[name] = digest(read_experiment(path))
     return found

@@ -6,6 +6,7 @@ A group is all runs that differ in their seeds alone. R rounds, S seeds.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any  # Any: a table's values are text or numbers
@@ -139,6 +140,12 @@ def target_rows(groups: Sequence[Curves], targets: Sequence[float]) -> Iterator[
                     "uplink_bytes": float(run.uplink_bytes()[at - 1]) if at else math.nan,
                     "test_accuracy": float(run.rounds["test_accuracy"][at - 1]) if at else math.nan,
                 }
+
+
+def ended_early(runs: Sequence[Run]) -> list[str]:
+    """Return how many runs have ended before their last round, by why, in words."""
+    verdicts = Counter(run.verdict for run in runs if run.verdict)
+    return [f"{number} ended {verdict}" for verdict, number in sorted(verdicts.items())]
 
 
 def has_band(curves: Curves) -> bool:

@@ -27,6 +27,7 @@ SEARCH = """
 base = "base.toml"
 [set]
 server.optimizer = "momentum"
+uplink = {{ mask = "bernoulli", mask_probability = 0.5, error_feedback = true }}
 [search]
 method = "{method}"
 minimise = "validation_loss"
@@ -45,6 +46,13 @@ def search_file(
     folder: Path, method: str = "tpe", count: int = 8, more: str = "", tables: str = ""
 ) -> Path:
     return write_sweep(folder, tables, grid=SEARCH.format(method=method, count=count, more=more))
+
+
+def report(out: Path) -> str:
+    page = out / "report.html"
+    subprocess.run([sys.executable, "-m", "hpcfed", "report", out, "--out", page], check=True,
+                   cwd=REPOSITORY, env=environment(), capture_output=True)  # fmt: skip
+    return page.read_text()
 
 
 def entries(out: Path) -> list[dict[str, Any]]:
@@ -98,6 +106,10 @@ def test_one_worker_makes_the_same_search_again(
     assert entries(tmp_path) == entries(out)
     told = call("status", job, out)
     assert "search by tpe: 8/8 points, best validation_loss" in told
+    page = report(out)
+    assert "<h2>The search</h2>" in page
+    assert page.count("<svg") >= 5
+    assert "A bar for each run" in page
     assert "0 proposals pending" in told
 
 

@@ -271,10 +271,12 @@ def test_a_search_goes_on_after_a_cancelled_task_and_a_lost_node(
     each.job.write_text(SEARCH)
     assert "3 workers" in each.call("submit")
     wait_for(lambda: len(list(each.out.glob("runs/*/run.h5"))) >= 3, 120)
-    first, second = (job for job in each.jobs() if job.works and job.task in {"0", "1"})
+    first, second, third = sorted(each.jobs(), key=lambda job: job.task)
     listing = slurm.call(["squeue", "--noheader", "--array", "--format=%F_%K %N"])
     nodes = dict(line.split()[:2] for line in listing.splitlines() if len(line.split()) == 2)
     slurm.cancel([f"{first.job}_{first.task}"])
+    # as before the time limit: it stops its run at the end of a round, and queues itself again
+    slurm.call(["scancel", "--signal=USR1", "--batch", f"{third.job}_{third.task}"])
     lost = nodes[f"{second.job}_{second.task}"]
     subprocess.run([cluster, "off", lost], check=True)
     assert "worker" in each.call("retry")  # in place of the one that was cancelled
@@ -284,5 +286,6 @@ def test_a_search_goes_on_after_a_cancelled_task_and_a_lost_node(
     each.wait_until_out_of_the_queue()
     assert not [claim for claim in (each.out / "claims").iterdir() if claim.name[0] != "."]
     assert "12 proposals come out as recorded" in each.call("replay")
+    assert each.logs().count("back into the queue") == 1
     attempts = [len(read_record(path).attempts) for path in each.out.glob("runs/*/run.h5")]
     assert max(attempts) == 2  # what was interrupted has gone on

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hpcfed.errors import InputError
 from hpcfed.records.schema import RUN_FILE
-from hpcfed.report.curves import Curves, group, has_band
+from hpcfed.report.curves import Curves, ended_early, group, has_band
 from hpcfed.report.drawing import (
     COLOURS,
     MOST_COLOURS,
@@ -166,4 +166,5 @@ def _finish(axes: Axes, quantity: str, over_bytes: bool) -> None:
 
 def _unfinished(curves: Curves) -> str:
     states = sorted({run.status for run in curves.runs} - {"finished"})
+    states += ended_early(curves.runs)
     return f" ({', '.join(states)})" if states else ""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any  # Any: matplotlib's colour map and norm
 import numpy as np
 
 from hpcfed.errors import InputError
+from hpcfed.report.curves import ended_early
 from hpcfed.report.drawing import (
     MARKERS,
     SEQUENCE,
@@ -84,7 +85,8 @@ def draw(found: Tradeoff) -> Figure:
             top.set_title(titles[column], pad=10)
     bar = figure.colorbar(scale.mappable(), ax=panels[0, :].tolist(), aspect=30, pad=0.02)
     bar.set_label(f"{_metric_text(found.metric)} / %")
-    note(figure, _HOW)
+    early = ended_early([run for point in everything for run in point.cell.runs])
+    note(figure, _HOW + (f" Runs before their last round: {', '.join(early)}." if early else ""))
     return figure
 
 

@@ -17,7 +17,9 @@ from hpcfed.config.file import (
     to_toml,
 )
 from hpcfed.errors import InputError
+from hpcfed.learning.engines import resolve_engine
 from hpcfed.sweep.planning.grid import cells
+from hpcfed.sweep.planning.searches import corners
 from hpcfed.sweep.planning.sweepfile import read_sweep
 from tests.places import REPOSITORY
 
@@ -282,7 +284,12 @@ RUNS = {
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "jobs").glob("*.toml")), ids=lambda p: p.stem)
 def test_every_job_of_the_repository_is_valid(path: Path) -> None:
     if "base" in tomllib.loads(path.read_text()):  # a sweep
-        assert len(cells(read_sweep(path))) == RUNS[path.stem]
+        sweep = read_sweep(path)
+        if sweep.search is not None:
+            ends = corners(sweep.search, resolve_engine)
+            assert len(ends) == 2 * len(sweep.search.space.parameters)
+        else:
+            assert len(cells(sweep)) == RUNS[path.stem]
     else:
         assert read_experiment(path).name == path.stem
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ from run_files import record
 from hpcfed.errors import InputError
 from hpcfed.records.runfile import write_record
 from hpcfed.records.schema import RUN_FILE
+from hpcfed.report.curves import ended_early, group
 from hpcfed.report.drawing import told_apart
-from hpcfed.report.figures.learning_curve import draw
+from hpcfed.report.figures.learning_curve import draw, figure
+from hpcfed.report.runs import find
 from tests.places import REPOSITORY
 
 SCRIPT = REPOSITORY / "analysis" / "learning_curve.py"
@@ -86,3 +89,18 @@ def test_labels_too_long_for_a_legend_are_numbered() -> None:
     assert max(map(len, shown)) <= 60
     assert len(set(told_apart(["_" * 30 + c for c in "ab"], 10))) == 2
     assert told_apart([]) == []
+
+
+def test_runs_that_ended_early_are_said_beside_their_setting(tmp_path: Path) -> None:
+    done = record(3)
+    for number, verdict in enumerate(["silent", "", "silent"]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        config = done.attributes["config_toml"].replace("\nseed = 0\n", f"\nseed = {number}\n")
+        attributes = done.attributes | {"verdict": verdict, "status": "finished"}
+        attributes["config_toml"] = config
+        write_record(folder / RUN_FILE, replace(done, attributes=attributes))
+    found = find(tmp_path)
+    assert ended_early(found.runs) == ["2 ended silent"]
+    titles = {axes.get_title() for axes in figure(group(found)).axes}
+    assert any("(2 ended silent)" in title for title in titles)
