@@ -17,6 +17,7 @@ from hpcfed.config.tables import Point
 from hpcfed.errors import InputError
 from hpcfed.records import proposals
 from hpcfed.records.columns import read_columns
+from hpcfed.records.reading import DamagedFileError
 from hpcfed.records.results import Result, result_of, seconds_of
 from hpcfed.records.sweepfolder import Paths
 
@@ -101,17 +102,28 @@ class Searched:
         self.entries: list[dict[str, Any]] = []
         self.items: list[Item] = []
         self.results: dict[int, Result] = {}
+        self._stamps: dict[str, tuple[int, int]] = {}  # of run files that held no result yet
 
     def read(self) -> None:
         """Read what has come since. Raises InputError for files that cannot be read."""
         self.entries += proposals.read_from(self.folder, len(self.entries))
         self.items += [item_of(entry, self.folder) for entry in self.entries[len(self.items) :]]
         names = tuple(goal.name for goal in self.search.goals)
+        stamps = dict(self._stamps)
         for item in self.items:
-            if item.number not in self.results:
-                found = read_result(self.paths.run_file(item.digest), item, names)
-                if found is not None:
-                    self.results[item.number] = found
+            if item.number in self.results:
+                continue
+            file = self.paths.run_file(item.digest)
+            stamp = _stamp(file)
+            # a run that goes on is looked at when its file is another one; it may be large
+            if stamp is None or self._stamps.get(item.digest) == stamp:
+                continue
+            found = read_result(file, item, names)
+            if found is None:
+                stamps[item.digest] = stamp
+            else:
+                self.results[item.number] = found
+        self._stamps = stamps
 
     @property
     def left_out(self) -> set[int]:
@@ -145,6 +157,14 @@ class Searched:
         return sum(longest.values()) * cores / 3600
 
 
+def _stamp(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_mtime_ns, found.st_ino
+
+
 def item_of(entry: dict[str, Any], source: Path) -> Item:
     """Return the proposal of a file's content. Raises InputError."""
     try:
@@ -165,14 +185,14 @@ def item_of(entry: dict[str, Any], source: Path) -> Item:
 
 
 def read_result(path: Path, item: Item, names: tuple[str, ...]) -> Result | None:
-    """Return what the run file of ``item`` holds, None before it has what is asked for.
+    """Return what the run file of ``item`` holds, None without what is asked for.
 
     ``names`` are those of figures whose evaluations are kept. Raises InputError for another's file.
     """
-    if not path.exists():
-        return None
     try:
         columns = read_columns(path)
+    except DamagedFileError:
+        return None  # whoever takes the run sets the file aside, and begins anew
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     if columns.attributes.get("config_digest") != item.config_digest:

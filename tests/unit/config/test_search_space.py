@@ -102,7 +102,7 @@ def test_corners_hold_both_ends_of_each_range_and_what_switches_it_on() -> None:
         ({"a": {"log": [0, 1]}}, "s a: a logarithm begins above 0"),
         ({"a": {"float": [0, 1], "int": [0, 1]}}, "s a: expected one of float, log, int"),
         ({"a": {"int": [0.5, 2]}}, "s a: int"),
-        ({"a": {"linaer": [0, 1]}}, "s a: linaer: unknown key"),
+        ({"a": {"range": [0, 1]}}, "s a: range: unknown key"),
         ({"a": []}, "s a: choices"),
         ({"a": ["x", "x"]}, "s a: a choice is there twice"),
         ({"a": {"float": [0, 1], "when": {"b": 1}}}, "s a: when: b is not in the space"),

@@ -202,6 +202,19 @@ def test_a_network_that_was_stopped_is_a_result_and_a_run_that_goes_on_is_none(
     assert len(whole.scores["train_loss"]) == 3
 
 
+def test_a_run_file_that_is_damaged_is_made_anew(world: World) -> None:
+    source = world.source()
+    while (run := source.next(world.stopping)) is not None:
+        finish(world.paths, [run])
+        source.ended(run)
+    first = world.stubs[0].folder.items[0]
+    file = world.paths.run_file(first.digest)
+    file.write_bytes(file.read_bytes()[:-50])
+    again = world.source().next(world.stopping)
+    assert again is not None
+    assert again.digest == first.digest
+
+
 def test_an_asker_that_cannot_be_started_is_an_error(world: World, tmp_path: Path) -> None:
     answer = Asker(tmp_path / "nothing here").ask(Snapshot(0, (), ()), 1)
     assert answer.placed == 0
