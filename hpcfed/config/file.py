@@ -22,7 +22,7 @@ from hpcfed.config.tree import Tree, flatten, set_key
 from hpcfed.errors import InputError
 
 _FREE_KEYS = ("name", "run", "uplink.transport", "client.threads", "server.rounds", "data.root")
-_OF_SWEEPS = ("base", "grid", "zip", "points", "exclude")
+_OF_SWEEPS = ("base", "grid", "zip", "points", "exclude", "search")
 
 
 def read_experiment(path: Path | str, overrides: Sequence[str] = ()) -> Experiment:

@@ -54,4 +54,6 @@ def _problem(model: type[BaseModel], error: Table) -> str:
     if error["type"] == "value_error":
         message = str(error["ctx"]["error"])
         return f"{path}: {message}" if path else message
+    if error["type"] == "missing":
+        return f"{path}: is missing"
     return f"{path}: {error['msg'][0].lower()}{error['msg'][1:]}, found {error.get('input')!r}"

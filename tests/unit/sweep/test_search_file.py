@@ -50,7 +50,7 @@ def test_keys_of_a_space_may_be_nested_or_quoted(tmp_path: Path) -> None:
         (HEAD.replace("_accuracy", "_acuracy") + SPACE, "did you mean validation_accuracy"),
         (HEAD.replace("evaluations = 5\n", "") + SPACE, "expected a budget"),
         (HEAD.replace("random", "grid") + SPACE, "method"),
-        (HEAD, "search.*space: field required"),
+        (HEAD, "search.*space: is missing"),
         (HEAD + '[search.space]\nseed = { int = [0, 9] }', "confirm"),
         (HEAD + '[search.space]\n"run.eval_every" = { int = [1, 9] }', "is no setting"),
         (HEAD + '[search.space]\n"client.rate" = { int = [1, 9] }', "no such key"),
