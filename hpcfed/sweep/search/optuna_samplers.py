@@ -9,8 +9,11 @@ figures. A run without a figure is told with the worst one seen: what rules it o
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from typing import Any  # Any: Optuna's classes, imported where they are used
 
 import numpy as np
@@ -24,18 +27,33 @@ from hpcfed.sweep.search.design import word
 F64 = NDArray[np.float64]
 
 
-def suggestions(
-    method: str, space: Space, data: Data, seed: int, number: int, most: int
-) -> Iterator[F64]:
-    """Yield at most ``most`` points (D,) for proposal ``number``, each by a fresh sampler."""
+@dataclass(frozen=True)
+class Question:
+    """What is asked: by which method, from what, for which proposal, for how many points."""
+
+    method: str
+    space: Space
+    data: Data
+    seed: int
+    number: int
+    most: int
+
+
+def suggestions(question: Question, known: dict[Any, Any]) -> Iterator[F64]:
+    """Yield points (D,) for a proposal, each by a fresh sampler.
+
+    ``known`` keeps what was made of observations, for the next question.
+    """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    trials = _trials(space, data)
-    for attempt in range(most):
+    space, data = question.space, question.data
+    trials = _trials(space, data, known)
+    for attempt in range(question.most):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            sampler = _sampler(method, space, word(seed, number, attempt))
+            seed = word(question.seed, question.number, attempt)
+            sampler = _sampler(question.method, space, seed)
             goals = [optuna.study.StudyDirection.MINIMIZE] * data.values.shape[1]
             study = optuna.create_study(sampler=sampler, directions=goals)
             study.add_trials(trials)
@@ -57,7 +75,8 @@ def _sampler(method: str, space: Space, seed: int) -> Any:
     )  # fmt: skip
 
 
-def _trials(space: Space, data: Data) -> list[Any]:
+def _trials(space: Space, data: Data, known: dict[Any, Any]) -> list[Any]:
+    """Return the trials of a question; those of observations are made once."""
     from optuna.trial import TrialState, create_trial
 
     values = data.values.copy()
@@ -66,19 +85,33 @@ def _trials(space: Space, data: Data) -> list[Any]:
     distributions = {p.key: _distribution(p) for p in space.parameters}
     found = []
     for unit, row, violations in zip(data.units, values, data.violations, strict=True):
-        constraints = {f"c{i}": float(c) for i, c in enumerate(violations)}
-        found.append(
-            create_trial(
+        key = unit.tobytes(), row.tobytes(), violations.tobytes()
+        if key not in known:
+            constraints = {f"c{i}": float(c) for i, c in enumerate(violations)}
+            known[key] = create_trial(
                 values=row.tolist(),
                 constraints=constraints or None,
                 **_settings(space, unit, distributions),
             )
-        )
+            known[key].__class__ = _trial_that_stays()
+        found.append(known[key])
     running = [
         create_trial(state=TrialState.RUNNING, **_settings(space, unit, distributions))
         for unit in data.pending
     ]
     return [*found, *running]
+
+
+@cache
+def _trial_that_stays() -> type:
+    """Return the class of trials that a study does not copy deeply: it is thrown away before."""
+    from optuna.trial import FrozenTrial
+
+    class Staying(FrozenTrial):
+        def __deepcopy__(self, memo: dict[int, Any]) -> FrozenTrial:
+            return copy.copy(self)
+
+    return Staying
 
 
 def _worst(column: F64) -> float:

@@ -27,6 +27,7 @@ from hpcfed.sweep.planning.planned_run import PlannedRun
 from hpcfed.sweep.search import design
 from hpcfed.sweep.search.data import MODEL, Data, data_of
 from hpcfed.sweep.search.halving import promotion
+from hpcfed.sweep.search.optuna_samplers import Question, suggestions
 from hpcfed.sweep.search.population import next_member
 from hpcfed.sweep.search.scbo import Fits, ordered
 
@@ -138,9 +139,8 @@ class Proposer:
             found = ordered(self.search.space, data, config.seed, number, self.fits)
             said = {"fallback": found.fallback} if found.fallback else {}
             return iter(found.candidates[:most]), {"region": asdict(found.region), **said}
-        from hpcfed.sweep.search.optuna_samplers import suggestions
-
-        return suggestions(method, self.search.space, data, config.seed, number, most), {}
+        question = Question(method, self.search.space, data, config.seed, number, most)
+        return suggestions(question, self.fits.trials), {}
 
     def _first(self, candidates: Iterator[F64], known: dict[str, int]) -> PlannedRun | None:
         """Return the first valid run that is new, else the first valid one, else None."""
