@@ -17,12 +17,14 @@ from hpcfed.records.searched import Item
 from hpcfed.records.sweepfolder import Paths
 from hpcfed.sweep.planning.planned_run import PlannedRun
 from hpcfed.sweep.search.folder import SearchFolder, Snapshot
+from hpcfed.sweep.slurm import commands as slurm
 from hpcfed.sweep.working import claims
 from hpcfed.sweep.working.asker import Answer, Asker
 from hpcfed.sweep.working.owners import Owner, Presence
 
 ASK = "ask"  # the claim of who makes proposals
 _LOOK_AGAIN_S = 0.5
+_LOOKS_PER_QUEUE = 60  # so that a lost node is noticed by who waits for its run
 
 
 class SearchSource:
@@ -36,7 +38,7 @@ class SearchSource:
         self._folder = SearchFolder(search, paths)
         self._changed = threading.Condition()
         self._active: set[str] = set()
-        self._asks = False
+        self._asks, self._looks = False, 0
         self._in_vain: Snapshot | None = None
         self._unwritable = False
         self.error = ""
@@ -65,7 +67,7 @@ class SearchSource:
                     self.is_over = not is_held
                     if not (is_held and may_grow):
                         return None
-                self._changed.wait(_LOOK_AGAIN_S)
+                self._wait()
         if self._unwritable:
             raise OSError(self.error)
         return None
@@ -86,6 +88,13 @@ class SearchSource:
         self._questions.put(None)
         self._asker.kill()
         self._thread.join()
+
+    def _wait(self) -> None:
+        """Wait for something to change; now and then ask the scheduler anew who is there."""
+        self._changed.wait(_LOOK_AGAIN_S)
+        self._looks += 1
+        if self._looks % _LOOKS_PER_QUEUE == 0:
+            self._presence = Presence(self._owner, slurm.SlurmQueue())
 
     def _read(self) -> None:
         try:
