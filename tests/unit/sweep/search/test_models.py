@@ -42,10 +42,6 @@ def test_a_gaussian_process_finds_it_in_forty_points() -> None:
     assert least("gp", ConstrainedGramacy, 40) <= 0.605
 
 
-def test_scbo_comes_close_to_the_vessel_in_thirty_points() -> None:
-    assert least("scbo", PressureVessel, 30) <= 9000
-
-
 def test_constraints_of_any_scale_are_met_and_fits_that_fail_are_survived() -> None:
     # constraints of the beam reach from 0.1 to 1e8; random points meet them never
     assert np.isfinite(least("scbo", WeldedBeamSO, 30))
