@@ -15,6 +15,7 @@ from hpcfed.records.sweepfolder import Paths
 from hpcfed.sweep.planning.manifest import read_manifest, write_manifest
 from hpcfed.sweep.planning.planned_run import run_of
 from hpcfed.sweep.planning.searches import plan_search
+from hpcfed.sweep.search.asking import may_add
 from hpcfed.sweep.search.folder import SearchFolder
 from hpcfed.sweep.search.propose import Proposer
 
@@ -148,9 +149,15 @@ def test_planning_again_with_another_space_takes_over_the_runs_that_lie_in_it(
     propose(second, len(inside) + 1)
     whys = [item.why for item in second.items]
     assert whys == ["known"] * len(inside) + ["initial"]
+    # they do not count as tried: five more may be
+    assert may_add(second, second.snapshot(), 1)
+    propose(second, 3)
+    assert may_add(second, second.snapshot(), 1)
+    propose(second, 1)
+    assert not may_add(second, second.snapshot(), 1)
     assert plan(HEAD + SPACE.replace("1e-4", "1e-3")).search == second.search
     manifest = read_manifest(second.paths)
-    assert len(manifest.current) == len(inside) + 1
+    assert len(manifest.current) == len(inside) + 5
     assert len(manifest.dropped) == 3 - len(inside)
     assert len(read_plan(second.paths.out).runs) == len(manifest.current)
 

@@ -36,7 +36,7 @@ def rows(view: View) -> Iterator[dict[str, Any]]:
     first = min((begin for begin, _ in spans), default=0.0)
     pace = _median_pace(view)
     for dot, (begin, end) in zip(view.dots, spans, strict=True):
-        left = dot.item.rounds - dot.result.num_rounds if dot.kind == STOPPED else 0
+        left = dot.item.rounds - dot.result.num_rounds
         own = dot.result.seconds / max(dot.result.num_rounds, 1)
         yield {
             "number": dot.item.number,

@@ -143,10 +143,10 @@ def halving(count: int = 9) -> tuple[Search, Seen]:
 
 
 def test_a_third_of_those_at_a_rung_goes_on_the_best_first() -> None:
-    search, seen = halving()
+    search, seen = halving(12)
     proposer = Proposer(search, run_of)
     promoted = []
-    for _ in range(4):
+    for _ in range(5):
         draft = proposer.next(seen, may_add=True)
         assert draft is not None
         if draft.kind == POINT:
@@ -156,7 +156,7 @@ def test_a_third_of_those_at_a_rung_goes_on_the_best_first() -> None:
         items = (*seen.items, item_of(draft, number))
         seen = Seen(items, {**seen.results, number: rung_result(float(number), 3)})
     # the highest rung first: with three at 3 rounds, the best of them goes on to 9
-    assert promoted == [(0, 3), (1, 3), (2, 3), (9, 9)]
+    assert promoted == [(0, 3), (1, 3), (2, 3), (12, 9), (3, 3)]
 
 
 def test_who_violates_a_constraint_or_was_stopped_does_not_go_on() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sweep_files import finish, norse, written
 
-from hpcfed.records.results import Result
+from hpcfed.records.columns import read_columns
+from hpcfed.records.results import Result, result_of, seconds_of
 from hpcfed.records.searched import Item, read_result
 from hpcfed.records.sweepfolder import Paths
 from hpcfed.sweep.planning.manifest import write_manifest
@@ -41,9 +43,12 @@ class Stub:
         self.folder, self.allowed = folder, threading.Event()
         self.allowed.set()
         self.questions: list[Snapshot] = []
+        self.most = 1000  # questions that are answered at once
 
     def ask(self, snapshot: Snapshot, count: int) -> Answer:
         """Place proposals as the process would."""
+        if len(self.questions) >= self.most:
+            self.allowed.clear()
         assert self.allowed.wait(60)
         self.questions.append(snapshot)
         search, placed = self.folder.search, 0
@@ -140,6 +145,24 @@ def test_a_worker_takes_what_is_ready_while_proposals_are_made(world: World) -> 
     assert second.digest != first.digest
 
 
+def test_one_worker_with_one_slot_waits_for_the_answer_to_its_last_question(world: World) -> None:
+    source = world.source(slots=1)
+    world.stubs[0].most = 1
+    first = source.next(world.stopping)
+    assert first is not None
+    finish(world.paths, [first])
+    source.ended(first)
+    taken: list[object] = []
+    thread = threading.Thread(target=lambda: taken.append(source.next(world.stopping)))
+    thread.start()
+    thread.join(1.5)
+    assert not taken  # though a proposal is ready
+    world.stubs[0].most = 1000
+    world.stubs[0].allowed.set()
+    thread.join(30)
+    assert len(taken) == 1
+
+
 def test_what_was_begun_is_gone_on_with_before_anything_new(world: World) -> None:
     source = world.source(slots=2)
     runs = [source.next(world.stopping) for _ in range(3)]
@@ -200,6 +223,13 @@ def test_a_network_that_was_stopped_is_a_result_and_a_run_that_goes_on_is_none(
     whole = result(3, "finished")
     assert whole is not None
     assert len(whole.scores["train_loss"]) == 3
+    columns = read_columns(world.paths.run_file(run.digest))
+    assert result_of(columns, 3, "silent").verdict == "silent"
+    assert result_of(columns, 2, "silent").verdict == ""  # it was not silent yet
+    # what a fork has inherited has cost it nothing
+    forked = read_result(world.paths.run_file(run.digest), replace(item, begins=2), ("train_loss",))
+    assert forked is not None
+    assert forked.seconds == seconds_of(columns, 2, 3) < whole.seconds
 
 
 def test_a_run_file_that_is_damaged_is_made_anew(world: World) -> None:
