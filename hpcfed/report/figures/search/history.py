@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any  # Any: a table's values are text or numbe
 import numpy as np
 
 from hpcfed.report.drawing import new_figure, note, plain
-from hpcfed.report.figures.search.view import FEASIBLE, LOOKS, STOPPED, View, need_dots
+from hpcfed.report.figures.search.view import (
+    FEASIBLE,
+    LOOKS,
+    STOPPED,
+    View,
+    need_dots,
+    unknown_below,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,8 +55,9 @@ def draw(view: View) -> Figure:
     for kind, (colour, marker) in LOOKS.items():
         points = [(row["number"], row["value"]) for row in found if row["kind"] == kind]
         if points:
-            x, y = zip(*points, strict=True)
+            x, y = (np.array(column) for column in zip(*points, strict=True))
             above.plot(x, y, marker, color=colour, label=f"{kind} ({len(points)})", ms=3)
+            unknown_below(above, x[np.isnan(y)], (colour, marker))
     numbers = [row["number"] for row in found]
     best = [row["best"] for row in found]
     above.step(numbers, best, where="post", color="#000000", label="best feasible")
@@ -64,6 +72,6 @@ def draw(view: View) -> Figure:
     unknown = sum(np.isnan(row["value"]) for row in found)
     text = f"Search by {view.search.method}; share over the last {_WINDOW} points."
     if unknown:
-        text += f" {unknown} points ended before an evaluation and have no value."
+        text += f" {unknown} points ended before an evaluation; they stand at the bottom."
     note(figure, text)
     return figure

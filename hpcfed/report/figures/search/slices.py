@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hpcfed.config.space import Parameter
 from hpcfed.report.drawing import new_figure, note, plain
-from hpcfed.report.figures.search.view import LOOKS, STOPPED, View, need_dots
+from hpcfed.report.figures.search.view import LOOKS, STOPPED, View, need_dots, unknown_below
 from hpcfed.report.values import value_text
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ def draw(view: View) -> Figure:
         for kind, (colour, marker) in LOOKS.items():
             chosen = view.is_kind(kind)
             axes.plot(units[chosen, place], values[chosen], marker, color=colour, ms=2.5)
+            unknown = chosen & np.isnan(values)
+            unknown_below(axes, units[unknown, place], (colour, marker))
         _ticks(axes, parameter)
         axes.set_xlabel(plain(parameter.key))
         axes.set_ylabel(plain(view.goal.name.replace("_", " ")) if place % 2 == 0 else "")
@@ -70,7 +72,8 @@ def draw(view: View) -> Figure:
     for axes in panels[len(parameters) :]:
         axes.set_axis_off()
     text = f"Shaded: part stopped of the {_NEAREST} nearest points, white none, red all. "
-    note(figure, text + "Blue points are feasible, orange ones infeasible, red crosses stopped.")
+    text += "Blue points are feasible, orange ones infeasible, red crosses stopped; at the bottom "
+    note(figure, text + "those without a value.")
     return figure
 
 

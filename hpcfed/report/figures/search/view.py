@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any  # Any: a table's values are text or numbers
+from typing import TYPE_CHECKING, Any  # Any: a table's values are text or numbers
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from hpcfed.errors import InputError
 from hpcfed.records.planned import read_search
 from hpcfed.records.results import Result, is_feasible, violations
 from hpcfed.records.searched import CONFIRM, Item, Seen
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 F64 = NDArray[np.float64]
 
@@ -80,6 +83,13 @@ def need_dots(view: View) -> None:
     """Raise InputError without a result."""
     if not view.dots:
         raise InputError(f"{view.search.name}: no proposal has a result yet")
+
+
+def unknown_below(axes: Axes, x: F64, look: tuple[str, str]) -> None:
+    """Draw points without a value at the bottom of ``axes``; ``look`` is colour and marker."""
+    colour, marker = look
+    place = axes.get_xaxis_transform()
+    axes.plot(x, np.full(len(x), 0.03), marker, color=colour, ms=2.5, transform=place)
 
 
 def _dot(search: Search, item: Item, seen: Seen) -> Dot:
