@@ -36,6 +36,7 @@ TOY_RUNS = {
         "uplink.dtype=int8", "uplink.mask=top-k", "uplink.mask_probability=0.75",
         "uplink.error_feedback=true",
     ),
+    "sign": ("uplink.dtype=sign", "uplink.error_feedback=true"),
     "received": (
         "uplink.mask=bernoulli", "uplink.mask_probability=0.5", "server.average=received",
     ),

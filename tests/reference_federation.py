@@ -153,4 +153,7 @@ def on_the_wire(values: F32, dtype: str) -> list[np.float32]:
         if scale == 0:
             return [np.float32(0)] * len(values)
         return [np.float32(round(float(np.float32(v / scale))) * scale) for v in values]
+    if dtype == "sign":
+        mean = math.fsum(abs(float(v)) for v in values) / max(len(values), 1)
+        return [np.float32(mean) if v >= 0 else -np.float32(mean) for v in values]
     return [np.float32(np.dtype(dtype).type(v)) for v in values]

@@ -18,8 +18,10 @@ class UplinkConfig(Section):
     mask_probability: Probability = Field(
         0.0, description="p: probability (for -k the fraction) of entries NOT sent"
     )
-    dtype: Literal["float32", "float16", "int8"] = Field(
-        "float32", description="how a value travels; int8 adds one float32 scale per client"
+    dtype: Literal["float32", "float16", "int8", "sign"] = Field(
+        "float32",
+        description="how a value travels; int8 adds one float32 scale per client, sign is one bit "
+        "a value and the mean magnitude of a client's values (with error_feedback it converges)",
     )
     error_feedback: bool = Field(
         False, description="keep what was not sent and add it to the next update"

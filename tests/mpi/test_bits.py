@@ -37,6 +37,11 @@ SETTINGS = {
         "uplink.mask=top-k", "uplink.mask_probability=0.75", "uplink.dtype=int8",
         "uplink.error_feedback=true",
     ],
+    "signs": ["uplink.dtype=sign", "uplink.error_feedback=true"],
+    "masked signs": [
+        "uplink.mask=bernoulli", "uplink.mask_probability=0.5", "uplink.dtype=sign",
+        "server.average=received",
+    ],
     "feedback of random masks": [
         "uplink.mask=bernoulli", "uplink.mask_probability=0.75", "uplink.error_feedback=true",
         "server.average=received",

@@ -30,7 +30,7 @@ below_limit = st.floats(-4095.75, 4095.75, width=32)
 any_float32 = st.floats(width=32, allow_nan=True, allow_infinity=True)
 vectors = npst.arrays(np.float32, st.integers(1, 40), elements=below_limit)
 fractions = st.one_of(st.sampled_from([0.0, 1.0, 0.5]), st.floats(0, 1))
-DTYPES = ["float32", "float16", "int8"]
+DTYPES = ["float32", "float16", "int8", "sign"]
 SMALLEST_HALF = 2.0**-24  # the smallest float16 above zero
 
 

@@ -17,7 +17,7 @@ from hpcfed.federation.uplink.cohort import Cohort
 from hpcfed.federation.uplink.entries import Entries, norm, taken_there
 from hpcfed.federation.uplink.exact import Totals, within_limit
 from hpcfed.federation.uplink.messages import Uplink
-from hpcfed.federation.uplink.wire import HEADER_BYTES, WHOLE
+from hpcfed.federation.uplink.wire import HEADER_BYTES, WHOLE_ITEM_BYTES
 from hpcfed.learning.trainer import DeviceVector, LocalUpdate
 
 F32 = NDArray[np.float32]
@@ -165,7 +165,7 @@ def _messages(sender: Sender, clients: Sequence[int], direct: bool) -> list[Byte
 
 
 def _size_bytes(message: Bytes | DeviceVector) -> int:
-    return message.size * (1 if isinstance(message, np.ndarray) else WHOLE.item_bytes)
+    return message.size * (1 if isinstance(message, np.ndarray) else WHOLE_ITEM_BYTES)
 
 
 def _payload(head: Bytes, messages: Sequence[Bytes | DeviceVector]) -> Any:

@@ -20,7 +20,7 @@ from hpcfed.federation.uplink.averaging import Averaging
 from hpcfed.federation.uplink.entries import Entries, norm, on_host
 from hpcfed.federation.uplink.exact import Totals, admissible
 from hpcfed.federation.uplink.reception import disturbed
-from hpcfed.federation.uplink.wire import CODES, HEADER_BYTES, WHOLE, Code
+from hpcfed.federation.uplink.wire import CODES, HEADER_BYTES, WHOLE, WHOLE_ITEM_BYTES, Code
 from hpcfed.learning.trainer import DeviceVector
 from hpcfed.networks.layout import Layout
 
@@ -148,4 +148,4 @@ class Uplink:
 
     def whole_bytes(self, num_messages: int) -> int:
         """Return the bytes of all that ``num_messages`` send whole."""
-        return num_messages * self.num_whole * WHOLE.item_bytes
+        return num_messages * self.num_whole * WHOLE_ITEM_BYTES

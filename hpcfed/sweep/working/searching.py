@@ -8,6 +8,7 @@ its last question: so one worker makes the same search again, whatever the timin
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 
@@ -84,10 +85,25 @@ class SearchSource:
         return True
 
     def close(self) -> None:
-        """End the process that makes proposals."""
+        """End the process that makes proposals, and remove what the dead have left."""
         self._questions.put(None)
         self._asker.kill()
         self._thread.join()
+        with contextlib.suppress(OSError, InputError):
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Release the claims of those that died between the end of a run and its release.
+
+        Nobody else would: what has a result is not taken again.
+        """
+        self._folder.read()
+        done = {self._folder.items[number].digest for number in self._folder.results}
+        waiting = {item.digest for item in self._folder.open_items()}
+        for name, holder in claims.all_holders(self._paths.claims).items():
+            is_over = name == ASK or (name in done and name not in waiting)
+            if is_over and holder != self._owner and self._presence.is_gone(holder):
+                claims.release(self._paths.claims / name, holder)
 
     def _wait(self) -> None:
         """Wait for something to change; now and then ask the scheduler anew who is there."""

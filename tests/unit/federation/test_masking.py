@@ -109,7 +109,7 @@ def test_int8_of_nothing_and_of_zeros_is_zeros(values: list[float]) -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8", "sign"])
 def test_what_is_not_finite_stays_so_on_the_way(dtype: str, bad: float) -> None:
     code = CODES[dtype]
     received = code.decode(code.encode(np.array([1.0, bad], np.float32)))
@@ -120,6 +120,26 @@ def test_int8_keeps_the_sign_of_the_smallest_numbers() -> None:
     tiny = np.array([180, -180], np.float32) * np.float32(1e-45)
     assert CODES["int8"].decode(CODES["int8"].encode(tiny)).tolist()[0] > 0
     assert CODES["int8"].decode(CODES["int8"].encode(tiny)).tolist()[1] < 0
+
+
+def test_a_sign_is_one_bit_and_the_mean_magnitude_its_scale() -> None:
+    values = np.array([3.0, -1.0, 0.0, -0.0, 0.5, -7.5, 1.0, 1.0, -4.0], np.float32)
+    sent = CODES["sign"].encode(values)
+    assert sent[:4].view(np.float32).tolist() == [2.0]  # 18 / 9
+    assert sent[4:].tolist() == [7, 0b10111011, 0]  # seven bits of the last byte are spare
+    expected = [2.0, -2.0, 2.0, 2.0, 2.0, -2.0, 2.0, 2.0, -2.0]
+    assert CODES["sign"].decode(sent).tolist() == expected
+    nothing = CODES["sign"].encode(np.empty(0, np.float32))
+    assert CODES["sign"].decode(nothing).tolist() == []
+
+
+def test_signs_of_92160_weights_take_a_32nd_of_the_bytes() -> None:
+    values = np.sin(np.arange(92160, dtype=np.float32))
+    assert CODES["sign"].encode(values).size == 92160 / 8 + 5
+    found = cost("none", 0.0, "sign", 200, 2)
+    assert (found.seed, found.bitmask, found.coordinates) == (35, 35, 35)  # 25 and two scales
+    masked = cost("bernoulli", 0.7, "sign", 60, 2)
+    assert (masked.seed, masked.bitmask, masked.coordinates) == (33.5, 43.5, 257.5)
 
 
 def test_entries_travel_as_a_bitmask_or_coordinates_whichever_is_smaller() -> None:

@@ -35,7 +35,7 @@ def update(client: int) -> np.ndarray:
     return np.random.default_rng(client).normal(size=PARTS.size).astype(np.float32)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8", "sign"])
 @pytest.mark.parametrize("mask", ["none", "bernoulli", "random-k", "top-k"])
 def test_whole_parts_arrive_bit_for_bit_whatever_mask_and_type(mask: str, dtype: str) -> None:
     probability = 0.0 if mask == "none" else 0.5

@@ -88,7 +88,7 @@ def test_the_norm_is_that_of_the_cpu() -> None:
     assert norm(on_device(update())) == pytest.approx(norm(update()), rel=1e-14)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "int8"])
+@pytest.mark.parametrize("dtype", ["float32", "int8", "sign"])
 @pytest.mark.parametrize("mask", ["none", "bernoulli", "random-k", "top-k"])
 def test_a_message_has_the_same_bytes_wherever_the_update_lies(mask: str, dtype: str) -> None:
     probability = 0.0 if mask == "none" else 0.8

@@ -232,6 +232,21 @@ def test_a_network_that_was_stopped_is_a_result_and_a_run_that_goes_on_is_none(
     assert forked.seconds == seconds_of(columns, 2, 3) < whole.seconds
 
 
+def test_claims_that_the_dead_have_left_on_finished_runs_are_released(world: World) -> None:
+    source = world.source()
+    dead = replace(this_process(), pid=2**22 + 1, started=1)
+    while (run := source.next(world.stopping)) is not None:
+        finish(world.paths, [run])
+        assert claims.acquire(world.paths.claim(run.digest), dead, lambda owner: False) is None
+        source.ended(run)
+    assert claims.acquire(world.paths.claims / ASK, dead, lambda owner: False) is None
+    stranger = Owner("-", "-", 0, "elsewhere", "boot", 1, 1)  # of whom nobody can say it
+    assert claims.acquire(world.paths.claim("0" * 16), stranger, lambda owner: False) is None
+    source.close()
+    world.sources.remove(source)
+    assert [path.name for path in world.paths.claims.iterdir()] == ["0" * 16]
+
+
 def test_a_run_file_that_is_damaged_is_made_anew(world: World) -> None:
     source = world.source()
     while (run := source.next(world.stopping)) is not None:
