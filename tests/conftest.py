@@ -14,9 +14,12 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-# a shell that starts us in the background has the interrupt ignored, and what we start as well
+# a shell that starts us in the background has the interrupt ignored, nohup the hang-up, and what we
+# start as well
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # a shared or busy machine has no steady pace; in CI a failure must be the commit's, not the draw's
 hypothesis.settings.register_profile("default", deadline=None)

@@ -30,7 +30,8 @@ KEYS = (
 def search_of(space: Mapping[str, Any], **settings: Any) -> Search:
     """Return a search for the least "train_loss", its constraints figures that end at 0."""
     given = {"minimise": "train_loss", "evaluations": 100, **settings}
-    return Search("world", SearchConfig.model_validate({"space": dict(space), **given}), {})
+    base = {"server": {"rounds": 9}}
+    return Search("world", SearchConfig.model_validate({"space": dict(space), **given}), base)
 
 
 def box(num_keys: int) -> dict[str, Any]:

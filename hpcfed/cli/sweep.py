@@ -224,7 +224,7 @@ def _plan(
     from hpcfed.sweep.planning.checks import check_against_data
     from hpcfed.sweep.planning.manifest import plan as make_plan
     from hpcfed.sweep.planning.manifest import write_manifest
-    from hpcfed.sweep.planning.searches import corners, plan_search
+    from hpcfed.sweep.planning.searches import plan_search
     from hpcfed.sweep.planning.sweepfile import read_sweep
 
     sweep = read_sweep(find_file(file))
@@ -236,8 +236,7 @@ def _plan(
     search = planned.manifest.search
     if search is not None:
         need_libraries(search.method)
-    checked = planned.manifest.current if search is None else tuple(corners(search, resolve_engine))
-    unusable = check_against_data(checked)
+    unusable = check_against_data(planned.checked)
     if unusable and need_data:
         raise InputError("\n".join(unusable))
     for text in unusable:
@@ -249,7 +248,7 @@ def _plan(
         what = "" if search is None else f"search by {search.method}, "
         print(f"{sweep.name}: {what}{len(planned.manifest.current)} runs ({planned.num_new} new, "
               f"{planned.num_known} known{gone}) in {paths.out}", flush=True)  # fmt: skip
-    return _Planned(planned.manifest, paths, checked)
+    return _Planned(planned.manifest, paths, planned.checked)
 
 
 def _say_engines(planned: _Planned, stream: TextIO) -> None:

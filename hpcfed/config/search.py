@@ -25,19 +25,21 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self  # Any: values of keys are of any TOML type
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self, get_args  # Any: values are of any TOML type
 
 from pydantic import Field, model_validator
 
 from hpcfed.config import Count, Positive, Probability, Section, Seed
 from hpcfed.config.file import key_paths
-from hpcfed.config.space import Space, read_space
+from hpcfed.config.ranges import read_space
+from hpcfed.config.space import Space
 from hpcfed.config.stop import StopConfig
 from hpcfed.config.tables import Point, Table, checked
 from hpcfed.errors import InputError
 
-METHODS = ("random", "tpe", "gp", "scbo", "population")
 Method = Literal["random", "tpe", "gp", "scbo", "population"]
+METHODS: tuple[Method, ...] = get_args(Method)
 Names = str | tuple[str, ...]
 
 _FREE = ("evaluations", "core_hours", "ahead", "workers", "confirm")  # may change as it goes on
@@ -63,7 +65,7 @@ class HalvingConfig(Section):
 
     @model_validator(mode="after")
     def _ascending(self) -> Self:
-        if any(a >= b for a, b in zip(self.rungs, self.rungs[1:], strict=False)):
+        if any(a >= b for a, b in pairwise(self.rungs)):
             raise ValueError(f"rungs are rounds in ascending order, found {list(self.rungs)}")
         return self
 
@@ -194,6 +196,22 @@ class Search:
             return "tpe"
         return "gp" if num_keys < _FEW and most <= _MOST_OF_GP else "scbo"
 
+    @cached_property
+    def stop(self) -> StopConfig | None:
+        """The table [stop] of all runs."""
+        table = self.base.get("stop")
+        return None if table is None else checked(StopConfig, table, self.name)
+
+    @property
+    def population(self) -> PopulationConfig:
+        """How a population is kept."""
+        return self.config.population or PopulationConfig()
+
+    @property
+    def num_rounds(self) -> int:
+        """Rounds of a whole run, where they are not in the space."""
+        return int(self.base["server"]["rounds"])
+
     @property
     def num_initial(self) -> int:
         """Points before a model is asked."""
@@ -213,12 +231,13 @@ class Search:
 
     @cached_property
     def section(self) -> str:
-        """Name of everything that proposals depend on, the budget left out."""
+        """Name of all that proposals depend on, known runs too; the budget left out."""
         content = {
             "config": self.config.model_dump(mode="json", exclude=set(_FREE), by_alias=True),
             "base": self.base,
             "points": self.points,
             "exclude": self.exclude,
+            "known": self.known,
         }
         text = json.dumps(content, sort_keys=True, default=list)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -11,31 +11,19 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from graphlib import TopologicalSorter
 from itertools import pairwise
-from typing import Annotated, Any  # Any: values of an experiment's keys are of any TOML type
+from typing import Any  # Any: values of an experiment's keys are of any TOML type
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from hpcfed.config import Section
-from hpcfed.config.tables import Point, Table, checked
-from hpcfed.errors import InputError
+from hpcfed.config.tables import Point
 
 F64 = NDArray[np.float64]
 
 MIDDLE = 0.5
 _DIGITS = 6  # of a number that is not whole: what a file is readable with
-
-
-class _Range(Section):
-    """The table of one key."""
-
-    linear: tuple[float, float] | None = Field(None, alias="float")
-    log: tuple[float, float] | bool | None = None
-    whole: tuple[int, int] | None = Field(None, alias="int")
-    choices: Annotated[tuple[Any, ...] | None, Field(min_length=1)] = None
-    when: dict[str, Any] = Field({})
 
 
 @dataclass(frozen=True)
@@ -58,11 +46,9 @@ class Parameter:
     when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     @property
-    def num_values(self) -> float:
-        """Different values; infinite for a number that is not whole."""
-        if self.choices:
-            return len(self.choices)
-        return self.high - self.low + 1 if self.is_whole else math.inf
+    def is_discrete(self) -> bool:
+        """Whether its coordinate falls into cells."""
+        return self.is_whole or bool(self.choices)
 
     def value(self, unit: float) -> Any:
         """Return the value at a coordinate."""
@@ -123,17 +109,10 @@ class Space:
         return any(parameter.when for parameter in self.parameters)
 
     @cached_property
-    def _in_order(self) -> tuple[int, ...]:
-        """The places of all keys, each after those that switch it on."""
-        placed: dict[str, int] = {}
-        while len(placed) < len(self.parameters):
-            found = next(
-                (i, p)
-                for i, p in enumerate(self.parameters)
-                if p.key not in placed and set(p.when) <= set(placed)
-            )
-            placed[found[1].key] = found[0]
-        return tuple(placed.values())
+    def _in_order(self) -> tuple[Parameter, ...]:
+        """All keys, each after those that switch it on."""
+        by_key = {parameter.key: parameter for parameter in self.parameters}
+        return tuple(by_key[key] for key in order_of_keys(self.parameters))
 
     def point(self, unit: F64) -> Point:
         """Return the point at coordinates (D,)."""
@@ -143,8 +122,7 @@ class Space:
     def point_by(self, choose: Callable[[Parameter], Any]) -> Point:
         """Return the point of the values that ``choose`` gives to the keys that are on."""
         found: Point = {}
-        for place in self._in_order:
-            parameter = self.parameters[place]
+        for parameter in self._in_order:
             if _is_on(parameter, found):
                 found[parameter.key] = choose(parameter)
         return {key: found[key] for key in self.keys if key in found}
@@ -174,7 +152,7 @@ class Space:
         """
         found = units.copy()
         for place, parameter in enumerate(self.parameters):
-            if parameter.num_values < math.inf:
+            if parameter.is_discrete:
                 column = (parameter.unit(parameter.value(u)) for u in units[:, place].tolist())
                 found[:, place] = np.fromiter(column, np.float64, len(units))
         if self.is_conditional:
@@ -228,75 +206,11 @@ class Space:
             self._switch_on(self.parameters[place], unit)
 
 
-def read_space(table: Mapping[str, Any], known: Sequence[str], source: str) -> Space:
-    """Return the space of a table of dotted keys. Raises InputError naming what is wrong."""
-    parameters = []
-    for key, given in table.items():
-        where = f"{source} {key}"
-        if key not in known:
-            raise InputError(f"{where}: no such key of an experiment")
-        parameters.append(_parameter(key, given, where))
-    if not parameters:
-        raise InputError(f"{source}: expected a key with its range, as in "
-                         '"client.learning_rate" = { log = [1e-4, 1e-1] }')  # fmt: skip
-    space = Space(tuple(parameters))
-    _check_conditions(space, source)
-    return space
-
-
-def _parameter(key: str, given: object, where: str) -> Parameter:
-    table: Table = {"choices": given} if isinstance(given, list) else given  # type: ignore[assignment]
-    if not isinstance(table, dict):
-        raise InputError(
-            f"{where}: expected a range, as {{ float = [0, 1] }}, {{ log = [1e-4, 1] }} or "
-            f"{{ int = [1, 9] }}, or a list of choices, found {given!r}"
-        )
-    found = checked(_Range, table, where)
-    ends = found.whole or found.linear or (found.log if isinstance(found.log, tuple) else None)
-    given_ways = [found.whole, found.linear, found.choices]
-    ways = sum(way is not None for way in given_ways) + isinstance(found.log, tuple)
-    if ways != 1 or (found.log is not None and (found.choices or found.linear)):
-        raise InputError(f"{where}: expected one of float, log, int (log = true beside it, or not) "
-                         "and choices")  # fmt: skip
-    when = {k: tuple(v) if isinstance(v, list | tuple) else (v,) for k, v in found.when.items()}
-    if found.choices is not None:
-        choices = tuple(_as_toml(choice) for choice in found.choices)
-        if any(choice in choices[:i] for i, choice in enumerate(choices)):
-            raise InputError(f"{where}: a choice is there twice")
-        return Parameter(key, choices=choices, when=when)
-    assert ends is not None
-    is_log = bool(found.log)
-    if not ends[0] < ends[1]:
-        raise InputError(f"{where}: expected [least, largest], found {list(ends)}")
-    if is_log and ends[0] <= 0:
-        raise InputError(f"{where}: a logarithm begins above 0, found {list(ends)}")
-    return Parameter(key, float(ends[0]), float(ends[1]), found.whole is not None, is_log, (), when)
-
-
-def _check_conditions(space: Space, source: str) -> None:
-    by_key = {parameter.key: parameter for parameter in space.parameters}
-    for parameter in space.parameters:
-        for key, values in parameter.when.items():
-            other = by_key.get(key)
-            if other is None:
-                raise InputError(f"{source} {parameter.key}: when: {key} is not in the space")
-            for value in values:
-                try:
-                    other.unit(value)
-                except ValueError as error:
-                    raise InputError(f"{source} {parameter.key}: when: {error}") from None
-    placed: set[str] = set()
-    while rest := [p for p in space.parameters if p.key not in placed]:
-        ready = [p.key for p in rest if set(p.when) <= placed]
-        if not ready:
-            raise InputError(f"{source} {rest[0].key}: when: keys switch each other on")
-        placed.update(ready)
+def order_of_keys(parameters: Sequence[Parameter]) -> list[str]:
+    """Return the keys, each after those that switch it on. Raises CycleError where none can."""
+    sorter = TopologicalSorter({p.key: tuple(p.when) for p in parameters})
+    return list(sorter.static_order())
 
 
 def _is_on(parameter: Parameter, point: Mapping[str, Any]) -> bool:
     return all(k in point and point[k] in values for k, values in parameter.when.items())
-
-
-def _as_toml(value: Any) -> Any:
-    """Return a choice as TOML has it: arrays are lists."""
-    return [_as_toml(one) for one in value] if isinstance(value, tuple) else value

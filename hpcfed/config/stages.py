@@ -11,14 +11,14 @@ What a population has found is such a file; run from round 0 it gives the winner
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # Any: values of an experiment's keys are of any TOML type
 
 from hpcfed.config.experiment import Experiment
-from hpcfed.config.file import build_experiment, read_text, to_text, to_toml
+from hpcfed.config.file import build_experiment, to_text, to_toml
+from hpcfed.config.tables import read_toml
 from hpcfed.config.tree import set_key
 from hpcfed.errors import InputError
 
@@ -39,10 +39,7 @@ def stages_text(experiment: Experiment, stages: Sequence[tuple[int, dict[str, An
 
 def read_stages(path: Path) -> list[Stage]:
     """Read a schedule. Raises InputError for anything wrong."""
-    try:
-        tree = tomllib.loads(read_text(path, "schedule"))
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: not valid TOML: {error}") from None
+    tree = read_toml(path, "schedule")[0]
     tables = tree.pop("stages", None)
     if not isinstance(tables, list) or not tables:
         raise InputError(f"{path}: expected stages, as [[stages]] with until and keys")

@@ -10,11 +10,10 @@ import math
 
 import numpy as np
 
+from hpcfed.config.stop import StopConfig
 from hpcfed.federation.evaluation import SplitResult
 from hpcfed.federation.job import Job
 from hpcfed.learning.trainer import products_of
-
-SATURATED = 0.95  # part of all bins in which a saturated neuron spikes
 
 
 def costs(job: Job, found: SplitResult | None) -> dict[str, float]:
@@ -30,7 +29,8 @@ def _neurons(job: Job, found: SplitResult) -> tuple[float, float]:
     """Return the largest parts of any layer that are silent, and saturated."""
     if not len(found.neurons):
         return math.nan, math.nan
-    least = SATURATED * found.num_samples * job.experiment.data.num_bins
+    stop, bins = job.experiment.stop or StopConfig(), job.experiment.data.num_bins
+    least = stop.saturated * found.num_samples * bins
     ends = np.cumsum([layer.neurons for layer in job.trainer.layers])[:-1]
     layers = np.split(found.neurons, ends)
     return (

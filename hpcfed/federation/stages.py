@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from hpcfed.config import Experiment
 from hpcfed.config.file import digest
 from hpcfed.config.stages import Stage
 from hpcfed.errors import InputError
@@ -34,8 +35,12 @@ def run_stages(
                 if state.num_rounds != before:
                     raise InputError(f"{out}: holds another run; choose another folder with --out")
                 fork(out, before, out, experiment)
-            result = run(Request(lambda: experiment, out, resume=True, notify=notify))  # noqa: B023
+            result = _run(experiment, out, notify)
             if result.status != "finished":
                 break
         before = stage.until
     return result
+
+
+def _run(experiment: Experiment, out: Path, notify: Callable[[str], None]) -> RunResult:
+    return run(Request(lambda: experiment, out, resume=True, notify=notify))

@@ -17,8 +17,7 @@ from typing import Any  # Any: a column is of any scalar type
 import numpy as np
 
 from hpcfed.config.search import Search, SearchConfig
-from hpcfed.config.stop import StopConfig
-from hpcfed.config.tables import checked, unknown_key
+from hpcfed.config.tables import unknown_key
 from hpcfed.errors import InputError
 from hpcfed.records.columns import Columns
 from hpcfed.records.log import uplink_bytes
@@ -62,36 +61,34 @@ def check_measures(config: SearchConfig, source: str) -> None:
 
 
 def result_of(
-    columns: Columns, num_rounds: int, verdict: str, names: tuple[str, ...] = ()
+    columns: Columns, begins: int, num_rounds: int, verdict: str, names: tuple[str, ...] = ()
 ) -> Result:
-    """Return what a run has come to after its first ``num_rounds`` rounds."""
+    """Return what a run has come to after ``num_rounds`` rounds, of which it did not do the first.
+
+    ``begins`` is how many of them its parent did; ``names`` are figures whose evaluations are kept.
+    """
     rounds = {k: v[:num_rounds] for k, v in columns.rounds.items() if v.dtype.kind != "S"}
     rounds["uplink_bytes"] = uplink_bytes(rounds)
     figures = {
         name: float(column.sum()) if name in SUMS else _last(column)
         for name, column in rounds.items()
     }
-    seconds = seconds_of(columns, 0, num_rounds)
+    phases = (column for name, column in rounds.items() if name.startswith("seconds_"))
+    seconds = sum(float(np.nansum(column[begins:])) for column in phases)
     verdict = verdict if num_rounds == columns.num_rounds else ""
     scores = {name: tuple(rounds[name][np.isfinite(rounds[name])].tolist()) for name in names}
     ended = float(columns.attributes.get("written", 0.0))
     return Result(figures, verdict, seconds, num_rounds, scores, ended)
 
 
-def seconds_of(columns: Columns, first: int, last: int) -> float:
-    """Return the seconds of rounds ``first`` to ``last`` of a run, all phases."""
-    phases = (c for n, c in columns.rounds.items() if n.startswith("seconds_"))
-    return sum(float(np.nansum(column[first:last])) for column in phases)
-
-
 def violations(search: Search, result: Result) -> dict[str, float]:
     """Return the constraints c of a result, by name; feasible at or below 0."""
     found: dict[str, float] = {}
-    if (table := search.base.get("stop")) is not None:
-        stop = checked(StopConfig, table, search.name)
+    if search.stop is not None:
+        beta = search.stop.silent.beta
         for name in ("silent", "saturated"):
             share = result.figures.get(f"{name}_samples", math.nan)
-            found[name] = share - stop.silent.beta if math.isfinite(share) else -stop.silent.beta
+            found[name] = share - beta if math.isfinite(share) else -beta
     # what is not known cannot be worse than the worst that is
     found[DIVERGED] = 1.0 if result.verdict == DIVERGED else -1.0
     for name, limit in search.config.constraints.items():

@@ -41,7 +41,11 @@ ROUND_FIELDS: dict[str, Field] = {
         "largest part, over hidden layers, of neurons without a spike on validation; NaN: not "
         "evaluated, or not counted",
     ),
-    "saturated_neurons": ("f8", "1", "the same of those that spike in 0.95 of all bins, or more"),
+    "saturated_neurons": (
+        "f8",
+        "1",
+        "the same of those that spike in stop.saturated (0.95) of bins",
+    ),
     "spikes_per_sample": ("f8", "1", "spikes of all hidden neurons on validation, a sample"),
     "accumulates_per_sample": (
         "f8",

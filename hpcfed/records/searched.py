@@ -7,7 +7,7 @@ come to after a number of rounds.
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any  # Any: JSON values are of any type until they are checked
@@ -18,7 +18,7 @@ from hpcfed.errors import InputError
 from hpcfed.records import proposals
 from hpcfed.records.columns import read_columns
 from hpcfed.records.reading import DamagedFileError
-from hpcfed.records.results import Result, result_of, seconds_of
+from hpcfed.records.results import Result, result_of
 from hpcfed.records.sweepfolder import Paths
 
 # kinds of proposals: a new point; one that goes on to its next rung; one of the best again, with
@@ -201,5 +201,4 @@ def read_result(path: Path, item: Item, names: tuple[str, ...]) -> Result | None
     ended = columns.attributes.get("status") == "finished"
     if num_rounds < item.rounds and not (verdict and ended):
         return None
-    found = result_of(columns, min(item.rounds, num_rounds), verdict, names)
-    return replace(found, seconds=seconds_of(columns, item.begins, found.num_rounds))
+    return result_of(columns, item.begins, min(item.rounds, num_rounds), verdict, names)

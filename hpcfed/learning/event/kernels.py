@@ -73,7 +73,8 @@ def evaluate_batch(
     work.spikes[:] = 0
     for block in range(0, count, plan.rows):
         rows = min(plan.rows, count - block)
-        _hidden_layers(network, inputs, (block, rows), weights, work, len(found.raster) > 0)
+        _hidden_layers(network, inputs, (block, rows), weights, work, True)
+        _count(plan, work, found.neurons, rows)
         readout_forward(plan, network.readout, weights, work, rows)
         copy_logits(plan, work, found.logits[block : block + rows])
         labels = inputs.labels[block : block + rows]
@@ -131,7 +132,7 @@ def _batch_gradient(
             rows = min(plan.rows, stop - block)
             _hidden_layers(network, inputs, (block, rows), work.weights, work, counting > 0)
             if counting:
-                _count(plan, work, rows)
+                _count(plan, work, work.counts, rows)
                 continue
             _note_activity(network.limits, work, rows)
             readout_forward(plan, network.readout, work.weights, work, rows)
@@ -234,12 +235,13 @@ def _change_events(
 
 
 @inner
-def _count(plan: Sizes, work: Workspace, rows: int) -> None:
+def _count(plan: Sizes, work: Workspace, counts: I64, rows: int) -> None:
+    """Add the spikes of each neuron in a block to ``counts`` (L, N)."""
     for layer in range(len(plan.widths) - 1):
         for row in range(rows):
             bounds = work.offsets[layer + 1, row]
             for k in range(bounds[0], bounds[-1]):
-                work.counts[layer, work.events[k]] += 1
+                counts[layer, work.events[k]] += 1
 
 
 @inner

@@ -98,6 +98,7 @@ class Evaluated(NamedTuple):
         losses, predictions: (n,) cross-entropy and predicted class.
         logits: (n, K).
         spikes: (L,) of each hidden layer.
+        neurons: (L, N) spikes of each neuron, of which a narrower layer fills the first; zeros.
         raster: (n, T, neurons of all hidden layers) of False, to be marked, or (0, 0, 0).
     """
 
@@ -105,4 +106,5 @@ class Evaluated(NamedTuple):
     predictions: I64
     logits: NDArray[np.float64]
     spikes: I64
+    neurons: I64
     raster: NDArray[np.bool_]

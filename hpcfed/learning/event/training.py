@@ -7,7 +7,6 @@ does to each. The step is the one of ``autograd.training``.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -91,10 +90,7 @@ class EventTrainer:
     def evaluate(self, params: F32, samples: Samples, ids: I64) -> BatchResult:
         """Evaluate one batch of sample ids (B,)."""
         events = events_of(samples, "event")
-        raster = np.zeros((len(ids), events.num_bins, sum(self._hidden)), np.bool_)
-        found = self._evaluate(params, events, ids, raster)
-        fired = np.count_nonzero(raster, axis=(0, 1)).astype(np.int64)
-        return dataclasses.replace(found, neurons=fired)
+        return self._evaluate(params, events, ids, np.empty((0, 0, 0), np.bool_))
 
     def hidden_spikes(self, params: F32, samples: Samples, ids: I64) -> list[NDArray[np.bool_]]:
         """Return the spikes of each hidden layer as (B, T, H) bool."""
@@ -119,7 +115,11 @@ class EventTrainer:
         found = self._found(len(samples), raster)
         with self._work(inputs) as work:
             evaluate_batch(self._network, inputs, weights, work, found)
-        return BatchResult(found.losses, found.predictions, found.spikes, found.logits)
+        neurons = [row[:width] for row, width in zip(found.neurons, self._hidden, strict=True)]
+        return BatchResult(
+            found.losses, found.predictions, found.spikes, found.logits,
+            neurons=np.concatenate(neurons),
+        )  # fmt: skip
 
     def _found(self, count: int, raster: NDArray[np.bool_]) -> Evaluated:
         return Evaluated(
@@ -127,6 +127,7 @@ class EventTrainer:
             predictions=np.empty(count, np.int64),
             logits=np.empty((count, self._num_classes)),
             spikes=np.empty(len(self._hidden), np.int64),
+            neurons=np.zeros((len(self._hidden), max(self._hidden)), np.int64),
             raster=raster,
         )
 

@@ -85,12 +85,16 @@ def _has_other_code(run: PlannedRun) -> bool:
 
 @dataclass(frozen=True)
 class Planning:
-    """A manifest, and how it came about: points that are new, known, and gone."""
+    """A manifest, and how it came about: points that are new, known, and gone.
+
+    ``checked`` are all runs, or of a search those at the ends of its ranges.
+    """
 
     manifest: Manifest
     num_new: int
     num_known: int
     num_gone: int
+    checked: tuple[PlannedRun, ...]
 
 
 def plan(sweep: Sweep, paths: Paths, resolve_engine: Callable[[Experiment], str]) -> Planning:
@@ -101,7 +105,8 @@ def plan(sweep: Sweep, paths: Paths, resolve_engine: Callable[[Experiment], str]
     """
     site = find_site(sweep.resources.site, sweep.path.parent)
     check_time_limit(sweep.resources, site, sweep.path)
-    known = {run.asked: run for run in earlier_runs(sweep, paths)}
+    earlier_plan = earlier_manifest(sweep, paths)
+    known = {run.asked: run for run in (earlier_plan.runs if earlier_plan else ())}
     runs = {}
     for cell in cells(sweep):
         earlier = known.get(cell.name)
@@ -119,7 +124,7 @@ def plan(sweep: Sweep, paths: Paths, resolve_engine: Callable[[Experiment], str]
         site=site,
         runs=(*runs.values(), *kept),
     )
-    return Planning(manifest, len(runs) - num_known, num_known, len(kept))
+    return Planning(manifest, len(runs) - num_known, num_known, len(kept), manifest.current)
 
 
 def write_manifest(paths: Paths, manifest: Manifest, sweep_text: str) -> None:
@@ -189,21 +194,21 @@ def _runs(entries: list[dict[str, Any]], path: Path) -> tuple[PlannedRun, ...]:
     )
 
 
-def earlier_runs(sweep: Sweep, paths: Paths) -> tuple[PlannedRun, ...]:
+def earlier_manifest(sweep: Sweep, paths: Paths) -> Manifest | None:
     """Return what is planned in the folder already. Raises InputError for something else's."""
     if paths.out.exists() and not paths.out.is_dir():
         raise InputError(f"{paths.out}: is a file; choose another folder with --out")
     if (paths.out / RUN_FILE).exists():
         raise InputError(f"{paths.out}: holds a run; choose another folder with --out")
     if not paths.manifest.exists():
-        return ()
+        return None
     earlier = read_manifest(paths)
     if earlier.name != sweep.name:
         raise InputError(
             f"{paths.out}: holds the sweep {earlier.name}, this one is {sweep.name}; choose "
             "another folder with --out"
         )
-    return earlier.runs
+    return earlier
 
 
 def _entry(run: PlannedRun) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class PlannedRun:
 
     @property
     def num_rounds(self) -> int:
-        """Rounds of the whole run."""
+        """Rounds that it is asked for: of the whole run, or until it pauses."""
         return int(self.config["server"]["rounds"])
 
 

@@ -15,7 +15,7 @@ from hpcfed.records.state import glance
 from hpcfed.records.sweepfolder import Paths
 from hpcfed.sweep.planning import engines
 from hpcfed.sweep.planning.grid import SEED, describe
-from hpcfed.sweep.planning.manifest import Manifest, Planning, earlier_runs, read_manifest
+from hpcfed.sweep.planning.manifest import Manifest, Planning, earlier_manifest
 from hpcfed.sweep.planning.planned_run import PlannedRun, proposed_runs, run_of
 from hpcfed.sweep.planning.resources import check_time_limit, find_site
 from hpcfed.sweep.planning.sweepfile import Sweep
@@ -31,7 +31,7 @@ def plan_search(
     """
     site = find_site(sweep.resources.site, sweep.path.parent)
     check_time_limit(sweep.resources, site, sweep.path)
-    ends = corners(search, resolve_engine)
+    ends = tuple(corners(search, resolve_engine))
     engines.check(ends, sweep.resources, sweep.path)
     search = dataclasses.replace(search, known=_known(search, sweep, paths, resolve_engine))
     runs = proposed_runs(paths, search.section)
@@ -45,7 +45,7 @@ def plan_search(
         runs=runs,
         search=search,
     )
-    return Planning(manifest, 0, len(known), len(runs) - len(known))
+    return Planning(manifest, 0, len(known), len(runs) - len(known), ends)
 
 
 def corners(search: Search, resolve_engine: Callable[[Experiment], str]) -> list[PlannedRun]:
@@ -67,13 +67,14 @@ def _known(
     search: Search, sweep: Sweep, paths: Paths, resolve_engine: Callable[[Experiment], str]
 ) -> tuple[Point, ...]:
     """Return the points of runs that are there already, of another search or of a grid."""
-    earlier = earlier_runs(sweep, paths)
-    if paths.manifest.exists():
-        before = read_manifest(paths).search
-        if before is not None and before.section == search.section:
-            return before.known
+    earlier = earlier_manifest(sweep, paths)
+    if earlier is None:
+        return ()
+    before = earlier.search
+    if before is not None and dataclasses.replace(before, known=()).section == search.section:
+        return before.known  # it is the same search
     found: dict[str, Point] = {}
-    for run in earlier:
+    for run in earlier.runs:
         state = glance(paths.run_file(run.digest))
         if state is None or not state.is_done(run.num_rounds) or run.parent is not None:
             continue

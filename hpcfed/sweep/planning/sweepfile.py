@@ -25,7 +25,6 @@ from hpcfed.config import Experiment
 from hpcfed.config.file import build_experiment, key_paths
 from hpcfed.config.jobs import find_job
 from hpcfed.config.search import (
-    PopulationConfig,
     Search,
     SearchConfig,
     read_search,
@@ -163,7 +162,7 @@ def _check_rounds(search: Search, experiment: Experiment, source: str) -> None:
     every, rounds = experiment.run.eval_every, experiment.server.rounds
     pauses = list(search.rungs)
     if search.method == "population":
-        interval = (search.config.population or PopulationConfig()).interval
+        interval = search.population.interval
         pauses = [interval, rounds]
         if rounds % interval:
             raise InputError(f"{source}: server.rounds = {rounds} is no multiple of "

@@ -7,26 +7,15 @@ on as if it had never paused, to the bit. Who violates a constraint does not go 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 from hpcfed.config.search import Search
-from hpcfed.config.tables import Point
 from hpcfed.records.results import is_feasible, order
 from hpcfed.records.searched import POINT, PROMOTION, Item, Seen
 
 
-@dataclass(frozen=True)
-class Due:
-    """Who goes on: the proposal at the lower rung, its point, and the rounds of the higher one."""
-
-    number: int
-    point: Point
-    rounds: int
-
-
-def promotion(search: Search, seen: Seen) -> Due | None:
-    """Return who is to go on next, None if nobody is."""
+def promotion(search: Search, seen: Seen) -> tuple[Item, int] | None:
+    """Return the proposal whose run is to go on, and until which round; None if none is."""
     if search.config.halving is None:
         return None
     rungs, eta = search.rungs, search.config.halving.eta
@@ -39,7 +28,7 @@ def promotion(search: Search, seen: Seen) -> Due | None:
         )
         for item in best[: len(there) // eta]:
             if (item.digest, high) not in asked:
-                return Due(item.number, item.point, high)
+                return item, high
     return None
 
 

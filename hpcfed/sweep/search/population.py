@@ -55,7 +55,7 @@ class Child:
 
 def next_member(search: Search, seen: Seen, run_of: Callable[[Point], PlannedRun]) -> Child | None:
     """Return the next member's run; None while scores are missing, and at the end."""
-    config = search.config.population or PopulationConfig()
+    config = search.population
     newest = {item.member: item for item in seen.of_kind(MEMBER)}
     for member in range(config.members):
         if member not in newest:
@@ -63,14 +63,10 @@ def next_member(search: Search, seen: Seen, run_of: Callable[[Point], PlannedRun
     for member in sorted(newest, key=lambda k: (newest[k].step, k)):
         item = newest[member]
         scored = _scored(seen, config, item.step)
-        if item.rounds >= _total(run_of, item) or scored is None or member not in scored:
+        if item.rounds >= search.num_rounds or scored is None or member not in scored:
             continue
         return _child(search, seen, run_of, scored, member)
     return None
-
-
-def _total(run_of: Callable[[Point], PlannedRun], item: Item) -> int:
-    return run_of(item.point).num_rounds
 
 
 def _scored(seen: Seen, config: PopulationConfig, step: int) -> dict[int, Item] | None:
@@ -95,7 +91,7 @@ def _child(
     scored: dict[int, Item],
     member: int,
 ) -> Child:
-    config = search.config.population or PopulationConfig()
+    config = search.population
     item = scored[member]
     step, stream = item.step + 1, Stream(search.config.seed, Purpose.SEARCH, item.step + 1,
                                          _FIRST_STREAM + member)  # fmt: skip
@@ -135,7 +131,7 @@ def _anew(
     if step == 0 and member < len(search.points):
         run = run_of(search.points[member])
         return Child(run, None, rounds, "given", step, member)
-    config = search.config.population or PopulationConfig()
+    config = search.population
     index = step * config.members + member
     num_keys = len(search.space.parameters)
     candidates = design.candidates(search.config.seed, num_keys, index, seen.number)

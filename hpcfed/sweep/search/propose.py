@@ -8,6 +8,7 @@ of the design takes their place.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -22,7 +23,7 @@ from hpcfed.config.tables import Point
 from hpcfed.errors import InputError
 from hpcfed.records.ranking import best_items
 from hpcfed.records.searched import CONFIRM, MEMBER, POINT, PROMOTION, Seen
-from hpcfed.sweep.planning.grid import is_excluded
+from hpcfed.sweep.planning.grid import describe, is_excluded
 from hpcfed.sweep.planning.planned_run import PlannedRun
 from hpcfed.sweep.search import design
 from hpcfed.sweep.search.data import MODEL, Data, data_of
@@ -64,6 +65,7 @@ class Proposer:
     search: Search
     run_of: Callable[[Point], PlannedRun]
     fits: Fits = field(default_factory=Fits)
+    told: dict[Any, Any] = field(default_factory=dict)  # what Optuna knows of observations
 
     def next(self, seen: Seen, may_add: bool) -> Draft | None:
         """Return the next proposal; None if nothing is to be done, now or at all.
@@ -74,14 +76,15 @@ class Proposer:
         if self.search.method == "population":
             return self._member(seen) if may_add else None
         if (due := promotion(self.search, seen)) is not None:
-            return Draft(PROMOTION, due.number, due.rounds, "promoted", self.run_of(due.point))
+            item, rounds = due
+            return Draft(PROMOTION, item.number, rounds, "promoted", self.run_of(item.point))
         if may_add:
             return self.point(seen)
         waiting = set(seen.pending) & {item.number for item in seen.of_kind(POINT, PROMOTION)}
         return None if waiting else self.confirmation(seen)
 
     def _member(self, seen: Seen) -> Draft | None:
-        child = next_member(self.search, seen, self.run_of)
+        child = next_member(self.search, seen, self.valid)
         if child is None:
             return None
         return Draft(
@@ -119,11 +122,8 @@ class Proposer:
             if found is not None:
                 return self._drafted(found, MODEL, known, notes)
         num_keys = len(self.search.space.parameters)
-        candidates = islice(
-            design.candidates(self.search.config.seed, num_keys, designed, seen.number),
-            design.MOST_TRIES,
-        )
-        found = self._first(candidates, known)
+        every = design.candidates(self.search.config.seed, num_keys, designed, seen.number)
+        found = self._first(islice(every, design.MOST_TRIES), known)
         if found is None:
             raise InputError(
                 f"{self.search.name}: none of {design.MOST_TRIES} points of [search.space] is "
@@ -140,24 +140,25 @@ class Proposer:
             said = {"fallback": found.fallback} if found.fallback else {}
             return iter(found.candidates[:most]), {"region": asdict(found.region), **said}
         question = Question(method, self.search.space, data, config.seed, number, most)
-        return suggestions(question, self.fits.trials), {}
+        return suggestions(question, self.told), {}
 
     def _first(self, candidates: Iterator[F64], known: dict[str, int]) -> PlannedRun | None:
         """Return the first valid run that is new, else the first valid one, else None."""
         again: PlannedRun | None = None
         for unit in candidates:
-            run = self._valid(unit)
-            if run is not None and run.digest not in known:
-                return run
-            again = again or run
+            with contextlib.suppress(InputError):
+                run = self.valid(self.search.space.point(unit))
+                if run.digest not in known:
+                    return run
+                again = again or run
         return again
 
-    def _valid(self, unit: F64) -> PlannedRun | None:
-        try:
-            run = self.run_of(self.search.space.point(unit))
-        except InputError:
-            return None
-        return None if is_excluded(flat_keys(run.experiment), self.search.exclude) else run
+    def valid(self, point: Point) -> PlannedRun:
+        """Return the run of a point. Raises InputError for one not valid, or excluded."""
+        run = self.run_of(point)
+        if is_excluded(flat_keys(run.experiment), self.search.exclude):
+            raise InputError(f"{self.search.name}: {describe(point)} is excluded")
+        return run
 
     def _drafted(
         self, run: PlannedRun, why: str, known: dict[str, int], notes: dict[str, Any]

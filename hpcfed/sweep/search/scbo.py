@@ -51,15 +51,11 @@ class Ordered:
 
 @dataclass
 class Fits:
-    """The last fits, kept while the observations are the same: a proposal of the same batch.
-
-    ``trials`` are what Optuna's samplers were told of observations.
-    """
+    """The last fits, kept while the observations are the same: a proposal of the same batch."""
 
     key: tuple[int, ...] = ()
     models: list[_Model] = field(default_factory=list)
     fallback: str = ""
-    trials: dict[Any, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

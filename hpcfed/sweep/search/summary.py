@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hpcfed.config.search import PopulationConfig, Search
+from hpcfed.config.search import Search
 from hpcfed.records.ranking import best_items
 from hpcfed.records.results import Result
 from hpcfed.records.searched import MEMBER, POINT, PROMOTION, Item
@@ -17,20 +18,17 @@ class Summary:
     """A search so far.
 
     Attributes:
-        num_points, num_seen: points proposed, and those that have a result.
+        num_seen: points that have a result.
         num_ended: results with a verdict, by verdict.
         num_open: proposals without a result that were not given up.
         best: the best feasible one, with its result.
-        seconds: of all runs, each once.
     """
 
-    num_points: int
     num_seen: int
     num_ended: dict[str, int]
     num_open: int
     num_left_out: int
     best: tuple[Item, Result] | None
-    seconds: float
 
 
 def summary(folder: SearchFolder) -> Summary:
@@ -38,19 +36,13 @@ def summary(folder: SearchFolder) -> Summary:
     seen = folder.everything()
     points = seen.of_kind(POINT, MEMBER)
     known = [folder.results[item.number] for item in points if item.number in folder.results]
-    ended: dict[str, int] = {}
-    for result in known:
-        if result.verdict:
-            ended[result.verdict] = ended.get(result.verdict, 0) + 1
     best = next(iter(best_items(folder.search, seen)), None)
     return Summary(
-        num_points=len(points),
         num_seen=len(known),
-        num_ended=ended,
+        num_ended=dict(Counter(result.verdict for result in known if result.verdict)),
         num_open=len(folder.open_items()),
         num_left_out=len(folder.left_out),
         best=None if best is None else (best, folder.results[best.number]),
-        seconds=folder.spent_core_hours(1) * 3600,
     )
 
 
@@ -76,8 +68,7 @@ def num_points(search: Search) -> int | None:
     if search.method != "population":
         tried = search.config.evaluations
         return None if tried is None else tried + len(search.known)
-    config = search.config.population or PopulationConfig()
-    return config.members * (int(search.base["server"]["rounds"]) // config.interval)
+    return search.population.members * (search.num_rounds // search.population.interval)
 
 
 def rungs(folder: SearchFolder) -> str:

@@ -15,6 +15,8 @@ from hpcfed.launch import interpreter
 from hpcfed.sweep.search.folder import Snapshot
 from hpcfed.sweep.working.packed import die_with_parent
 
+_DIED = "the process that makes proposals has died twice; see its last words above"
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -31,19 +33,19 @@ class Asker:
     def __init__(self, out: Path) -> None:
         self._command = [*interpreter(), "-m", "hpcfed", "sweep", "asker", "--out", str(out)]
         self._process: subprocess.Popen[str] | None = None
+        self._killed = False
 
     def ask(self, snapshot: Snapshot, count: int) -> Answer:
         """Have ``count`` proposals made from what ``snapshot`` lets see.
 
         A process that dies is started once more: nothing that it has not put in place was written.
         """
-        return (
-            self._ask(snapshot, count)
-            or self._ask(snapshot, count)
-            or Answer(
-                0, "the process that makes proposals has died twice; see its last words above"
-            )
-        )
+        for _ in range(2):
+            if self._killed:
+                return Answer(0)
+            if (answer := self._ask(snapshot, count)) is not None:
+                return answer
+        return Answer(0, _DIED)
 
     def _ask(self, snapshot: Snapshot, count: int) -> Answer | None:
         process = self._process = self._process or self._start(os.environ)
@@ -59,7 +61,8 @@ class Asker:
         return None
 
     def kill(self) -> None:
-        """End the process at once."""
+        """End the process at once; it is not started again."""
+        self._killed = True
         if self._process is not None:
             self._process.kill()
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpcfed.config.space import MIDDLE, Space, read_space
+from hpcfed.config.ranges import read_space
+from hpcfed.config.space import MIDDLE, Space
 from hpcfed.errors import InputError
 
 KEYS = ("a", "b", "c", "d", "e")

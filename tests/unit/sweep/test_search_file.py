@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,6 +27,28 @@ def search(folder: Path, text: str = HEAD + SPACE, base: str = BASE) -> Search:
     found = written(folder, text, base).search
     assert found is not None
     return found
+
+
+def planned_search(folder: Path, text: str) -> SearchFolder:
+    sweep, paths = written(folder, text, BASE), Paths(folder / "out")
+    assert sweep.search is not None
+    manifest = plan_search(sweep, sweep.search, paths, norse).manifest
+    write_manifest(paths, manifest, sweep.text)
+    found = read_manifest(paths).search
+    assert found is not None
+    searched = SearchFolder(found, paths)
+    searched.read()
+    return searched
+
+
+def propose(folder: SearchFolder, count: int) -> None:
+    proposer = Proposer(folder.search, lambda point: run_of(folder.search, point, norse))
+    for _ in range(count):
+        folder.read()
+        draft = proposer.next(folder.everything(), may_add=True)
+        assert draft is not None
+        assert folder.place(draft, folder.snapshot())
+    folder.read()
 
 
 def test_a_search_file_says_what_is_looked_for(tmp_path: Path) -> None:
@@ -117,32 +138,12 @@ def test_the_budget_may_change_and_anything_else_begins_a_new_section(tmp_path: 
 def test_planning_again_with_another_space_takes_over_the_runs_that_lie_in_it(
     tmp_path: Path,
 ) -> None:
-    def plan(text: str) -> SearchFolder:
-        sweep, paths = written(tmp_path, text, BASE), Paths(tmp_path / "out")
-        assert sweep.search is not None
-        manifest = plan_search(sweep, sweep.search, paths, norse).manifest
-        write_manifest(paths, manifest, sweep.text)
-        found = read_manifest(paths).search
-        assert found is not None
-        folder = SearchFolder(found, paths)
-        folder.read()
-        return folder
-
-    def propose(folder: SearchFolder, count: int) -> None:
-        proposer = Proposer(folder.search, lambda point: run_of(folder.search, point, norse))
-        for _ in range(count):
-            folder.read()
-            draft = proposer.next(folder.everything(), may_add=True)
-            assert draft is not None
-            assert folder.place(draft, folder.snapshot())
-        folder.read()
-
-    first = plan(HEAD + SPACE)
+    first = planned_search(tmp_path, HEAD + SPACE)
     propose(first, 3)
     finish(first.paths, [first.run(number) for number in (0, 1)], num_rounds=9)
     before = [item.point["client.learning_rate"] for item in first.items]
     assert sorted(before)[0] < 1e-3  # so that not all lie in the space that follows
-    second = plan(HEAD + SPACE.replace("1e-4", "1e-3"))
+    second = planned_search(tmp_path, HEAD + SPACE.replace("1e-4", "1e-3"))
     inside = [{"client.learning_rate": rate} for rate in before[:2] if rate >= 1e-3]
     assert inside
     assert list(second.search.known) == inside
@@ -155,7 +156,7 @@ def test_planning_again_with_another_space_takes_over_the_runs_that_lie_in_it(
     assert may_add(second, second.snapshot(), 1)
     propose(second, 1)
     assert not may_add(second, second.snapshot(), 1)
-    assert plan(HEAD + SPACE.replace("1e-4", "1e-3")).search == second.search
+    assert planned_search(tmp_path, HEAD + SPACE.replace("1e-4", "1e-3")).search == second.search
     manifest = read_manifest(second.paths)
     assert len(manifest.current) == len(inside) + 5
     assert len(manifest.dropped) == 3 - len(inside)
@@ -188,6 +189,18 @@ def test_a_proposal_that_is_missing_or_damaged_is_one_clear_error(tmp_path: Path
         read_manifest(paths)
 
 
-def test_known_points_are_no_part_of_the_section(tmp_path: Path) -> None:
-    found = search(tmp_path)
-    assert replace(found, known=({"client.learning_rate": 0.01},)).section == found.section
+def test_a_search_that_comes_back_begins_with_what_was_found_since(tmp_path: Path) -> None:
+    first = planned_search(tmp_path, HEAD + SPACE)
+    propose(first, 3)
+    finish(first.paths, [first.run(number) for number in (0, 1)], num_rounds=9)
+    wide = HEAD + SPACE.replace("1e-4", "1e-5")
+    second = planned_search(tmp_path, wide)
+    assert len(second.search.known) == 2
+    propose(second, 4)  # two that are known, and two more
+    finish(second.paths, [second.run(number) for number in (2, 3)], num_rounds=9)
+    third = planned_search(tmp_path, HEAD + SPACE)  # as the first one was
+    inside = [i.point for i in second.items if i.point["client.learning_rate"] >= 1e-4]
+    assert list(third.search.known) == inside
+    assert third.search.section != first.search.section  # which had seen less
+    propose(third, len(inside))
+    assert [item.why for item in third.items] == ["known"] * len(inside)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -17,8 +18,7 @@ from hpcfed.sweep.planning.planned_run import PlannedRun
 from hpcfed.sweep.search.lineage import schedule
 from hpcfed.sweep.search.population import explored, next_member
 from hpcfed.sweep.search.propose import Proposer
-from tests.search_world import KEYS, item_of, search_of
-from tests.search_world import run_of as plain_run
+from tests.search_world import KEYS, item_of, run_of, search_of
 
 A, B = KEYS[:2]
 SPACE = {A: {"float": [0.0, 1.0]}, B: {"float": [0.0, 1.0]}}
@@ -26,21 +26,22 @@ SPACE = {A: {"float": [0.0, 1.0]}, B: {"float": [0.0, 1.0]}}
 
 def population(space: Mapping[str, Any] = SPACE, seed: int = 0, **settings: Any) -> Search:
     given = {"members": 4, "interval": 2, **settings}
-    return search_of(space, method="population", evaluations=None, seed=seed, population=given)
-
-
-def run_of(point: Mapping[str, Any], rounds: int = 6) -> PlannedRun:
-    found = plain_run(point)
-    found.config["server"]["rounds"] = rounds
-    return found
+    found = search_of(space, method="population", evaluations=None, seed=seed, population=given)
+    return replace(found, base={"server": {"rounds": 6}})
 
 
 Trained = Callable[[Item, Item | None], Result]
 
 
-def trained(search: Search, train: Trained, order: Callable[[list[int]], int] = min) -> Seen:
+def trained(
+    search: Search,
+    train: Trained,
+    order: Callable[[list[int]], int] = min,
+    proposer: Proposer | None = None,
+) -> Seen:
     """Run a population; ``order`` says which of the open numbers ends next."""
-    proposer, items, results = Proposer(search, run_of), list[Item](), dict[int, Result]()
+    proposer = proposer or Proposer(search, run_of)
+    items, results = list[Item](), dict[int, Result]()
     while True:
         while True:
             seen = Seen(tuple(items), dict(results))
@@ -114,6 +115,20 @@ def test_where_all_members_are_silent_they_begin_anew_from_round_nought() -> Non
     assert len(set(points)) == len(points)
 
 
+def test_members_are_never_where_points_are_excluded() -> None:
+    space = {A: {"float": [0.0, 1.0]}, "client.epochs": [1, 2]}
+    search = replace(population(space, resample=1.0), exclude=({"client.epochs": 2},))
+
+    def with_epochs(point: Mapping[str, Any]) -> PlannedRun:
+        found = run_of(point)
+        client = found.experiment.client.model_copy(update={"epochs": point["client.epochs"]})
+        found.__dict__["experiment"] = found.experiment.model_copy(update={"client": client})
+        return found
+
+    seen = trained(search, by_rate, proposer=Proposer(search, with_epochs))
+    assert {item.point["client.epochs"] for item in seen.items} == {1}
+
+
 def test_a_member_that_was_given_up_is_replaced() -> None:
     search, proposer = population(), Proposer(population(), run_of)
     items: list[Item] = []
@@ -180,7 +195,8 @@ def test_copied_numbers_are_multiplied_and_clipped_and_choices_move_by_one() -> 
 def toy(copies_weights: bool) -> float:
     """Maximise 1.2 - (0.75 a^2 + b^2) by two members that each see a part of it (figure 2)."""
     search = population({A: [1.0, 0.0]}, members=2, quantile=0.5, interval=1, resample=0.0)
-    search = Search(search.name, search.config, {}, ({A: 1.0}, {A: 0.0}))
+    points = ({A: 1.0}, {A: 0.0})
+    search = replace(search, base={"server": {"rounds": 20}}, points=points)
     states: dict[int, np.ndarray[Any, Any]] = {}
 
     def train(item: Item, parent: Item | None) -> Result:
@@ -196,7 +212,7 @@ def toy(copies_weights: bool) -> float:
         value = 1.2 - (0.75 * theta[0] ** 2 + theta[1] ** 2)
         return Result({"train_loss": -value}, num_rounds=item.rounds)
 
-    proposer = Proposer(search, lambda point: run_of(point, 20))
+    proposer = Proposer(search, run_of)
     items, results = list[Item](), dict[int, Result]()
     while (draft := proposer.next(Seen(tuple(items), results), True)) is not None:
         items.append(item_of(draft, len(items), (), draft.step, draft.member))
