@@ -38,17 +38,18 @@ def best(
 ) -> None:
     """Report what a search has found; --write the winner's experiment."""
     from hpcfed.config.file import to_toml
-    from hpcfed.sweep.search.best import lines
+    from hpcfed.records.searched import MEMBER
+    from hpcfed.report.search_best import best as best_points
+    from hpcfed.report.search_best import lines
+    from hpcfed.sweep.search.lineage import schedule_text
 
     manifest, folder = _search_folder(sweep, out)
-    for line in lines(folder, number):
+    found = best_points(folder)
+    for line in lines(found, number):
         print(line)
     if write is not None:
-        from hpcfed.sweep.search.best import winner
-        from hpcfed.sweep.search.lineage import schedule_text
-
-        item = winner(folder)
-        if item.kind == "member":
+        item = found[0].item
+        if item.kind == MEMBER:
             text = schedule_text(folder, item)
         else:
             text = to_toml(manifest.experiment(item.digest))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from hpcfed.config.search import Search
 from hpcfed.records.results import is_feasible, order, values
-from hpcfed.records.searched import MEMBER, POINT, PROMOTION, Item, Seen
+from hpcfed.records.searched import CONFIRM, MEMBER, POINT, PROMOTION, Item, Seen
 
 
 def best_items(search: Search, seen: Seen) -> list[Item]:
@@ -24,6 +24,13 @@ def best_items(search: Search, seen: Seen) -> list[Item]:
     if len(search.goals) > 1:
         found = _front(search, seen, found)
     return sorted(found, key=lambda i: (order(search, seen.results[i.number]), i.number))
+
+
+def same_point(seen: Seen, item: Item) -> list[Item]:
+    """Return ``item`` and the runs of its point with other seeds that have a result."""
+    same = {i.number for i in seen.items if i.digest == item.digest}
+    again = (i for i in seen.of_kind(CONFIRM) if i.of in same)
+    return [item, *(i for i in again if i.number in seen.results)]
 
 
 def _front(search: Search, seen: Seen, items: list[Item]) -> list[Item]:

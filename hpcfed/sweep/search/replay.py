@@ -11,7 +11,7 @@ from typing import Any  # Any: values of an experiment's keys are of any TOML ty
 
 from hpcfed.base.versions import versions
 from hpcfed.config.tables import Point
-from hpcfed.records.searched import Item
+from hpcfed.records.searched import CONFIRM, Item
 from hpcfed.sweep.search.folder import PACKAGES, SearchFolder, Snapshot
 from hpcfed.sweep.search.propose import Draft, Proposer
 
@@ -54,7 +54,7 @@ def replay(folder: SearchFolder, proposer: Proposer) -> Iterator[str]:
 def again(folder: SearchFolder, proposer: Proposer, item: Item) -> Draft | None:
     """Return what a proposal comes out as now. Raises InputError if a result it saw is gone."""
     seen = folder.seen(Snapshot(item.number, item.pending, item.left_out))
-    if item.kind == "confirm":  # the budget may have grown since
+    if item.kind == CONFIRM:  # the budget may have grown since
         return proposer.next(seen, may_add=False)
     return proposer.next(seen, may_add=True)
 

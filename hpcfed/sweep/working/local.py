@@ -38,7 +38,7 @@ def run_here(
     finally:
         if reporter is not None:
             reporter.close()
-    code = _code(outcome, _num_left(source, runs, outcome), quiet)
+    code = _code(outcome, source.num_left, quiet)
     if owner.in_slurm and outcome.stop_signal == signal.SIGUSR1 and code == STOPPED:
         reason = _in_vain(work, runs, before)  # slurm/array.sbatch asks for the code
         if reason:
@@ -64,7 +64,7 @@ def run_task(out: Path, array_name: str, index: int) -> int:
     print(f"-- {owner}, start {owner.restart + 1} on {owner.host}: {what}", flush=True)
     before, source = _num_rounds(paths, runs), _source(work, runs, wait=False)
     outcome = Supervisor(work, Lines(), source).see_to()
-    code = _code(outcome, _num_left(source, runs, outcome), quiet=False)
+    code = _code(outcome, source.num_left, quiet=False)
     if outcome.stop_signal != signal.SIGUSR1 or code != STOPPED:
         return code
     if reason := _in_vain(work, runs, before):
@@ -92,13 +92,6 @@ def _progress(manifest: Manifest, paths: Paths, runs: Sequence[PlannedRun]) -> S
     if manifest.search is None:
         return SweepProgress.of(runs, done)
     return SearchProgress(manifest.search, paths)
-
-
-def _num_left(source: Source, runs: Sequence[PlannedRun], outcome: Endings) -> int:
-    """Return how many runs were not begun; of a search 1 where it is not over."""
-    if isinstance(source, SearchSource):
-        return 0 if source.is_over or not outcome.stop_signal else 1
-    return len(runs) - sum(outcome.count(s) for s in ("finished", "failed", "stopped", "held"))
 
 
 def _num_rounds(paths: Paths, runs: Sequence[PlannedRun]) -> int:

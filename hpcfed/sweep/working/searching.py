@@ -14,7 +14,7 @@ import threading
 
 from hpcfed.config.search import Search
 from hpcfed.errors import InputError
-from hpcfed.records.searched import Item
+from hpcfed.records.searched import POINT, Item
 from hpcfed.records.sweepfolder import Paths
 from hpcfed.sweep.planning.planned_run import PlannedRun
 from hpcfed.sweep.search.folder import SearchFolder, Snapshot
@@ -43,7 +43,7 @@ class SearchSource:
         self._in_vain: Snapshot | None = None
         self._unwritable = False
         self.error = ""
-        self.is_over = False
+        self.num_left = 1
         # a thread of its own, for a process dies with the thread that has started it
         self._questions: queue.SimpleQueue[tuple[Snapshot, int] | None] = queue.SimpleQueue()
         self._asker = Asker(paths.out)
@@ -65,8 +65,8 @@ class SearchSource:
                     return self._folder.run(item.number)
                 if not ready and not self._asks and not self._ask(ahead):
                     may_grow = self._search.pauses or self._search.config.confirm is not None
-                    self.is_over = not is_held
                     if not (is_held and may_grow):
+                        self.num_left = 0  # what others hold is in good hands
                         return None
                 self._wait()
         if self._unwritable:
@@ -124,20 +124,17 @@ class SearchSource:
         ready: dict[str, Item] = {}
         is_held = False
         for item in self._folder.open_items():
-            holder = holders.get(item.digest)
-            theirs = holder is not None and holder != self._owner
-            if item.digest in self._active or (
-                theirs and holder is not None and not self._presence.is_gone(holder)
-            ):
+            holder = holders.get(item.digest, self._owner)
+            theirs = holder != self._owner and not self._presence.is_gone(holder)
+            if theirs or item.digest in self._active:
                 is_held = True
             else:
                 ready.setdefault(item.digest, item)
-        found = list(ready.values())
-        begun = {item.number: self._is_begun(item) for item in found}
-        return sorted(found, key=lambda item: (not begun[item.number], item.number)), is_held
+        new = {item.number: not self._is_begun(item) for item in ready.values()}
+        return sorted(ready.values(), key=lambda item: (new[item.number], item.number)), is_held
 
     def _is_begun(self, item: Item) -> bool:
-        return item.kind == "point" and self._paths.run_file(item.digest).exists()
+        return item.kind == POINT and self._paths.run_file(item.digest).exists()
 
     def _ask(self, count: int) -> bool:
         """Ask for ``count`` proposals, unless that was in vain; say whether an answer may come."""

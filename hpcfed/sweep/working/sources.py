@@ -19,6 +19,11 @@ class Source(Protocol):
         """Why there are no more runs, "" where that is no error."""
         ...
 
+    @property
+    def num_left(self) -> int:
+        """Runs that were not begun; of a search 1 where it may go on."""
+        ...
+
     def next(self, stopping: threading.Event) -> PlannedRun | None:
         """Return a run to work on, None if there is none left or ``stopping`` is set."""
         ...
@@ -47,6 +52,11 @@ class Listed:
             self._waiting.put(run)
         self._wait, self._look_again_s = wait, look_again_s
         self._left: set[str] = set()
+
+    @property
+    def num_left(self) -> int:
+        """Runs that were not given out."""
+        return self._waiting.qsize()
 
     def next(self, stopping: threading.Event) -> PlannedRun | None:
         """Return the next run."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any  # Any: a table's values are text or numbe
 import numpy as np
 
 from hpcfed.errors import InputError
-from hpcfed.records.ranking import best_items
-from hpcfed.records.searched import CONFIRM, Item
+from hpcfed.records.ranking import best_items, same_point
+from hpcfed.records.searched import Item
 from hpcfed.report.drawing import new_figure, note, plain
 from hpcfed.report.figures.search.view import LOOKS, View, need_dots
 from hpcfed.report.statistics import mean_over_seeds
@@ -78,10 +78,8 @@ def draw(view: View) -> Figure:
 
 
 def _values(view: View, item: Item, name: str) -> list[float]:
-    seen = view.seen
-    same = {i.number for i in seen.items if i.digest == item.digest}
-    again = [i for i in seen.of_kind(CONFIRM) if i.of in same and i.number in seen.results]
-    return [seen.results[i.number].figures[name] for i in (item, *again)]
+    results = view.seen.results
+    return [results[i.number].figures[name] for i in same_point(view.seen, item)]
 
 
 def _bars(found: list[dict[str, Any]]) -> list[list[float]]:

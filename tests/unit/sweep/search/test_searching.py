@@ -113,7 +113,7 @@ def test_all_points_are_given_once_in_order_and_then_it_is_over(world: World) ->
         given.append(run.digest)
         finish(world.paths, [run])
         source.ended(run)
-    assert source.is_over
+    assert source.num_left == 0
     folder = SearchFolder(world.search, world.paths)
     folder.read()
     assert given == [item.digest for item in folder.items]
@@ -185,7 +185,15 @@ def test_what_others_hold_is_theirs_and_waited_for_only_if_it_may_lead_on(world:
         finish(world.paths, [more])
         source.ended(more)
     # the budget is spent, and one run goes on in a slot: nothing more can come of it
-    assert not source.is_over
+    assert source.num_left == 0
+
+
+def test_a_search_that_is_asked_to_stop_has_more_to_do(world: World) -> None:
+    source = world.source()
+    assert source.next(world.stopping) is not None
+    world.stopping.set()
+    assert source.next(world.stopping) is None
+    assert source.num_left == 1
 
 
 def test_somebody_who_is_asking_is_not_disturbed(world: World) -> None:
