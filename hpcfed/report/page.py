@@ -17,24 +17,22 @@ from pathlib import Path
 from typing import Any  # Any: values of JSON
 
 from hpcfed.base.atomic import replacing
-from hpcfed.config.tree import Value
 from hpcfed.errors import InputError
 from hpcfed.records.names import dropped_text
 from hpcfed.report.figures.tradeoff import Pair, Point, Tradeoff, tradeoff, widest_pairs
-from hpcfed.report.grid import group_text, mean_drop, sort_key, varying_keys
+from hpcfed.report.grid import group_text, mean_drop
+from hpcfed.report.made_with import Rows, common, provenance, varying
 from hpcfed.report.page_data import page_data
 from hpcfed.report.pictures import Picture, pictures, search_pictures
 from hpcfed.report.runs import Found, Run, find
 from hpcfed.report.settings import Setting, settings
 from hpcfed.report.statistics import PAIRED_INTERVAL, T_INTERVAL, Mean
 from hpcfed.report.summary import percent, size_text, summary
-from hpcfed.report.values import value_text
 
 PAGE = "report.html"
 # in the order in which they run
 SCRIPTS = ("basics", "grid", "tradeoff", "curves", "table", "begin")
 STATES = ("finished", "running", "stopped", "failed")
-Rows = list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -93,9 +91,9 @@ def render(found: Found, out: Path) -> str:
         pictures=drawn,
         pictured="The run" if is_single(found) else "The search",
         settings=_setting_rows(settings(found, shown.metric)),
-        varying=_varying(found.runs),
-        common=_common(found.runs),
-        provenance=_provenance(found.runs),
+        varying=varying(found.runs),
+        common=common(found.runs),
+        provenance=provenance(found.runs),
         failures=failures(found),
         metric=shown.metric.replace("_", " "),
         t_interval=T_INTERVAL,
@@ -251,56 +249,3 @@ def _difference_text(difference: Mean) -> str:
 def _interval(mean: Mean, form: str) -> str:
     known = mean.low == mean.low
     return f" [{100 * mean.low:{form}}, {100 * mean.high:{form}}]" if known else ""
-
-
-def _varying(runs: Sequence[Run]) -> Rows:
-    return [(key, _distinct([run.keys.get(key) for run in runs])) for key in varying_keys(runs)]
-
-
-def _common(runs: Sequence[Run]) -> dict[str, Rows]:
-    """Return by section the keys on which all runs agree."""
-    sections: dict[str, Rows] = {}
-    varying = set(varying_keys(runs))
-    for key, value in (runs[0].keys if runs else {}).items():
-        if key not in varying and key != "name":
-            section, _, name = key.rpartition(".")
-            sections.setdefault(section or "top level", []).append((name, value_text(value)))
-    return sections
-
-
-def _provenance(runs: Sequence[Run]) -> Rows:
-    found: dict[str, list[Value]] = {}
-    for run in runs:
-        attributes, attempt = run.columns.attributes, run.columns.attempt
-        for name in ("engine", "data_source", "data_digest"):
-            found.setdefault(name.replace("_", " "), []).append(attributes.get(name))
-        for name in ("hosts", "mpi", "num_ranks"):
-            found.setdefault(name.replace("_", " "), []).append(attempt.get(name))
-        provenance = _json(attributes.get("provenance"))
-        for name in ("python", "machine"):
-            found.setdefault(name, []).append(provenance.get(name))
-        versions = _json(attempt.get("versions")) or provenance.get("versions") or {}
-        for name, version in versions.items() if isinstance(versions, dict) else ():
-            found.setdefault(name, []).append(version)
-        found.setdefault("started", []).append(attempt.get("started"))
-    starts = sorted(str(value) for value in found.pop("started", []) if value)
-    lines = [(name, _distinct([v for v in values if v is not None]))
-             for name, values in found.items()]  # fmt: skip
-    if starts:
-        lines.append(("started", starts[0] if starts[0] == starts[-1] else
-                      f"{starts[0]} to {starts[-1]}"))  # fmt: skip
-    return [line for line in lines if line[1]]
-
-
-def _json(text: Any) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except (TypeError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _distinct(values: Sequence[Value], most: int = 40) -> str:
-    texts = [value_text(v) for v in sorted(set(values), key=sort_key)]
-    more = f" and {len(texts) - most} more" if len(texts) > most else ""
-    return ", ".join(texts[:most]) + more

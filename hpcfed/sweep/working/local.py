@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from hpcfed.errors import FAILED, FINISHED, STOPPED, InputError
@@ -31,16 +31,19 @@ def run_here(
     owner = this_process()
     slots = workers if manifest.search is not None else min(workers, len(runs))
     work = Assignment(manifest, paths, owner, Presence(owner, slurm.SlurmQueue()), slots)
-    before, source = _num_rounds(paths, runs), _source(work, runs, wait=True)
+    before, source = (
+        _num_rounds(paths, (run.digest for run in runs)),
+        _source(work, runs, wait=True),
+    )
     reporter = None if quiet else _progress(manifest, paths, runs)
     try:
         outcome = Supervisor(work, reporter or Watcher(), source).see_to()
     finally:
         if reporter is not None:
-            reporter.close()
+            reporter.bar.close()
     code = _code(outcome, source.num_left, quiet)
     if owner.in_slurm and outcome.stop_signal == signal.SIGUSR1 and code == STOPPED:
-        reason = _in_vain(work, runs, before)  # slurm/array.sbatch asks for the code
+        reason = _in_vain(work, outcome, before)  # slurm/array.sbatch asks for the code
         if reason:
             print(f"error: {reason}", file=sys.stderr, flush=True)
             return FAILED
@@ -62,12 +65,18 @@ def run_task(out: Path, array_name: str, index: int) -> int:
     owner = this_process()
     work = Assignment(manifest, paths, owner, Presence(owner, slurm.SlurmQueue()), slots)
     print(f"-- {owner}, start {owner.restart + 1} on {owner.host}: {what}", flush=True)
-    before, source = _num_rounds(paths, runs), _source(work, runs, wait=False)
+    before, source = (
+        _num_rounds(paths, (run.digest for run in runs)),
+        _source(work, runs, wait=False),
+    )
     outcome = Supervisor(work, Lines(), source).see_to()
     code = _code(outcome, source.num_left, quiet=False)
     if outcome.stop_signal != signal.SIGUSR1 or code != STOPPED:
         return code
-    if reason := _in_vain(work, runs, before):
+    if reason := _in_vain(work, outcome, before):
+        if manifest.search is not None:  # what it did not touch, others go on with
+            current = read_manifest(paths).current
+            runs = [run for run in current if outcome.ended.get(run.digest) == "stopped"]
         _give_up(work, runs, reason)
         print(f"error: {reason}", file=sys.stderr, flush=True)
         return FAILED
@@ -86,23 +95,25 @@ def _source(work: Assignment, runs: Sequence[PlannedRun], wait: bool) -> Source:
     return SearchSource(search, work.paths, work.owner, work.presence, work.slots)
 
 
-def _progress(manifest: Manifest, paths: Paths, runs: Sequence[PlannedRun]) -> SweepProgress:
-    states = {run.digest: glance(paths.run_file(run.digest)) for run in runs}
-    done = {digest: state.num_rounds for digest, state in states.items() if state is not None}
+def _progress(
+    manifest: Manifest, paths: Paths, runs: Sequence[PlannedRun]
+) -> SweepProgress | SearchProgress:
     if manifest.search is None:
-        return SweepProgress.of(runs, done)
+        return SweepProgress(runs, _num_rounds(paths, (run.digest for run in runs)))
     return SearchProgress(manifest.search, paths)
 
 
-def _num_rounds(paths: Paths, runs: Sequence[PlannedRun]) -> int:
-    states = [glance(paths.run_file(run.digest)) for run in runs]
-    return sum(state.num_rounds for state in states if state is not None)
+def _num_rounds(paths: Paths, names: Iterable[str]) -> dict[str, int]:
+    states = {name: glance(paths.run_file(name)) for name in names}
+    return {name: state.num_rounds for name, state in states.items() if state is not None}
 
 
-def _in_vain(work: Assignment, runs: Sequence[PlannedRun], before: int) -> str:
+def _in_vain(work: Assignment, outcome: Endings, before: dict[str, int]) -> str:
     """Note a stop of a task; return why it is not to be queued again, nothing if it may be."""
     owner, site = work.owner, work.manifest.site
-    progressed = _num_rounds(work.paths, runs) > before
+    own = [digest for digest, status in outcome.ended.items() if status != "held"]
+    after = _num_rounds(work.paths, own)
+    progressed = any(rounds > before.get(digest, 0) for digest, rounds in after.items())
     try:
         count = stops_in_vain(work.paths.stops(owner.job, owner.task), progressed)
     except OSError as error:

@@ -15,26 +15,53 @@ from hpcfed.sweep.planning.planned_run import PlannedRun
 from hpcfed.sweep.working.supervisor import Watcher
 
 
+class Bar:
+    """A bar below lines on a terminal; elsewhere lines, each behind what the bar would say."""
+
+    def __init__(self, text: str, total: float | None) -> None:
+        self._text, self._progress = text, None
+        if terminal() is not None:
+            columns = BarColumn(bar_width=24), TextColumn("{task.description}", markup=False)
+            self._progress = Progress(*columns, console=console(), auto_refresh=False)
+            self._progress.start()
+            self._progress.add_task(text, total=total)
+
+    @property
+    def moves(self) -> bool:
+        """Whether there is a bar."""
+        return self._progress is not None
+
+    def line(self, text: str) -> None:
+        """Write a line that stays."""
+        if self._progress is not None:
+            self._progress.console.print(escape(text))
+        else:
+            print(f"{self._text} | {text}", flush=True)
+
+    def draw(self, text: str, done: float, total: float | None) -> None:
+        """Say how far it is."""
+        self._text = text
+        if self._progress is not None:
+            self._progress.update(
+                TaskID(0), completed=done, total=total, description=text, refresh=True
+            )
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self._progress is not None:
+            self._progress.stop()
+
+
 class SweepProgress(Watcher):
     """Counts rounds and ends; called from several threads."""
 
-    @classmethod
-    def of(cls, runs: Sequence[PlannedRun], done: dict[str, int]) -> SweepProgress:
-        """Return what shows ``runs``, of which ``done`` says the rounds so far."""
-        return cls(runs, done, bar=terminal() is not None)
-
-    def __init__(self, runs: Sequence[PlannedRun], done: dict[str, int], bar: bool) -> None:
+    def __init__(self, runs: Sequence[PlannedRun], done: dict[str, int]) -> None:
         self._total = sum(run.num_rounds for run in runs)
         self._num_runs, self._ended, self._failed = len(runs), 0, 0
         self._rounds = dict(done)
         self._first, self._begin = sum(done.values()), time.monotonic()
         self._lock = threading.Lock()
-        self._progress: Progress | None = None
-        if bar:
-            columns = BarColumn(bar_width=24), TextColumn("{task.description}")
-            self._progress = Progress(*columns, console=console(), auto_refresh=False)
-            self._progress.start()
-            self._progress.add_task(self._text(), total=max(self._total, 1))
+        self.bar = Bar(self._text(), max(self._total, 1))
 
     def on_round(self, run: PlannedRun, num_rounds: int) -> None:
         """A run has so many rounds now."""
@@ -51,28 +78,12 @@ class SweepProgress(Watcher):
                 self._failed += 1
                 self._total -= run.num_rounds - self._rounds.get(run.digest, 0)
             self._ended += status in {"finished", "failed"}
-            if status == "failed" or self._progress is None:
-                self._line(f"{describe(run.point)}: {status}{error and ': '}{error}")
             self._draw()
-
-    def close(self) -> None:
-        """Leave the terminal as it was."""
-        if self._progress is not None:
-            self._progress.stop()
-
-    def _line(self, text: str) -> None:
-        if self._progress is not None:
-            self._progress.console.print(escape(text))
-        else:
-            print(f"{self._text()} | {text}", flush=True)
+            if status == "failed" or not self.bar.moves:
+                self.bar.line(f"{describe(run.point)}: {status}{error and ': '}{error}")
 
     def _draw(self) -> None:
-        if self._progress is not None:
-            done = sum(self._rounds.values())
-            self._progress.update(
-                TaskID(0), completed=done, total=max(self._total, 1), description=self._text(),
-                refresh=True,
-            )  # fmt: skip
+        self.bar.draw(self._text(), sum(self._rounds.values()), max(self._total, 1))
 
     def _text(self) -> str:
         failed = f", {self._failed} failed" if self._failed else ""

@@ -6,10 +6,7 @@ import contextlib
 import threading
 import time
 
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
-
-from hpcfed.base.terminal import clock, console, terminal
+from hpcfed.base.terminal import clock
 from hpcfed.config.search import Search
 from hpcfed.errors import InputError
 from hpcfed.records.sweepfolder import Paths
@@ -17,44 +14,34 @@ from hpcfed.sweep.planning.grid import describe
 from hpcfed.sweep.planning.planned_run import PlannedRun
 from hpcfed.sweep.search.folder import SearchFolder
 from hpcfed.sweep.search.summary import Summary, line, num_points, summary
-from hpcfed.sweep.working.progress import SweepProgress
+from hpcfed.sweep.working.progress import Bar
+from hpcfed.sweep.working.supervisor import Watcher
 
 
-class SearchProgress(SweepProgress):
+class SearchProgress(Watcher):
     """Shows the best feasible point, what was stopped, proposals ahead and the time left."""
 
     def __init__(self, search: Search, paths: Paths) -> None:
         self._search, self._folder = search, SearchFolder(search, paths)
         self._lock, self._begin = threading.Lock(), time.monotonic()
-        self._first = self._look().num_seen
-        self._progress: Progress | None = None
-        if terminal() is not None:
-            columns = BarColumn(bar_width=24), TextColumn("{task.description}")
-            self._progress = Progress(*columns, console=console(), auto_refresh=False)
-            self._progress.start()
-            self._progress.add_task(self._text(), total=num_points(search))
-
-    def on_round(self, run: PlannedRun, num_rounds: int) -> None:
-        """Do nothing: points count, not their rounds."""
+        found = self._look()
+        self._first = found.num_seen
+        self.bar = Bar(self._text(found), num_points(search))
 
     def on_end(self, run: PlannedRun, status: str, error: str) -> None:
         """A run has ended."""
         with self._lock:
-            if self._progress is None or status == "failed":
-                self._line(f"{describe(run.point)}: {status}{error and ': '}{error}")
-            if self._progress is not None:
-                self._progress.update(
-                    TaskID(0), completed=self._look().num_seen, description=escape(self._text()),
-                    refresh=True,
-                )  # fmt: skip
+            found = self._look()
+            self.bar.draw(self._text(found), found.num_seen, num_points(self._search))
+            if status == "failed" or not self.bar.moves:
+                self.bar.line(f"{describe(run.point)}: {status}{error and ': '}{error}")
 
     def _look(self) -> Summary:
         with contextlib.suppress(InputError):  # whoever works on the search says it
             self._folder.read()
         return summary(self._folder)
 
-    def _text(self) -> str:
-        found = self._look()
+    def _text(self, found: Summary) -> str:
         ahead = f"{found.num_open} ahead"
         total, since = num_points(self._search), found.num_seen - self._first
         if total is None or not since:

@@ -8,12 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sweep_files import finish, given, planned
+from sweep_files import finish, given, norse, planned, written
 
 from hpcfed.launch.requeued import MOST_IN_VAIN, run_in_vain
 from hpcfed.records.state import glance
 from hpcfed.records.sweepfolder import Paths
-from hpcfed.sweep.planning.manifest import Manifest
+from hpcfed.sweep.planning.manifest import Manifest, read_manifest, write_manifest
+from hpcfed.sweep.planning.planned_run import PlannedRun, run_of
+from hpcfed.sweep.planning.searches import plan_search
+from hpcfed.sweep.search.folder import SearchFolder
+from hpcfed.sweep.search.propose import Proposer
 from hpcfed.sweep.slurm import arrays
 from hpcfed.sweep.slurm import commands as slurm
 from hpcfed.sweep.states import look
@@ -130,6 +134,52 @@ def test_the_hand_written_array_is_told_to_stop_as_well(
     assert not look(manifest, paths).of("failed")  # other tasks work on the same runs
     monkeypatch.delenv("SLURM_ARRAY_JOB_ID")
     assert local.run_here(manifest, paths, manifest.runs, 1, quiet=True) == 75
+
+
+SEARCH = """[search]
+method = "random"
+minimise = "train_loss"
+evaluations = 6
+[search.space]
+"client.learning_rate" = { log = [1e-4, 1e-1] }
+"""
+
+
+def test_a_task_of_a_search_is_judged_by_what_it_worked_on(
+    tmp_path: Path, queue: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep, paths = written(tmp_path, SEARCH, "[server]\nrounds = 3\n"), Paths(tmp_path / "out")
+    assert sweep.search is not None
+    planning = plan_search(sweep, sweep.search, paths, norse)
+    write_manifest(paths, planning.manifest, sweep.text)
+    arrays.write(paths, arrays.Submitted("s-1", "9", (("0" * 16,),)))
+    worked_on: list[PlannedRun] = []
+
+    def start(num_rounds: int, which: int) -> int:
+        def see_to(self: Supervisor) -> Endings:
+            folder = SearchFolder(sweep.search, paths)  # type: ignore[arg-type]
+            folder.read()
+            proposer = Proposer(folder.search, lambda point: run_of(folder.search, point, norse))
+            while len(folder.items) <= which + 1:  # one more waits for somebody else
+                draft = proposer.next(folder.seen(folder.snapshot()), True)
+                assert draft is not None
+                folder.place(draft, folder.snapshot())
+                folder.read()
+            run = folder.run(which)
+            worked_on.append(run)
+            finish(paths, [run], num_rounds, "stopped")
+            return Endings({run.digest: "stopped"}, stop_signal=signal.SIGUSR1)
+
+        monkeypatch.setattr(Supervisor, "see_to", see_to)
+        return local.run_task(paths.out, "s-1", 0)
+
+    # each start trains a proposal that was not there before: progress, not a stop in vain
+    assert [start(1, which) for which in range(MOST_IN_VAIN + 1)] == [75] * (MOST_IN_VAIN + 1)
+    assert [start(1, MOST_IN_VAIN) for _ in range(MOST_IN_VAIN)] == [75] * (MOST_IN_VAIN - 1) + [1]
+    failed = [
+        run.digest for run in read_manifest(paths).current if paths.failure(run.digest).exists()
+    ]
+    assert failed == [worked_on[-1].digest]  # others go on with what it had not begun
 
 
 def test_a_single_run_under_slurm_is_told_to_stop_as_well(
