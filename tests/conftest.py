@@ -74,6 +74,6 @@ def forget_own_modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
     """Forget modules that a test wrote and imported: another test may have one of that name."""
     yield
     base = str(tmp_path_factory.getbasetemp())
-    for name, module in list(sys.modules.items()):
+    for name, module in sys.modules.copy().items():
         if (getattr(module, "__file__", None) or "").startswith(base):
             del sys.modules[name]

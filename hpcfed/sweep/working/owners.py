@@ -139,8 +139,7 @@ def _exists(owner: Owner) -> bool:
         return True
     if _started(owner.pid) == owner.started:
         return True
-    mark = f"{VARIABLE}={owner.name}".encode()
-    return any(mark in processes.read(p, "environ").split(b"\0") for p in processes.numbers())
+    return processes.inherits(f"{VARIABLE}={owner.name}")
 
 
 def _started(pid: int) -> int:

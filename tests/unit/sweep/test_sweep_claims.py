@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hpcfed.base import processes
 from hpcfed.records.sweepfolder import Paths
 from hpcfed.sweep import submission
 from hpcfed.sweep.states import SweepState
@@ -151,15 +152,29 @@ def test_without_slurm_the_kernel_says_whether_a_process_is_gone() -> None:
     assert not presence.is_gone(replace(me, host="elsewhere", pid=1))
 
 
-def test_an_owner_lives_as_long_as_anything_it_has_started() -> None:
+def test_an_owner_lives_as_long_as_anything_it_has_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     dead = replace(this_process({}), started=1)
-    child = subprocess.Popen(
-        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE,
-        env={**os.environ, VARIABLE: dead.name},
-    )  # fmt: skip
     presence = Presence(this_process({}), Queue(None))
-    assert not presence.is_gone(dead)
-    child.communicate(b"\n")
+    read, asked = processes.read, []
+    environment = {**os.environ, VARIABLE: dead.name}
+    with subprocess.Popen(["sleep", "1000"], env=environment) as child:
+        while not read(child.pid, "environ"):
+            time.sleep(0.01)
+
+        def read_as_it_begins(pid: int, name: str) -> bytes:
+            # a process that is just becoming another program shows no environment
+            if (pid, name) == (child.pid, "environ"):
+                asked.append(pid)
+                return b"" if len(asked) == 1 else read(pid, name)
+            return read(pid, name)
+
+        monkeypatch.setattr(processes, "read", read_as_it_begins)
+        try:
+            assert not presence.is_gone(dead)
+        finally:
+            child.kill()
     assert presence.is_gone(dead)
 
 
