@@ -21,3 +21,7 @@ class Purpose(IntEnum):
     NETWORK = 11
     RECEPTION = 12
     SEARCH = 13
+    WEIGHT_NOISE = 14
+    POSTERIOR_BITS = 15
+    COMMITTEE = 16
+    GENERATED_DATA = 17

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from hpcfed.config.generated import GENERATED, GeneratedConfig
 from hpcfed.config.section import NonNegative, Positive, Section, Seed
 
 IMAGES = ("digits", "cifar10", "cifar100", "mnist", "fashion-mnist")
@@ -18,7 +19,9 @@ class DataConfig(Section):
     dataset: str = Field(
         "spoken-digits",
         description='events: `"spoken-digits"`, `"shd"`, `"ssc"`, `"tonic:NAME"`, or the path of a '
-        "training file of SHD's layout; images: "
+        "training file of SHD's layout; generated: "
+        + ", ".join(f'`"{name}"`' for name in GENERATED)
+        + "; images: "
         + ", ".join(f'`"{name}"`' for name in IMAGES)
         + ', or `"images:PATH"` of CIFAR batches, an IDX file or a folder of pictures for each '
         'class; or a path "module:function" of your own',
@@ -65,8 +68,14 @@ class DataConfig(Section):
         "absent: signed-poisson for a spiking network, and no time for others",
     )
 
+    generated: GeneratedConfig | None = None
+
     @model_validator(mode="after")
     def _of_one_kind(self) -> Self:
+        if self.generated is not None and self.dataset not in GENERATED:
+            raise ValueError(
+                f"generated is for {', '.join(GENERATED)}, and {self.dataset} is not generated"
+            )
         if self.is_images:
             for name in ("counts", "time_jitter", "channel_jitter", "drop"):
                 if getattr(self, name):

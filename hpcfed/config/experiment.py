@@ -13,6 +13,8 @@ from pydantic import Field, field_validator, model_validator
 
 from hpcfed.config.clients import ParticipationConfig, PartitionConfig
 from hpcfed.config.data import DataConfig
+from hpcfed.config.evaluation import EvaluationConfig
+from hpcfed.config.fitting import rule_faults
 from hpcfed.config.learning import ClientConfig
 from hpcfed.config.model import ModelConfig
 from hpcfed.config.rule import RuleConfig
@@ -56,6 +58,7 @@ class Experiment(Section):
     participation: ParticipationConfig = ParticipationConfig()
     uplink: UplinkConfig = UplinkConfig()
     server: ServerConfig = ServerConfig()
+    evaluation: EvaluationConfig | None = None
     stop: StopConfig | None = None
     run: RunConfig = RunConfig()
 
@@ -82,6 +85,8 @@ class Experiment(Section):
                 "server.rescale with uplink.error_feedback counts what is sent later twice; "
                 "set one of them to false"
             )
+        if faults := list(rule_faults(self)):
+            raise ValueError("; ".join(faults))
         return self
 
 

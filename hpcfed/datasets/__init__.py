@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from hpcfed.base.dotted import function as function_at
 from hpcfed.config import DataConfig
+from hpcfed.config.generated import GENERATED
 from hpcfed.config.own import is_dotted
 from hpcfed.datasets import validation
-from hpcfed.datasets.checks import check_events, check_same_kind, check_same_shape
+from hpcfed.datasets.checks import POINTS, check_events, check_same_kind, check_same_shape
+from hpcfed.datasets.generated import generate
 from hpcfed.datasets.sources import Sources, find_sources
 from hpcfed.errors import InputError
 from hpcfed.samples.binning import Binning
@@ -47,6 +49,7 @@ class Data:
         test_ids: samples of ``test`` to report on, ascending int64; empty without a test file.
         digest: SHA-256 (hex) of the digests of all source files.
         source: ``data.dataset`` as it was given.
+        probe: points of a generated set to look at, labelled -1; None where there are none.
     """
 
     train: Loaded
@@ -56,13 +59,17 @@ class Data:
     test_ids: I64
     digest: str
     source: str
+    probe: EventSet | None = None
 
 
 def load(config: DataConfig) -> Data:
     """Load, bin and split the data set of ``config``. Raises InputError for unusable data."""
+    num_training = probe = None
     if is_dotted(config.dataset):
         train, test, digest = _custom(config)
-        num_training = None
+    elif config.dataset in GENERATED:
+        made = generate(config)
+        train, test, probe, digest = made.train, made.test, made.probe, made.digest
     else:
         sources = _sources(config)
         train, test, digest = _read(sources, config)
@@ -73,7 +80,7 @@ def load(config: DataConfig) -> Data:
     train_ids, validation_ids = _split(train.labels, config, num_training)
     _check_not_empty(config, train_ids, test)
     test_ids = np.empty(0, np.int64) if test is None else np.flatnonzero(test.labels >= 0)
-    return Data(train, test, train_ids, validation_ids, test_ids, digest, config.dataset)
+    return Data(train, test, train_ids, validation_ids, test_ids, digest, config.dataset, probe)
 
 
 def binning(config: DataConfig) -> Binning:
@@ -144,6 +151,11 @@ def _subset(events: Loaded, classes: tuple[int, ...]) -> Loaded:
     renumbered = np.full(num_classes + 1, -1, np.int64)
     renumbered[list(classes)] = np.arange(len(classes))
     names = tuple(events.class_names[label] for label in classes)
+    if isinstance(events, EventSet) and events.targets is not None and classes != (0, 1):
+        raise InputError(
+            f"data.classes = {list(classes)}: targets say how much there is of the second of two "
+            "classes in their own order; leave data.classes out"
+        )
     return replace(events, labels=renumbered[events.labels], class_names=names)
 
 
@@ -169,6 +181,7 @@ def _samples_digest(samples: Loaded) -> str:
         total.update(repr(samples.pixels.shape).encode())
     else:
         names = (*_DIGESTED, "plane") if samples.plane else _DIGESTED
+        names += tuple(name for name in POINTS if getattr(samples, name) is not None)
     for name in names:
         value = getattr(samples, name)
         content = value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode()

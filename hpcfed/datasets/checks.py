@@ -16,6 +16,7 @@ from hpcfed.samples.samples import Samples
 _MOST_CUT = 0.9  # of the spikes: a deliberate cut keeps more, or begins with short samples
 _FAR = 50  # durations: no sample of seconds is so much longer than the part that is used
 _UNITS = {1e3: "milliseconds", 1e6: "microseconds", 1e9: "nanoseconds"}
+POINTS = ("targets", "coordinates")  # what samples that encode points bring besides
 _DIMENSIONS = {"channels": 1, "bin_offsets": 2, "sample_offsets": 1, "labels": 1, "groups": 1}
 
 
@@ -39,7 +40,7 @@ def check_events(events: EventSet, binning: Binning, name: str) -> None:
 
 def find_problem(events: EventSet) -> str | None:
     """Return what would lead a kernel astray, which checks no bounds; None for sound events."""
-    for look in (_array_problem, _size_problem, _range_problem, _offset_problem):
+    for look in (_array_problem, _size_problem, _range_problem, _offset_problem, _point_problem):
         if problem := look(events):
             return problem
     return None
@@ -69,6 +70,9 @@ def check_same_kind(train: EventSet, test: EventSet, names: tuple[str, str]) -> 
             f"{names[1]}: {test.num_channels} channels, the network expects {train.num_channels} "
             f"as in {names[0]}; set data.test to a file of the same channels"
         )
+    if (train.targets is None) != (test.targets is None):
+        without = names[0] if train.targets is None else names[1]
+        raise InputError(f"{without}: no targets, but the other split has some; give both or none")
     _check_same_classes(train, test, names)
 
 
@@ -161,5 +165,26 @@ def _offset_problem(events: EventSet) -> str | None:
         return (
             f"bin_offsets of sample {sample} from {bins[sample, 0]} to {bins[sample, -1]}; "
             f"expected them to rise from 0 to {lengths[sample]}, the sample's number of channels"
+        )
+    return None
+
+
+def _point_problem(events: EventSet) -> str | None:
+    for name, ndim in zip(POINTS, (1, 2), strict=True):
+        values = getattr(events, name)
+        if values is None:
+            continue
+        if not isinstance(values, np.ndarray):
+            return f"{name} is {type(values).__name__}; expected a NumPy array"
+        if values.ndim != ndim or values.dtype != np.float32:
+            return f"{name} is {values.ndim}-d {values.dtype}; expected {ndim}-d float32"
+        if len(values) != len(events.labels) or not values.size:
+            return f"{name} of shape {values.shape}; expected {len(events.labels)} samples"
+        if not ((values >= 0) & (values <= 1)).all():  # which NaN is not either
+            return f"{name} from {values.min()} to {values.max()}; expected 0 to 1, all finite"
+    if events.targets is not None and len(events.class_names) != 2:
+        return (
+            f"targets, which stand in for labels of two classes, and {len(events.class_names)} "
+            "class_names; expected 2"
         )
     return None

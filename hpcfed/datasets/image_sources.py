@@ -17,7 +17,7 @@ from hpcfed.config import DataConfig
 from hpcfed.config.data import IMAGES, OWN_IMAGES
 from hpcfed.datasets import handwritten, image_files
 from hpcfed.datasets.places import IMAGE_FOLDERS, data_root
-from hpcfed.datasets.sources import Source, Sources
+from hpcfed.datasets.sources import Source, Sources, check_no_test
 from hpcfed.errors import InputError
 from hpcfed.samples.binning import Binning
 from hpcfed.samples.images import ImageSet
@@ -29,11 +29,8 @@ _IDX = "{}-images-idx3-ubyte"
 def find_images(config: DataConfig) -> Sources:
     """Find the files of ``config.dataset``. Raises InputError if they are missing."""
     name, root = config.dataset, data_root(config.root)
-    if not name.startswith(OWN_IMAGES) and config.test is not None:
-        raise InputError(
-            f'data.test = "{config.test}": data.dataset = "{name}" has a test split of its own; '
-            "leave data.test out"
-        )
+    if not name.startswith(OWN_IMAGES):
+        check_no_test(config)
     if name == EMBEDDED:
         packed = resources.files("hpcfed.datasets").joinpath("data", "digits.npz").read_bytes()
         digest = hashlib.sha256(packed).hexdigest()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from hpcfed.base.atomic import replacing
 from hpcfed.config import DataConfig
+from hpcfed.config.generated import GENERATED
 from hpcfed.datasets import Data, load
 from hpcfed.datasets.places import KnownSet
 from hpcfed.errors import InputError
@@ -85,7 +86,8 @@ def describe(config: DataConfig, out_png: Path | None = None) -> DataInfo:
 
     Raises InputError for unusable data and for a picture that cannot be written.
     """
-    data = load(config.model_copy(update={"counts": True}))
+    # a generated set has at most one spike a bin, and refuses to count
+    data = load(config.model_copy(update={"counts": config.dataset not in GENERATED}))
     stores = [data.train] if data.test is None else [data.train, data.test]
     splits = [
         ("train", data.train, data.train_ids),

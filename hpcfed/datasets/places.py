@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpcfed.config.data import IMAGES
+from hpcfed.config.generated import GENERATED
 from hpcfed.errors import InputError
 
 EMBEDDED = "spoken-digits"
 SPLITS = {"shd": ("train", "test"), "ssc": ("train", "valid", "test")}
-KNOWN = (EMBEDDED, *SPLITS, *IMAGES)
+KNOWN = (EMBEDDED, *SPLITS, *GENERATED, *IMAGES)
 # of images, below the root, with the names that other tools give them among them
 IMAGE_FOLDERS = {
     "cifar10": ("cifar10", "cifar-10-batches-bin"),
@@ -74,6 +75,7 @@ def known_sets(root: Path) -> list[KnownSet]:
         found = [[p for p in candidates(name, s, root) if p.is_file()] for s in splits]
         present = all(found)
         sets.append(KnownSet(name, present, str(found[0][0].parent if present else root / name)))
+    sets += [KnownSet(name, True, "part of hpcfed, generated") for name in GENERATED]
     sets.append(KnownSet("digits", True, "part of hpcfed"))
     for name, folders in IMAGE_FOLDERS.items():
         there = [root / folder for folder in folders if any((root / folder).glob("*"))]

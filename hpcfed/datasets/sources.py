@@ -52,11 +52,8 @@ class Sources:
 def find_sources(config: DataConfig) -> Sources:
     """Find the files of ``config.dataset``. Raises InputError if they are missing."""
     name, root = config.dataset, data_root(config.root)
-    if config.test is not None and (name in (EMBEDDED, *SPLITS) or name.startswith("tonic:")):
-        raise InputError(
-            f'data.test = "{config.test}": data.dataset = "{name}" has a test split of its own; '
-            "leave data.test out"
-        )
+    if name in (EMBEDDED, *SPLITS) or name.startswith("tonic:"):
+        check_no_test(config)
     if name == EMBEDDED:
         return Sources(_embedded("train"), _embedded("test"))
     if name in SPLITS:
@@ -64,6 +61,15 @@ def find_sources(config: DataConfig) -> Sources:
     if name.startswith("tonic:"):
         return _tonic(name.removeprefix("tonic:"), root)
     return _files(config)
+
+
+def check_no_test(config: DataConfig) -> None:
+    """Check that nobody gave a test file to a set that has its own. Raises InputError."""
+    if config.test is not None:
+        raise InputError(
+            f'data.test = "{config.test}": data.dataset = "{config.dataset}" has a test split of '
+            "its own; leave data.test out"
+        )
 
 
 def file_source(path: Path) -> Source:

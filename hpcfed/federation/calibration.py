@@ -52,13 +52,6 @@ class Calibration:
         return float(gaps.sum() / self.count.sum())
 
 
-def softmax(logits: F64) -> F64:
-    """Return the probabilities (B, K) of ``logits`` (B, K)."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        parts = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(parts / parts.sum(axis=1, keepdims=True))
-
-
 def num_sums() -> int:
     """Return the length of what ``add`` adds to."""
     return 3 * NUM_BINS + 2

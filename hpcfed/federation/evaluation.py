@@ -7,22 +7,41 @@ G groups, L hidden layers.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.federation import calibration
-from hpcfed.federation.calibration import Calibration, softmax
+from hpcfed.federation.calibration import Calibration
 from hpcfed.federation.mpi.transport import Transport
-from hpcfed.federation.uplink.exact import LIMIT, grid
-from hpcfed.learning.trainer import BatchResult, Trainer, products_of
+from hpcfed.federation.uplink.exact import LIMIT, Grid, grid
+from hpcfed.learning.probabilities import entropy, softmax
+from hpcfed.learning.trainer import BatchResult, Committee, Trainer, products_of
 from hpcfed.samples.samples import Samples
 
 F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
 BATCH_SIZE = 64
+
+
+@dataclass(frozen=True)
+class CommitteeResult:
+    """What the members of a committee say one by one, and what their most probable weights do.
+
+    Attributes:
+        expected_entropy: mean entropy of a member's probabilities, in nats.
+        map_accuracy, map_loss, map_calibration: of the most probable weights.
+    """
+
+    expected_entropy: float
+    map_accuracy: float
+    map_loss: float
+    map_calibration: Calibration | None
 
 
 @dataclass(frozen=True)
@@ -36,8 +55,10 @@ class SplitResult:
         spikes: (L,) int64, of each hidden layer over all samples and bins.
         entering: (M, 2) int64, what entered each of the trainer's products, as BatchResult has it.
         neurons: (N,) int64, spikes of each hidden neuron, layer by layer; empty where not counted.
-        calibration: of the confidences; None from engines without, or where some are not finite.
         input_rate: mean spikes per input and time bin of all samples; NaN without spikes.
+        calibration: of the confidences; None from engines without, or where some are not finite.
+        entropy: mean entropy of the probabilities, in nats; NaN where there are none.
+        committee: what its members say one by one, where a committee answers; None without.
     """
 
     loss: float
@@ -49,6 +70,8 @@ class SplitResult:
     neurons: I64
     input_rate: float
     calibration: Calibration | None
+    entropy: float = float("nan")
+    committee: CommitteeResult | None = None
 
     @property
     def num_samples(self) -> int:
@@ -80,69 +103,126 @@ def evaluate(
     return sums.result(events, samples) if transport.rank == 0 else None
 
 
+class _Parts(NamedTuple):
+    """Views of an evaluation's integers.
+
+    Attributes:
+        losses: sum on the grid, and how many are not finite.
+        confusion: (K, K).
+        right, total: (G,) by group.
+        spikes: (L,).
+        entering: (M, 2).
+        counted: batches that counted neurons; those that a committee answered.
+        neurons: (N,).
+        entropy: of the answers, and mean of the members'; sums on the grid.
+        confidences: what ``calibration.add`` adds to.
+        middle: of the most probable weights, loss, how many are not finite, and how many right.
+        middle_confidences: the same of them.
+    """
+
+    losses: I64
+    confusion: I64
+    right: I64
+    total: I64
+    spikes: I64
+    entering: I64
+    counted: I64
+    neurons: I64
+    entropy: I64
+    confidences: I64
+    middle: I64
+    middle_confidences: I64
+
+
 @dataclass(frozen=True)
 class _Sums:
     """All of an evaluation's integers in one vector, so that one reduction carries them."""
 
     flat: I64
-    sizes: tuple[int, int, int, int, int]
+    sizes: tuple[int, ...]
 
     @classmethod
-    def zeros(cls, *sizes: int) -> _Sums:
-        classes, groups, layers, products, neurons = sizes
-        known = 2 + classes**2 + 2 * groups + layers + 2 * products + 1 + neurons
-        flat = np.zeros(known + calibration.num_sums(), np.int64)
-        return cls(flat, (classes, groups, layers, products, neurons))
+    def zeros(cls, classes: int, groups: int, layers: int, products: int, neurons: int) -> _Sums:
+        known = calibration.num_sums()
+        sizes = (2, classes**2, groups, groups, layers, 2 * products, 2, neurons, 2, known, 3)
+        return cls(np.zeros(sum(sizes) + known, np.int64), sizes)
 
-    def parts(self) -> tuple[I64, ...]:
-        """Return views.
-
-        Losses (sum, bad), confusion, groups (right, all), spikes, entering, batches that counted
-        neurons, neurons, calibration.
-        """
-        classes, groups, layers, products, neurons = self.sizes
-        lengths = [2, classes**2, groups, groups, layers, 2 * products, 1, neurons]
-        head, confusion, right, total, spikes, entering, counted, fired, confidences = np.split(
-            self.flat, np.cumsum(lengths)
+    @property
+    def parts(self) -> _Parts:
+        found = _Parts(*np.split(self.flat, np.cumsum(self.sizes)))
+        classes = math.isqrt(self.sizes[1])
+        return found._replace(
+            confusion=found.confusion.reshape(classes, classes),
+            entering=found.entering.reshape(-1, 2),
         )
-        matrix, pairs = confusion.reshape(classes, classes), entering.reshape(products, 2)
-        return head, matrix, right, total, spikes, pairs, counted, fired, confidences
 
     def add(self, events: Samples, batch: I64, result: BatchResult, num_samples: int) -> None:
-        head, confusion, correct, total, spikes, entering, counted, fired, confidences = (
-            self.parts()
-        )
-        labels, groups = events.labels[batch], events.groups[batch]
-        fine = np.abs(result.losses) < LIMIT  # NaN is not
+        parts, labels, groups = self.parts, events.labels[batch], events.groups[batch]
         ones = grid(np.ones(num_samples, np.int64))
-        head[0] += ones.integers(result.losses[fine], 1).sum()
-        head[1] += (~fine).sum()
-        np.add.at(confusion, (labels, result.predictions), 1)
-        np.add.at(correct, groups, (labels == result.predictions).astype(np.int64))
-        np.add.at(total, groups, 1)
-        spikes += result.spikes
+        _add_losses(parts.losses, result, ones)
+        right = labels == result.predictions
+        np.add.at(parts.confusion, (labels, result.predictions), 1)
+        np.add.at(parts.right, groups, right.astype(np.int64))
+        np.add.at(parts.total, groups, 1)
+        parts.spikes[:] += result.spikes
         if result.entering is not None:
-            entering += result.entering
+            parts.entering[:] += result.entering
         if result.neurons is not None:
-            counted += 1
-            fired += result.neurons
+            parts.counted[0] += 1
+            parts.neurons[:] += result.neurons
         if result.logits is not None:
-            calibration.add(confidences, softmax(result.logits), labels, ones)
+            probabilities = softmax(result.logits)
+            calibration.add(parts.confidences, probabilities, labels, ones)
+            parts.entropy[0] += _finite_sum(entropy(probabilities), ones)
+        if result.committee is not None:
+            self._add_committee(labels, result.committee, ones)
+
+    def _add_committee(self, labels: I64, committee: Committee, ones: Grid) -> None:
+        parts, middle = self.parts, committee.middle
+        parts.counted[1] += 1
+        parts.entropy[1] += _finite_sum(committee.expected_entropy, ones)
+        _add_losses(parts.middle, middle, ones)
+        parts.middle[2] += int((labels == middle.predictions).sum())
+        if middle.logits is not None:
+            probabilities = softmax(middle.logits)
+            calibration.add(parts.middle_confidences, probabilities, labels, ones)
 
     def result(self, events: Samples, samples: I64) -> SplitResult:
-        head, confusion, correct, total, spikes, entering, counted, fired, confidences = (
-            self.parts()
-        )
-        ones = grid(np.ones(len(samples), np.int64))
-        loss = ones.reals(head[:1])[0] / len(samples)
+        parts, ones = self.parts, grid(np.ones(len(samples), np.int64))
+        totals = ones.reals(parts.entropy) / len(samples)
+        believed = calibration.read(parts.confidences, ones)
+        committee = None
+        if parts.counted[1]:
+            committee = CommitteeResult(
+                expected_entropy=float(totals[1]),
+                map_accuracy=float(parts.middle[2] / len(samples)),
+                map_loss=_mean_loss(parts.middle, ones, len(samples)),
+                map_calibration=calibration.read(parts.middle_confidences, ones),
+            )
         return SplitResult(
-            loss=float("nan") if head[1] else float(loss),
-            confusion=confusion,
-            group_correct=correct,
-            group_total=total,
-            spikes=spikes,
-            entering=entering,
-            neurons=fired if counted[0] else fired[:0],
+            loss=_mean_loss(parts.losses, ones, len(samples)),
+            confusion=parts.confusion,
+            group_correct=parts.right,
+            group_total=parts.total,
+            spikes=parts.spikes,
+            entering=parts.entering,
+            neurons=parts.neurons if parts.counted[0] else parts.neurons[:0],
             input_rate=events.input_rate(samples),
-            calibration=calibration.read(confidences, ones),
+            calibration=believed,
+            entropy=float("nan") if believed is None else float(totals[0]),
+            committee=committee,
         )
+
+
+def _add_losses(sums: I64, result: BatchResult, ones: Grid) -> None:
+    fine = np.abs(result.losses) < LIMIT  # NaN is not
+    sums[0] += ones.integers(result.losses[fine], 1).sum()
+    sums[1] += (~fine).sum()
+
+
+def _mean_loss(sums: I64, ones: Grid, num_samples: int) -> float:
+    return float("nan") if sums[1] else float(ones.reals(sums[:1])[0] / num_samples)
+
+
+def _finite_sum(values: F64, ones: Grid) -> int:
+    return int(ones.integers(values[np.isfinite(values)], 1).sum())

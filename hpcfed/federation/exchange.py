@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.config import Experiment
+from hpcfed.config.fitting import value_faults
 from hpcfed.errors import InputError
 from hpcfed.federation.uplink.exact import Totals
 from hpcfed.learning.rule import Exchange
@@ -27,27 +28,8 @@ def check(exchange: Exchange, experiment: Experiment) -> None:
     """Raise InputError where values have no meaning with what else the experiment says."""
     if exchange.sends == "update":
         return
-    uplink, average = experiment.uplink, experiment.server.average
-    if average == "all":
-        raise InputError(
-            'server.average = "all" divides by clients that send nothing, and the rule sends '
-            'values, not changes of them; set it to "participants" or "received"'
-        )
-    if uplink.mask != "none" and average != "received":
-        raise InputError(
-            f'uplink.mask = "{uplink.mask}" with server.average = "{average}" takes a value that '
-            'was not sent for 0, and the rule sends values; set server.average = "received"'
-        )
-    if uplink.error_feedback:
-        raise InputError(
-            "uplink.error_feedback adds what was not sent to the next update, and the rule sends "
-            "values, not updates; set it to false"
-        )
-    if experiment.server.rescale:
-        raise InputError(
-            "server.rescale divides by the probability of arrival, and the rule sends values, "
-            "whose mean needs no such thing; set it to false"
-        )
+    for fault in value_faults(experiment.uplink, experiment.server):
+        raise InputError(fault)
 
 
 @dataclass(frozen=True)
@@ -64,9 +46,9 @@ def direction(exchange: Exchange, found: Arrived, params: F32, head: int) -> F64
     mean, arrived = found.mean, found.totals.arrived
     if exchange.sends == "update":
         return mean
-    values = (
-        mean[:head] if exchange.value is None else exchange.value(mean[:head], found.num_clients)
-    )
+    values = mean[:head]
+    if exchange.value is not None:
+        values = exchange.value(values, found.num_clients, params[:head])
     change = values - params[:head]
     if arrived is not None:
         change = np.where(arrived[:head] > 0, change, 0.0)

@@ -29,7 +29,7 @@ from hpcfed.federation import exchange
 from hpcfed.federation.uplink.averaging import averaging
 from hpcfed.federation.uplink.cohort import Cohort, assign
 from hpcfed.federation.uplink.messages import Uplink
-from hpcfed.learning.rule import Exchange, rule_of
+from hpcfed.learning.rule import Exchange, Initial, rule_of
 from hpcfed.learning.trainer import Trainer
 from hpcfed.records.schema import Field
 from hpcfed.samples.samples import shape_of
@@ -47,6 +47,7 @@ class Job:
     Attributes:
         population: the N clients.
         figures: what the rule measures, as columns of the run file.
+        initial: what gives the first parameters; None: ``model.init`` draws them.
         drop: (N,) float64, q of each client.
         device: torch's name of this rank's device.
         owners: (N,) int64 rank that keeps a client's memory; None if clients have none.
@@ -58,6 +59,7 @@ class Job:
     trainer: Trainer
     exchange: Exchange
     figures: dict[str, Field]
+    initial: Initial | None
     uplink: Uplink
     drop: F64
     owners: I64 | None
@@ -140,6 +142,6 @@ def build_job(
     uplink = Uplink(experiment.uplink, weighting, experiment.seed, trainer.layout)
     uplink.rehearse()
     return Job(
-        experiment, data, population, trainer, rule.exchange, rule.columns(), uplink, drop, owners,
-        device,
+        experiment, data, population, trainer, rule.exchange, rule.columns(), rule.initial, uplink,
+        drop, owners, device,
     )  # fmt: skip

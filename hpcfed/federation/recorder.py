@@ -16,6 +16,7 @@ from hpcfed.base.atomic import full_disk_stops
 from hpcfed.clients.memory import Memory
 from hpcfed.errors import InputError
 from hpcfed.federation import memory as memories
+from hpcfed.federation.answers import Answers, every_answer
 from hpcfed.federation.calibration import Calibration
 from hpcfed.federation.costs import costs
 from hpcfed.federation.decision import Decision, taken_over
@@ -116,7 +117,10 @@ class RunRecorder:
             name = memories.file_name(state.round)
             num_clients = self._job.population.num_clients
             memories.save(self._transport, self._folder / name, memory, num_clients)
-        self._transport.together("writing", lambda: self._write(state, name, status))
+        answers = {}
+        if status == "finished":
+            answers = every_answer(self._job, self._transport, state.params)
+        self._transport.together("writing", lambda: self._write(state, name, status, answers))
         self._last_write = time.monotonic()
         self._seconds_write = time.perf_counter() - begin
 
@@ -132,7 +136,9 @@ class RunRecorder:
         )
         write_record(self._folder / RUN_FILE, failed, self._check_not_taken_over)
 
-    def _write(self, state: ServerState, memory_name: str, status: str) -> None:
+    def _write(
+        self, state: ServerState, memory_name: str, status: str, answers: dict[str, Answers]
+    ) -> None:
         if self._transport.rank != 0:
             return
         self._close_attempt("" if status == "running" else status, state.round)
@@ -144,6 +150,7 @@ class RunRecorder:
             attributes=self.record.attributes
             | {"status": status, "error": "", "written": time.time()},
             evaluation=evaluation,
+            answers=answers,
             params=state.params.copy(),
             checkpoint={
                 "round": state.round,
@@ -213,6 +220,7 @@ class RunRecorder:
             believed = found.calibration if found else None
             values[f"{name}_calibration_error"] = believed.error if believed else NAN
             values[f"{name}_brier_score"] = believed.brier if believed else NAN
+            values |= {f"{name}_{key}": value for key, value in _doubt(found).items()}
         values |= costs(job, outcome.evaluations.get("validation"))
         for name in job.figures:
             values[name] = _mean(columns[name][accepted], weights[accepted])
@@ -228,6 +236,23 @@ class RunRecorder:
                 "update_norm": columns["norm"].astype(np.float32),
                 **{name: columns[name] for name in self._job.figures},
             }
+
+
+def _doubt(found: SplitResult | None) -> dict[str, float]:
+    """Return how uncertain answers are, and what the most probable weights answer."""
+    total = found.entropy if found else NAN
+    committee = found.committee if found else None
+    believed = committee.map_calibration if committee else None
+    expected = committee.expected_entropy if committee else NAN
+    return {
+        "entropy": total,
+        "expected_entropy": expected,
+        "mutual_information": total - expected,
+        "map_accuracy": committee.map_accuracy if committee else NAN,
+        "map_loss": committee.map_loss if committee else NAN,
+        "map_calibration_error": believed.error if believed else NAN,
+        "map_brier_score": believed.brier if believed else NAN,
+    }
 
 
 def _mean(values: NDArray[np.float64], weights: NDArray[np.int64]) -> float:

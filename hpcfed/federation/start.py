@@ -127,6 +127,8 @@ def _continued(job: Job, folder: Path, past: Past) -> tuple[Start, float | None]
 
 def _first_params(job: Job) -> NDArray[np.float32]:
     source, layout = job.experiment.model.warm_start, job.trainer.layout
+    if source is None and job.initial is not None:
+        return job.initial(job.experiment, layout)
     if source is None:
         return initial_params(job.experiment.model, layout, job.experiment.seed)
     record = read_record(Path(source))

@@ -5,12 +5,19 @@ torch comes with norse and the GPU alone, and Triton with the GPU.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hpcfed.config import Experiment
+from hpcfed.config.generated import REGRESSION
 from hpcfed.config.rule import BACKPROP as BACKPROP_KIND
+from hpcfed.config.rule import BINARY
 from hpcfed.errors import InputError
 from hpcfed.learning.rule import Rule
 from hpcfed.learning.trainer import Trainer
 from hpcfed.samples.samples import Shape
+
+if TYPE_CHECKING:
+    from hpcfed.learning.latents import Latent
 
 
 def resolve_engine(experiment: Experiment) -> str:
@@ -18,9 +25,10 @@ def resolve_engine(experiment: Experiment) -> str:
 
     Raises InputError if that engine lacks what the network needs.
     """
-    if experiment.rule is not None and experiment.rule.kind != BACKPROP_KIND:
-        return experiment.client.engine  # nobody asks it
-    engine, lacks = experiment.client.engine, _event_engine_lacks(experiment)
+    rule, engine = experiment.rule, experiment.client.engine
+    if rule is not None and (rule.is_local or rule.kind not in (BACKPROP_KIND, *BINARY)):
+        return engine  # nobody asks it
+    lacks = _event_engine_lacks(experiment)
     if engine == "gpu":
         lacks = lacks or _gpu_engine_lacks(experiment)
     if engine in {"event", "gpu"} and lacks:
@@ -40,6 +48,10 @@ def _event_engine_lacks(experiment: Experiment) -> str | None:
         return f'model.kind = "{model.kind}"'
     if not model.is_dense:
         return "convolutions and norms"
+    if experiment.data.dataset == REGRESSION:
+        return f'targets between classes (data.dataset = "{REGRESSION}")'
+    if experiment.rule is not None and experiment.rule.draws_in_bins:
+        return 'weights that change from bin to bin (rule.bayes.noise = "bin")'
     if model.fire_first:
         return "neurons that fire first (model.fire_first)"
     if model.surrogate not in {"superspike", "triangle", "tanh"}:
@@ -49,23 +61,28 @@ def _event_engine_lacks(experiment: Experiment) -> str | None:
 
 def _gpu_engine_lacks(experiment: Experiment) -> str | None:
     model = experiment.model
+    if experiment.rule is not None and experiment.rule.is_binary:
+        return f'rule.kind = "{experiment.rule.kind}"'
     if model.neuron == "leaky" or model.readout == "current" or model.surrogate_scale is not None:
         return "leaky neurons, currents as readout and model.surrogate_scale"
     widest = max(model.widths, default=0)
     return f"hidden layer of {widest} neurons, only up to 256" if widest > 256 else None
 
 
-def make_trainer(experiment: Experiment, shape: Shape, device: str = "cpu") -> Trainer:
+def make_trainer(
+    experiment: Experiment, shape: Shape, device: str = "cpu", binary: Latent | None = None
+) -> Trainer:
     """Return the trainer of the experiment's network for input and classes of ``shape``.
 
-    ``device`` is torch's name of one, as ``device_of_rank`` gives it. Raises InputError if the
-    user's own network cannot be imported or used.
+    ``device`` is torch's name of one, as ``device_of_rank`` gives it; with ``binary`` parameters
+    are latent weights in training. Raises InputError if the user's own network cannot be imported
+    or used.
     """
     engine = resolve_engine(experiment)
     if engine == "event":
         from hpcfed.learning.event.training import EventTrainer
 
-        return EventTrainer(experiment, shape)
+        return EventTrainer(experiment, shape, binary=binary)
     if engine == "gpu":
         from hpcfed.learning.gpu.training import GpuTrainer
 
@@ -73,7 +90,7 @@ def make_trainer(experiment: Experiment, shape: Shape, device: str = "cpu") -> T
     from hpcfed.learning.autograd.training import NorseTrainer
     from hpcfed.networks.network import build_network
 
-    return NorseTrainer(experiment, build_network(experiment, shape), device=device)
+    return NorseTrainer(experiment, build_network(experiment, shape), device, binary)
 
 
 def device_of_rank(experiment: Experiment, local_rank: int) -> str:

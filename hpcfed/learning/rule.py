@@ -15,16 +15,24 @@ from numpy.typing import NDArray
 
 from hpcfed.base.dotted import resolve
 from hpcfed.config import Experiment
-from hpcfed.config.rule import BACKPROP
+from hpcfed.config.rule import BACKPROP, BAYES, LOCAL, STRAIGHT_THROUGH
 from hpcfed.errors import InputError
 from hpcfed.learning.trainer import Trainer
+from hpcfed.networks.layout import Layout
 from hpcfed.records.schema import FIGURE, PARTICIPATION_FIELDS, ROUND_FIELDS, Field
 from hpcfed.samples.samples import Shape
 
+F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
+Initial = Callable[[Experiment, Layout], F32]
 
 # imported when used: a rule's libraries are heavy
-RULES = {BACKPROP: "hpcfed.learning.engines:BACKPROP"}
+RULES = {
+    BACKPROP: "hpcfed.learning.engines:BACKPROP",
+    STRAIGHT_THROUGH: "hpcfed.learning.rules.binary:rule",
+    BAYES: "hpcfed.learning.rules.binary:rule",
+    LOCAL: "hpcfed.learning.rules.local:RULE",
+}
 
 
 @dataclass(frozen=True)
@@ -35,13 +43,14 @@ class Exchange:
         sends: "update": what training changed, which the server steps along; "value": what training
             arrived at, which is put in the parameters' place. It holds for the parts that masks may
             thin out; parts that are sent whole are always updates.
-        value: for "value": from the mean (P,) float64 of what arrived and the number of clients
-            that sent it to new parameters (P,); None: the mean itself.
+        value: for "value": from the mean (P,) float64 of what arrived, the number of clients that
+            sent it and the parameters (P,) float32 that they had received to new parameters (P,);
+            None: the mean itself.
         memory: float32 numbers that each client keeps between its rounds (``Client.memory``).
     """
 
     sends: Literal["update", "value"] = "update"
-    value: Callable[[F64, int], F64] | None = None
+    value: Callable[[F64, int, F32], F64] | None = None
     memory: int = 0
 
 
@@ -65,12 +74,15 @@ class Rule:
         trainer: makes the trainer of an experiment between input and classes, on a device.
         exchange: what travels.
         figures: what it measures besides loss and rate.
+        initial: gives the first parameters (P,) float32 of an experiment and its layout; None:
+            ``model.init`` draws them.
         device: gives the device of the rank that is number so-and-so on its host.
     """
 
     trainer: Callable[[Experiment, Shape, str], Trainer]
     exchange: Exchange = Exchange()
     figures: tuple[Figure, ...] = ()
+    initial: Initial | None = None
     device: Callable[[Experiment, int], str] = lambda experiment, local_rank: "cpu"
 
     def columns(self) -> dict[str, Field]:
@@ -88,6 +100,8 @@ def rule_of(experiment: Experiment) -> Rule:
     """Return the experiment's rule. Raises InputError if the user's own cannot be imported."""
     kind = BACKPROP if experiment.rule is None else experiment.rule.kind
     rule = resolve(RULES.get(kind, kind), "rule.kind", "Rule")
+    if kind in RULES and not isinstance(rule, Rule):
+        rule = rule(experiment)
     if not isinstance(rule, Rule):
         raise InputError(
             f'rule.kind = "{kind}": it is {type(rule).__name__}, expected a hpcfed.Rule'

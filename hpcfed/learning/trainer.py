@@ -104,6 +104,9 @@ class BatchResult:
         entering: (M, 2) int64, what entered each of the trainer's ``products``: how many values
             were not zero, and the sum of magnitudes in units of ENTERING_UNIT; None without.
         neurons: (N,) int64 spikes of each hidden neuron, layer by layer; None where not counted.
+        committee: where several networks answer together, what they say one by one; then losses,
+            predictions and logits are of the mean of their probabilities, and the activity is that
+            of the most probable weights.
     """
 
     losses: F64
@@ -112,6 +115,22 @@ class BatchResult:
     logits: F64 | None = None
     entering: I64 | None = None
     neurons: I64 | None = None
+    committee: Committee | None = None
+
+
+@dataclass(frozen=True)
+class Committee:
+    """What the members of a committee say of a batch, whose mean probabilities are its answer.
+
+    Attributes:
+        expected_entropy: (B,) float64 mean of the members' entropies, in nats.
+        deviation: (B, K) float64 standard deviation of the probabilities over the members.
+        middle: what the most probable weights say.
+    """
+
+    expected_entropy: F64
+    deviation: F64
+    middle: BatchResult
 
 
 class Trainer(Protocol):

@@ -46,14 +46,18 @@ class Neurons:
     dt: float
 
     def spikes(self, drive: Tensor, recurrent: Tensor | None) -> Tensor:
-        """Return the spikes (T, B, ...) for ``drive`` (T, B, ...); ``recurrent`` is (H, H)."""
+        """Return the spikes (T, B, ...) for ``drive`` (T, B, ...).
+
+        ``recurrent`` weights are (H, H), or others in each bin, (T, H, H).
+        """
         zeros = torch.zeros_like(drive[0])
         state = _State(z=zeros, v=zeros, d=zeros, b=torch.full_like(zeros, self.model.threshold))
         step = self._leaky_step if self.model.neuron == "leaky" else self._step
         spikes = []
-        for current in drive.unbind(0):
+        for number, current in enumerate(drive.unbind(0)):
             if recurrent is not None:
-                current = torch.addmm(current, state.z, recurrent.t())
+                own = recurrent if recurrent.dim() == zeros.dim() else recurrent[number]
+                current = torch.addmm(current, state.z, own.t())
             state = step(current, state)
             spikes.append(state.z)
         return torch.stack(spikes)

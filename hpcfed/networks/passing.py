@@ -157,7 +157,12 @@ def num_spikes(spikes: Tensor) -> Tensor:
 
 
 def project(signal: Tensor, weight: Tensor) -> Tensor:
-    """Return ``signal`` (T, B, C) times ``weight`` (H, C) transposed: (T, B, H), one product."""
+    """Return ``signal`` (T, B, C) times ``weight`` (H, C) transposed: (T, B, H), one product.
+
+    The weights may be others in each bin, (T, H, C).
+    """
+    if weight.dim() == signal.dim():
+        return torch.bmm(signal, weight.transpose(1, 2))
     num_bins, batch, channels = signal.shape
     return (signal.reshape(num_bins * batch, channels) @ weight.t()).view(num_bins, batch, -1)
 

@@ -68,13 +68,19 @@ class SpikingNetwork:
         return passage.activity(self._readout(signal, weights["readout"]))
 
     def _readout(self, spikes: Tensor, weight: Tensor) -> Tensor:
-        if self.model.readout == "current":
+        one_for_all, readout = weight.dim() == 2, self.model.readout
+        if readout == "current" and one_for_all:
             return spikes.mean(0) @ weight.t()
-        if self.model.readout != "max":  # linear in the spikes: sum over time first
+        if readout in ("mean", "last"):
             num_bins, *shape = spikes.shape
             factors = torch.as_tensor(self._factors, dtype=spikes.dtype, device=spikes.device)
+            if not one_for_all:
+                return torch.einsum("t,tbk->bk", factors, project(spikes, weight))
+            # linear in the spikes: sum over time first
             return (factors @ spikes.reshape(num_bins, -1)).view(shape) @ weight.t()
         currents = project(spikes, weight)
+        if readout == "current":
+            return currents.mean(0)
         zeros = torch.zeros_like(currents[0])
         state, voltages = LIState(zeros, zeros), []
         for current in currents.unbind(0):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any  # Any: an HDF5 attribute is of any scalar type
 
@@ -26,6 +26,7 @@ from hpcfed.records.log import NOTHING, Log
 from hpcfed.records.reading import BLOCK_BYTES, DamagedFileError, block, opened
 from hpcfed.records.schema import (
     ACTIVITY_FIELDS,
+    ANSWER_FIELDS,
     LATE_FIELDS,
     NAMED,
     RUN_FILE,
@@ -47,6 +48,7 @@ class Record:
         params: (P,) float32; ``layout`` holds the names and shapes of its matrices.
         checkpoint: server optimiser state and round.
         attempts: one entry per start.
+        answers: what the network says of each sample, by set and name; empty where not kept.
     """
 
     attributes: dict[str, Any]
@@ -57,6 +59,7 @@ class Record:
     layout: tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]
     checkpoint: dict[str, Any]
     attempts: list[dict[str, Any]]
+    answers: dict[str, dict[str, Array]] = field(default_factory=dict)
 
 
 def write_record(path: Path, record: Record, before: Callable[[], None] = lambda: None) -> None:
@@ -123,6 +126,10 @@ def _read(file: h5py.File) -> Record:
             if not v.is_scale
         },
         attempts=[{k: v[i] for k, v in attempts.items()} for i in range(num_attempts)],
+        answers={
+            name: {column: part[column][()] for column in ANSWER_FIELDS if column in part}
+            for name, part in file.get("answers", {}).items()
+        },
     )
 
 

@@ -30,6 +30,19 @@ ROUND_FIELDS: dict[str, Field] = {
         for name, meaning in {
             "calibration_error": "expected calibration error, 15 bins,",
             "brier_score": "mean squared distance of probabilities and truth, 0 to 2,",
+            "map_accuracy": "fraction right by the most probable weights, beside a committee,",
+            "map_calibration_error": "expected calibration error of these, 15 bins,",
+            "map_brier_score": "Brier score of these",
+        }.items()
+    },
+    **{
+        f"{split}_{name}": ("f8", "nat", f"{meaning} on {split}; NaN: not evaluated, or not known")
+        for split in ("validation", "test")
+        for name, meaning in {
+            "map_loss": "mean loss of the most probable weights, beside a committee,",
+            "entropy": "mean entropy of the probabilities",
+            "expected_entropy": "mean entropy of those of one member of a committee",
+            "mutual_information": "entropy minus expected entropy: how members differ,",
         }.items()
     },
     "num_participants": ("i8", "1", "clients that trained this round"),
@@ -104,6 +117,16 @@ EVALUATION_FIELDS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "confidence_samples": (("confidence_bin",), "1", "samples by confidence, to a bin's upper end"),
     "confidence_correct": (("confidence_bin",), "1", "those of them that are right"),
     "mean_confidence": (("confidence_bin",), "1", "their mean confidence; NaN: none"),
+}
+# name -> (dimensions, unit, meaning), by set of samples, after the last round
+ANSWER_FIELDS: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "label": (("sample",), "1", "class; -1: of none that the network knows"),
+    "probability": (("sample", "class"), "1", "what the network says, or the committee's mean"),
+    "deviation": (("sample", "class"), "1", "standard deviation over the members; NaN: no members"),
+    "entropy": (("sample",), "nat", "of the probabilities"),
+    "expected_entropy": (("sample",), "nat", "mean of the members' entropies; NaN: no members"),
+    "coordinate": (("sample", "axis"), "1", "the point that a sample encodes"),
+    "target": (("sample",), "1", "how much of the second class there is"),
 }
 CHECKPOINT_FIELDS = {
     "round": "rounds done",

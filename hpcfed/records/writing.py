@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hpcfed.records.log import Log
 from hpcfed.records.schema import (
     ACTIVITY_FIELDS,
+    ANSWER_FIELDS,
     ATTEMPT_FIELDS,
     AXES,
     CHECKPOINT_FIELDS,
@@ -52,6 +53,8 @@ def fill(file: h5py.File, record: Record) -> None:
     for name, column in record.clients.items():
         _put(clients, name, column, ("1", texts[name]), (scale,))
     _fill_evaluation(file.create_group("evaluation"), record.evaluation)
+    if record.answers:
+        _fill_answers(file.create_group("answers"), record.answers)
     model = file.create_group("model")
     params = model.create_dataset("params", data=record.params)
     params.dims[0].attach_scale(_dimension(model, "parameter", len(record.params)))
@@ -110,6 +113,19 @@ def _fill_evaluation(group: h5py.Group, evaluation: Mapping[str, Any]) -> None:
         axes = tuple(scales[dimension] for dimension in dimensions)
         _put(group, name, np.asarray(evaluation[name]), (unit, meaning), axes)
     _fill_examples(group.create_group("example_spikes"), evaluation["example_spikes"])
+
+
+def _fill_answers(group: h5py.Group, answers: Mapping[str, Mapping[str, Array]]) -> None:
+    """Write a group for each set of samples."""
+    for name, columns in answers.items():
+        part, found = group.create_group(name), dict[str, h5py.Dataset]()
+        for column, values in columns.items():
+            dimensions, unit, meaning = ANSWER_FIELDS[column]
+            for axis, length in zip(dimensions, values.shape, strict=True):
+                if axis not in found:
+                    found[axis] = _scale(part, axis, length)
+            scales = tuple(found[axis] for axis in dimensions)
+            _put(part, column, values, (unit, meaning), scales)
 
 
 def _fill_examples(group: h5py.Group, examples: Mapping[str, Array]) -> None:

@@ -39,6 +39,10 @@ class EventSet:
         latest: time of the last spike of all, s, left out or not; 0 where nobody noted it.
         plane: shape of a sensor, as (polarity, height, width), whose C-order ravel the channels
             are; () where they have none.
+        targets: (S,) float32 from 0 to 1 that stands in for labels of two classes, how much of the
+            second there is; None where labels say all.
+        coordinates: (S, D) float32 from 0 to 1, the scaled point that a sample encodes; None where
+            there is none.
     """
 
     channels: Channels
@@ -54,6 +58,8 @@ class EventSet:
     num_cut: int = 0
     latest: float = 0.0
     plane: tuple[int, ...] = ()
+    targets: F32 | None = None
+    coordinates: F32 | None = None
 
     @property
     def num_samples(self) -> int:

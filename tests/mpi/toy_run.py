@@ -1,7 +1,8 @@
 """``hpcfed`` with the toy world's trainer: a run takes milliseconds and needs no torch.
 
 ``python -m tests.mpi.toy_run run ...`` is the command line; ``python -m tests.mpi.toy_run many
-RUNS.json`` runs a list of {"sets", "out", "claimed"} one after the other in the same processes.
+RUNS.json`` runs a list of {"sets", "out", "claimed", "job"} one after the other in the same
+processes.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ def main() -> None:
 def many(path: Path) -> None:
     """Run every run of the list."""
     for item in json.loads(path.read_text()):
-        job = Path(__file__).with_name("toy.toml")
-        experiment = read_experiment(job, item["sets"])
+        job = item.get("job", Path(__file__).with_name("toy.toml"))
+        experiment = read_experiment(Path(job), item["sets"])
         claimed = item.get("claimed", False)
         run(Request(lambda experiment=experiment: experiment, Path(item["out"]), claimed=claimed))
 

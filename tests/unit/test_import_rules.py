@@ -14,8 +14,8 @@ from tests.places import PACKAGE
 # From the ground up: a room may import the rooms before it, and its own files.
 ROOMS = (
     *("errors", "base", "config", "samples", "clients", "records", "datasets", "networks"),
-    *("learning", "learning/autograd", "learning/event", "learning/gpu", "learning/rules"),
-    *("learning/engines", "learning/model", "report", "launch"),
+    *("learning", "learning/autograd", "learning/event", "learning/gpu", "learning/local"),
+    *("learning/engines", "learning/rules", "learning/model", "report", "launch"),
     *("federation/mpi", "federation/uplink", "federation"),
     *("sweep/planning", "sweep/search", "sweep/slurm", "sweep/working", "sweep/collecting"),
     *("sweep", "__init__", "cli", "__main__"),
@@ -75,10 +75,13 @@ KERNELS = {
     "datasets/ear/hair_cell.py",
     "federation/uplink/fused.py",
     "networks/leaky.py",
+    "learning/latents.py",
+    "learning/event/binary.py",
     "learning/event/kernels.py",
     "learning/event/neurons.py",
     "learning/event/lanes.py",
     "learning/event/vectors.py",
+    "learning/local/kernels.py",
 }
 # heavy libraries are imported where they are used, never by importing a light module
 LAZY = {

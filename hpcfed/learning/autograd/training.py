@@ -28,10 +28,13 @@ from torch.nn.functional import cross_entropy
 from hpcfed.base.parallel import in_order
 from hpcfed.base.philox import CompiledStream
 from hpcfed.base.purposes import Purpose
+from hpcfed.base.seeds import Stream
 from hpcfed.clients.population import Client
 from hpcfed.config import ClientConfig, Experiment
+from hpcfed.learning.autograd.latents import Latents
 from hpcfed.learning.autograd.optimisers import clipped, fresh_state, step
 from hpcfed.learning.feed import feed
+from hpcfed.learning.latents import Latent
 from hpcfed.learning.schedule import learning_rate
 from hpcfed.learning.silence import limits
 from hpcfed.learning.trainer import ENTERING_UNIT, BatchResult, LocalUpdate
@@ -47,8 +50,16 @@ I64 = NDArray[np.int64]
 class NorseTrainer:
     """Trains one network by torch autograd on one device; implements ``trainer.Trainer``."""
 
-    def __init__(self, experiment: Experiment, network: Network, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        network: Network,
+        device: str = "cpu",
+        binary: Latent | None = None,
+    ) -> None:
         """Take the network, and from the experiment the client's settings and the seed.
+
+        With ``binary`` parameters are latent weights in training, as it says.
 
         One thread per client is part of the promise of equal bits, so torch's own threads are set
         to one for the whole process.
@@ -58,6 +69,7 @@ class NorseTrainer:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS may differ
             torch.use_deterministic_algorithms(True)
         self._experiment, self._network, self._device = experiment, network, torch.device(device)
+        self._binary = None if binary is None else binary(network.layout)
 
     @property
     def layout(self) -> Layout:
@@ -91,11 +103,10 @@ class NorseTrainer:
         """Evaluate one batch of sample ids (B,)."""
         with torch.no_grad():
             found = self._evaluated(params, samples, ids)
-            labels = self._tensor(samples.labels[ids])
-            losses = cross_entropy(found.logits, labels, reduction="none").double()
+            losses = cross_entropy(found.logits, self._truth(samples, ids), reduction="none")
         fired = [num_spikes(layer) for layer in found.spikes] or [torch.zeros(1)] * len(self.layers)
         return BatchResult(
-            losses=losses.cpu().numpy(),
+            losses=losses.double().cpu().numpy(),
             predictions=found.logits.argmax(1).cpu().numpy(),
             spikes=np.array([int(layer.sum()) for layer in fired], np.int64),
             logits=found.logits.double().cpu().numpy(),
@@ -132,13 +143,23 @@ class NorseTrainer:
         current, head = received.clone(), slice(self.layout.num_trained)
         trained = current[head]  # a view: statistics lie behind it
         state, totals = fresh_state(trained), _Totals()
-        call = self._pass(client, round_index)
+        call, latents = self._pass(client, round_index), self._latents(client, round_index)
         for ids, inputs in feed(self._experiment, samples).steps(client, round_index):
-            found = self._learned(current, inputs, self._tensor(samples.labels[ids]), call)
-            gradient, totals = found.gradient[head], totals.add(found, len(ids), bounds)
+            weights, slopes = (
+                (current, None) if latents is None else latents.drawn(current, state.num_steps)
+            )
+            found = self._learned(weights, inputs, self._truth(samples, ids), call)
+            gradient, totals = found.gradient, totals.add(found, len(ids), bounds)
+            if latents is not None and slopes is not None:
+                gradient = latents.turned(gradient, slopes)
+            gradient = gradient[head]
             if settings.proximal:
                 gradient = gradient + settings.proximal * (trained - received[head])
+            if latents is not None:
+                latents.pull(current, rate)
             state = step(settings, rate, trained, clipped(gradient, settings.clip_norm), state)
+            if latents is not None:
+                latents.keep_within(current)
             self._keep(found.activity.statistics, current)
         return LocalUpdate(
             delta=(current - received)[shared].cpu().numpy(),
@@ -147,6 +168,22 @@ class NorseTrainer:
             local=current[shared.stop :].cpu().numpy(),
             activity=totals.activity,
         )
+
+    def _latents(self, client: Client, round_index: int) -> Latents | None:
+        if self._binary is None:
+            return None
+        rule, bins = self._experiment.rule, self._experiment.data.num_bins
+        draws = bins if rule is not None and rule.draws_in_bins else 1
+        stream = Stream(self._experiment.seed, Purpose.WEIGHT_NOISE, round_index, client.index)
+        return Latents(self._binary, stream.address, bins, draws)
+
+    def _truth(self, samples: Samples, ids: I64) -> Tensor:
+        """Return what is learned of ``ids`` (B,): labels (B,), or parts of two classes (B, 2)."""
+        targets: F32 | None = getattr(samples, "targets", None)
+        if targets is None:
+            return self._tensor(samples.labels[ids])
+        second = self._tensor(targets[ids])
+        return torch.stack([1 - second, second], 1)
 
     def _pass(self, client: Client, round_index: int) -> Pass:
         """Return what a client's passes of a round have in common."""
@@ -193,10 +230,13 @@ class NorseTrainer:
 
 
 def matrices(layout: Layout, params: Tensor) -> dict[str, Tensor]:
-    """Return views of ``params`` (P,) by matrix name; one node in the graph, unlike slices."""
-    parts = torch.split(params, [part.size for part in layout.parts])
-    named = zip(layout.names, layout.shapes, parts, strict=True)
-    return {name: part.view(shape) for name, shape, part in named}
+    """Return views of ``params`` (P,) by matrix name; one node in the graph, unlike slices.
+
+    Of parameters for each bin, (T, P), they are (T, *shape).
+    """
+    parts = torch.split(params, [part.size for part in layout.parts], dim=-1)
+    named, bins = zip(layout.names, layout.shapes, parts, strict=True), params.shape[:-1]
+    return {name: part.reshape(*bins, *shape) for name, shape, part in named}
 
 
 def is_penalised(client: ClientConfig) -> bool:

@@ -51,8 +51,8 @@ def train_client(
     work.spikes[:] = 0
     work.activity[:] = 0
     for step in range(len(steps) - 1):
-        _transpose(network.plan, work)
-        loss = _batch_gradient(network, inputs, steps[step], steps[step + 1], work)
+        transpose(network.plan, work)
+        loss = batch_gradient(network, inputs, steps[step], steps[step + 1], work)
         total += loss * (steps[step + 1] - steps[step])
         adjust(optimiser, weights, received, work.gradient)
         optimise(optimiser, step + 1, weights, work.gradient, work.first, work.second)
@@ -88,37 +88,56 @@ def evaluate_batch(
 @kernel
 def flatten(plan: Sizes, weights: Reals, flat: Reals) -> None:
     """Write the kernels' vector as flat parameters (P,), matrices (out, in) row-major, in order."""
+    _relay(plan, weights, flat, True)
+
+
+@inner
+def packed(plan: Sizes, flat: Reals, weights: Reals) -> None:
+    """Write flat parameters (P,) as the kernels' vector, in which padding stays as it is."""
+    _relay(plan, weights, flat, False)
+
+
+@inner
+def _relay(plan: Sizes, weights: Reals, flat: Reals, back: bool) -> None:
+    """Copy matrices between the kernels' vector and flat parameters, ``back`` to the latter."""
     end = 0
     for layer in range(len(plan.widths)):
-        width = plan.widths[layer]
+        width, padded = plan.widths[layer], plan.padded[layer]
         below = plan.num_channels if layer == 0 else plan.widths[layer - 1]
         for second in range(2 if plan.recurrent and layer < len(plan.widths) - 1 else 1):
             start, length = plan.inputs[layer], below
             if second:
                 start, length = plan.recurrents[layer], width
-            _flatten(weights, start, plan.padded[layer], flat, end, (width, length))
+            if back:
+                _turn(weights, (start, padded), flat, (end, length), (width, length))
+            else:
+                _turn(flat, (end, length), weights, (start, padded), (length, width))
             end += width * length
 
 
 @inner
-def _flatten(
-    weights: Reals, start: int, padded: int, flat: Reals, end: int, shape: tuple[int, int]
+def _turn(
+    source: Reals,
+    place: tuple[int, int],
+    target: Reals,
+    other: tuple[int, int],
+    shape: tuple[int, int],
 ) -> None:
-    """Write the matrix at ``start``, rows ``padded`` apart, as its transpose (width, below)."""
-    width, below = shape
-    for n in range(0, width, LANES):
-        for k in range(0, below, LANES):
-            at, to = start + k * padded + n, end + n * below + k
-            if n + LANES <= width and k + LANES <= below:
-                turn_block(flat, to, below, weights, at, padded)
+    """Write a matrix's transpose, (rows, columns) in ``target``; a place is (start, stride)."""
+    (start, stride), (to, step), (rows, columns) = place, other, shape
+    for row in range(0, rows, LANES):
+        for column in range(0, columns, LANES):
+            at, put = start + column * stride + row, to + row * step + column
+            if row + LANES <= rows and column + LANES <= columns:
+                turn_block(target, put, step, source, at, stride)
                 continue
-            for row in range(min(LANES, width - n)):
-                for column in range(min(LANES, below - k)):
-                    flat[to + row * below + column] = weights[at + column * padded + row]
+            for i in range(min(LANES, rows - row)):
+                for j in range(min(LANES, columns - column)):
+                    target[put + i * step + j] = source[at + j * stride + i]
 
 
 @inlined
-def _batch_gradient(
+def batch_gradient(
     network: NetworkConstants, inputs: Inputs, start: int, stop: int, work: Workspace
 ) -> float:
     """Return the mean loss of samples start to stop; add its gradient, and count their spikes."""
@@ -261,7 +280,7 @@ def _penalise(network: NetworkConstants, batch: int, work: Workspace) -> float:
 
 
 @inner
-def _transpose(plan: Sizes, work: Workspace) -> None:
+def transpose(plan: Sizes, work: Workspace) -> None:
     """Write the copies (out, in) of the matrices that lead back."""
     weights, back = work.weights, work.back
     for layer in range(len(plan.widths)):

@@ -19,6 +19,7 @@ from hpcfed.base.compiled import prepare
 from hpcfed.base.parallel import in_order
 from hpcfed.base.philox import CompiledStream
 from hpcfed.base.purposes import Purpose
+from hpcfed.base.seeds import Stream
 from hpcfed.clients.population import Client
 from hpcfed.config import Experiment
 from hpcfed.learning import equations
@@ -26,9 +27,11 @@ from hpcfed.learning.augment import Changes, draw_steps, is_augmented
 from hpcfed.learning.batches import batches
 from hpcfed.learning.constants import Optimiser, RealType
 from hpcfed.learning.event import plan as event_plan
+from hpcfed.learning.event.binary import Latents, Source, make_latents, train_latents
 from hpcfed.learning.event.kernels import evaluate_batch, flatten, train_client
 from hpcfed.learning.event.tables import Evaluated, Inputs, NetworkConstants
 from hpcfed.learning.event.work import Workspace, make_work
+from hpcfed.learning.latents import Latent
 from hpcfed.learning.schedule import learning_rate
 from hpcfed.learning.silence import limits
 from hpcfed.learning.trainer import BatchResult, LocalUpdate
@@ -51,12 +54,18 @@ class EventTrainer:
         experiment: Experiment,
         shape: Shape,
         dtype: RealType = np.float32,
+        binary: Latent | None = None,
     ) -> None:
-        """Take the network between C channels and K classes, trained in ``dtype``."""
+        """Take the network between C channels and K classes, trained in ``dtype``.
+
+        With ``binary`` parameters are latent weights in training, as it says.
+        """
         self._experiment, self._dtype = experiment, dtype
         self._spare: list[Workspace] = []
+        self._spare_latents: list[Latents] = []
         self._prepared = False
         self._layout = dense_layout(experiment.model, shape.num_inputs, shape.classes)
+        self._binary = None if binary is None else binary(self._layout)
         self._layers = dense_layers(experiment.model, shape.num_inputs)
         self._hidden, self._num_classes = experiment.model.widths, shape.classes
         self._network = NetworkConstants(
@@ -81,7 +90,9 @@ class EventTrainer:
         self, params: F32, samples: Samples, clients: Sequence[Client], round_index: int
     ) -> Iterator[LocalUpdate]:
         """Yield the update of each client, in the order given, starting from ``params`` (P,)."""
-        received, events = self._pack(params), events_of(samples, "event")
+        events = events_of(samples, "event")
+        flat: Reals = params.astype(self._dtype)
+        received = self._pack(flat) if self._binary is None else flat
         if not self._prepared:
             self._prepare(received, events)
         one = partial(self._train_client, received, events, round_index)
@@ -166,8 +177,17 @@ class EventTrainer:
         bounds = np.cumsum([0, *map(len, steps)])
         delta = np.empty(self._layout.size, self._dtype)
         with self._work(inputs) as work:
-            loss, spikes = train_client(self._network, optimiser, inputs, bounds, received, work)
-            flatten(self._network.plan, work.weights, delta)
+            network = self._network
+            if self._binary is None:
+                loss, spikes = train_client(network, optimiser, inputs, bounds, received, work)
+                flatten(network.plan, work.weights, delta)
+            else:
+                stream = Stream(experiment.seed, Purpose.WEIGHT_NOISE, round_index, client.index)
+                source = Source(self._binary, stream.address, received)
+                with self._latents() as latents:
+                    room = latents, work
+                    loss, spikes = train_latents(network, optimiser, inputs, bounds, source, room)
+                    delta[:] = latents.current
             activity = work.activity.copy()
         return LocalUpdate(
             delta=delta.astype(np.float32, copy=False),
@@ -178,6 +198,16 @@ class EventTrainer:
 
     def _pack(self, params: Reals) -> Reals:
         return event_plan.pack(self._network.plan, self._layout, params.astype(self._dtype))
+
+    @contextmanager
+    def _latents(self) -> Iterator[Latents]:
+        """Lend room for latent weights."""
+        room = self._spare_latents.pop() if self._spare_latents else None
+        room = make_latents(self._layout.size, self._dtype) if room is None else room
+        try:
+            yield room
+        finally:
+            self._spare_latents.append(room)
 
     @contextmanager
     def _work(self, inputs: Inputs) -> Iterator[Workspace]:

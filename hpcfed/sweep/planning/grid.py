@@ -1,4 +1,4 @@
-"""From a sweep to its points: the product of all axes and the explicit points, less the excluded.
+"""From a sweep to its points: cases times the product of all axes, explicit points, less excluded.
 
 A point is named by what it does: the digest of its resolved configuration, all keys but those that
 leave no trace in what a run records. Two points of one digest are one run.
@@ -67,7 +67,9 @@ def _every_point(sweep: Sweep) -> list[Point]:
     steps = [[dict(zip(axis.keys, row, strict=True)) for row in axis.rows] for axis in sweep.axes]
     product: Iterator[tuple[Point, ...]] = itertools.product(*steps)
     points = [{k: v for step in combined for k, v in step.items()} for combined in product]
-    if not sweep.axes and sweep.points:
+    if sweep.cases:
+        points = [case | point for case in sweep.cases for point in points]
+    elif not sweep.axes and sweep.points:
         points = []
     _check_axes(sweep)
     return [*points, *sweep.points]
@@ -75,7 +77,8 @@ def _every_point(sweep: Sweep) -> list[Point]:
 
 def keys_that_vary(sweep: Sweep) -> list[str]:
     """Return the keys of all axes and points in the order of the file, seed last."""
-    keys = [key for axis in sweep.axes for key in axis.keys]
+    keys = [key for case in sweep.cases for key in case]
+    keys += [key for axis in sweep.axes for key in axis.keys]
     keys += [key for point in sweep.points for key in point]
     return [key for key in dict.fromkeys(keys) if key != SEED] + [SEED]
 
@@ -138,6 +141,8 @@ def _check_axes(sweep: Sweep) -> None:
     keys = [key for axis in sweep.axes for key in axis.keys]
     if twice := sorted({key for key in keys if keys.count(key) > 1}):
         raise InputError(f"{sweep.path}: {twice[0]} is in [grid] and [zip], or twice in [zip]")
+    if both := [key for case in sweep.cases for key in case if key in keys]:
+        raise InputError(f"{sweep.path}: {both[0]} is in [[cases]] and in [grid] or [zip]")
 
 
 def _excluded(found: Experiment | InputError, tree: dict[str, Any], sweep: Sweep) -> bool:

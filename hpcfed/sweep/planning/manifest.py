@@ -115,11 +115,12 @@ def plan(sweep: Sweep, paths: Paths, resolve_engine: Callable[[Experiment], str]
     engines.check(list(runs.values()), sweep.resources, sweep.path)
     gone = [run for run in known.values() if run.digest not in runs]
     kept = [dataclasses.replace(run, current=False) for run in gone]
+    cases = tuple(dict.fromkeys(key for case in sweep.cases for key in case))
     num_known = len(runs.keys() & {run.digest for run in known.values()})
     manifest = Manifest(
         name=sweep.name,
         keys=tuple(keys_that_vary(sweep)),
-        zipped=tuple(axis.keys for axis in sweep.axes if len(axis.keys) > 1),
+        zipped=tuple(keys for keys in (*(a.keys for a in sweep.axes), cases) if len(keys) > 1),
         resources=sweep.resources,
         site=site,
         runs=(*runs.values(), *kept),

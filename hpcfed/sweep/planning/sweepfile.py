@@ -6,6 +6,7 @@ Keys of experiments are dotted and quoted ("server.rounds") or nested, which mea
     [set]                            fixed values
     [grid]                           key = [values]: the product of all
     [zip]                            keys that move together; [[zip]] for several such groups
+    [[cases]]                        settings to compare, each with its own keys: times the product
     [[points]]                       further points, each with its own keys
     [exclude]                        points whose experiment has all of these values, set or by
                                      default, are left out; [[exclude]] too
@@ -35,7 +36,7 @@ from hpcfed.errors import InputError
 from hpcfed.records.results import check_measures
 from hpcfed.sweep.planning.resources import Resources
 
-_TABLES = ("set", "grid", "zip", "points", "exclude", "resources", "search")
+_TABLES = ("set", "grid", "zip", "cases", "points", "exclude", "resources", "search")
 # what may change at a round: neither shapes nor data nor who has them
 _MUTABLE = (
     *(f"client.{k}" for k in (
@@ -64,6 +65,7 @@ class Sweep:
     Attributes:
         base: the base experiment with the [set] table applied, nested.
         axes: of the product; empty without [grid] and [zip].
+        cases: each is set at every point of the product.
         exclude: tables of dotted keys; a list there means any of its values.
         search: the search, where this is one; it has no points of its own.
     """
@@ -73,6 +75,7 @@ class Sweep:
     text: str
     base: Table
     axes: tuple[Axis, ...] = ()
+    cases: tuple[Point, ...] = ()
     points: tuple[Point, ...] = ()
     exclude: tuple[Point, ...] = ()
     resources: Resources = field(default_factory=lambda: Resources.model_validate({}))
@@ -101,6 +104,7 @@ def read_sweep(path: Path) -> Sweep:
         text=text,
         base=tree,
         axes=(*_grid(table.get("grid", {}), path), *_zips(table.get("zip", []), path)),
+        cases=tuple(_tables(table.get("cases", []), f"{path}: [[cases]]")),
         points=tuple(_tables(table.get("points", []), f"{path}: [[points]]")),
         exclude=tuple(_tables(table.get("exclude", []), f"{path}: [exclude]")),
         resources=checked(Resources, table.get("resources", {}), f"{path}: [resources]"),
@@ -113,10 +117,10 @@ def read_sweep(path: Path) -> Sweep:
 def _search(sweep: Sweep, config: SearchConfig) -> Search:
     """Return the search of a sweep file. Raises InputError for what does not go together."""
     path, base = sweep.path, copy.deepcopy(sweep.base)
-    if sweep.axes:
+    if sweep.axes or sweep.cases:
         raise InputError(
-            f"{path}: [search] varies the keys of its space; [grid] and [zip] cannot stand beside "
-            "it (for several seeds of the best: [search.confirm])"
+            f"{path}: [search] varies the keys of its space; [grid], [zip] and [[cases]] cannot "
+            "stand beside it (for several seeds of the best: [search.confirm])"
         )
     if config.stop is not None:
         base["stop"] = config.stop.model_dump(mode="json")

@@ -123,6 +123,26 @@ OTHER = {
     "run.max_restarts": "1",
     "run.watchdog_min": "1.0",
     "rule.kind": '"tests.toy_world:RULE"',
+    "rule.binary.start": "2.0",
+    "rule.binary.limit": "5.5",
+    "rule.binary.scale": "3.0",
+    "rule.binary.sends": '"bits"',
+    "rule.binary.merge": '"majority"',
+    "rule.binary.vote_clip": "0.02",
+    "rule.bayes.prior": "0.3",
+    "rule.bayes.strength": "0.0",
+    "rule.bayes.temperature": "0.5",
+    "rule.bayes.noise": '"bin"',
+    "rule.local.tau_ref": "0.003",
+    "rule.local.burn_in": "4",
+    "evaluation.draws": "3",
+    "evaluation.answers": "true",
+    "evaluation.unknown": "true",
+    "data.generated.seed": "1",
+    "data.generated.samples": "40",
+    "data.generated.test_samples": "50",
+    "data.generated.noise": "0.2",
+    "data.generated.neurons": "5",
 }
 TABLES = {"model.own", "rule.own"}  # of the user's own code, with any keys
 NEEDS = {
@@ -146,6 +166,27 @@ NEEDS = {
     "client.schedule_milestones": ["client.schedule=milestones", "client.schedule_milestones=[9]"],
     "participation.first_is_on_time": ["participation.straggler_probability=0.1"],
     "uplink.mask_probability": ["uplink.mask=bernoulli"],
+    **{
+        f"rule.binary.{name}": [
+            *("rule.kind=bayes", "rule.binary.limit=5.0", "rule.binary.sends=bits"),
+            "uplink.dtype=sign",
+        ]
+        for name in ("start", "limit", "scale", "merge", "vote_clip")
+    },
+    "rule.binary.sends": ["rule.kind=bayes", "rule.binary.limit=5.0", "uplink.dtype=sign"],
+    **{
+        f"rule.bayes.{name}": ["rule.kind=bayes", "rule.bayes.prior=0.4"]
+        for name in ("prior", "strength", "temperature", "noise")
+    },
+    "rule.local.tau_ref": ["rule.kind=local", "rule.local.burn_in=3"],
+    "rule.local.burn_in": ["rule.kind=local", "rule.local.burn_in=3"],
+    "evaluation.draws": ["rule.kind=bayes", "evaluation.answers=false"],
+    "evaluation.answers": ["rule.kind=bayes", "evaluation.draws=2"],
+    "evaluation.unknown": ["data.classes=[0, 1]", "evaluation.answers=false"],
+    **{
+        f"data.generated.{name}": ["data.dataset=two-moons", "data.generated.samples=30"]
+        for name in ("seed", "samples", "test_samples", "noise", "neurons")
+    },
     **{
         f"stop.{name}": ["stop.saturated=0.9"]
         for name in ("silent.alpha", "silent.beta", "silent.rounds", "saturated", "diverged")
@@ -271,6 +312,7 @@ def test_a_nested_dict_is_checked_like_a_file() -> None:
 
 RUNS = {
     "tradeoff": 72,
+    "bisnn_digits": 6 * 5,
     "tradeoff_shd": 72,
     "digits_clients": 2 * 3 * 5,
     "digits_stragglers": 2 * 3 * 3,

@@ -27,6 +27,8 @@ def tiny(**changes: Any) -> EventSet:
 def test_right_events_pass() -> None:
     check_events(tiny(), HALVES, "mine")
     check_events(tiny(counts=None, labels=np.array([-1, 0])), HALVES, "mine")
+    edges = np.array([0, 1], np.float32)
+    check_events(tiny(targets=edges, coordinates=edges[:, None]), HALVES, "mine")
 
 
 WRONG = {
@@ -60,6 +62,28 @@ WRONG = {
         "bin_offsets": np.array([[0, 1, 2, 2], [0, 0, 0, 1]])
     },
     "2 bins over 2 s": {"duration": 2.0},
+    "targets is list; expected a NumPy array": {"targets": [0.0, 1.0]},
+    "targets is 1-d float64; expected 1-d float32": {"targets": np.array([0.0, 1.0])},
+    "targets is 2-d float32; expected 1-d": {"targets": np.zeros((2, 1), np.float32)},
+    "targets of shape (3,); expected 2 samples": {"targets": np.zeros(3, np.float32)},
+    "targets from 0.0 to 1.5; expected 0 to 1": {"targets": np.array([0, 1.5], np.float32)},
+    "targets from nan to nan; expected 0 to 1, all finite": {
+        "targets": np.array([np.nan, 0], np.float32)
+    },
+    "targets, which stand in for labels of two classes, and 3 class_names": {
+        "targets": np.zeros(2, np.float32),
+        "class_names": ("a", "b", "c"),
+    },
+    "coordinates is 1-d float32; expected 2-d float32": {"coordinates": np.zeros(2, np.float32)},
+    "coordinates of shape (1, 2); expected 2 samples": {
+        "coordinates": np.zeros((1, 2), np.float32)
+    },
+    "coordinates of shape (2, 0); expected 2 samples": {
+        "coordinates": np.zeros((2, 0), np.float32)
+    },
+    "coordinates from -0.5 to 0.0; expected 0 to 1": {
+        "coordinates": np.array([[-0.5], [0]], np.float32)
+    },
 }
 
 

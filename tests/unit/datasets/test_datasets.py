@@ -15,6 +15,7 @@ from hpcfed.config import DataConfig
 from hpcfed.datasets import Data, load
 from hpcfed.datasets.validation import split
 from hpcfed.errors import InputError
+from hpcfed.samples.events import EventSet
 
 QUARTERS = {"duration": 1.0, "num_bins": 4}
 
@@ -236,15 +237,30 @@ def narrow_test(config):
 def bad_test(config):
     train = two(config)[0]
     return train, replace(train, groups=np.array([0, 1]))
+
+def points(config):
+    train = two(config)[0]
+    given = {"targets": np.array([0.2, 0.9], np.float32)}
+    if config.test == "also coordinates":
+        given["coordinates"] = np.array([[0.5], [0.7]], np.float32)
+    if config.test == "other targets":
+        given["targets"] = np.array([0.3, 0.9], np.float32)
+    return replace(train, **given), None
+
+def targets_of_one(config):
+    return points(config)[0], two(config)[0]
 """
 
 
-def test_a_dotted_path_is_the_users_own_data_set(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_events.py").write_text(USER_MODULE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", sys.path.copy())
+
+
+@pytest.mark.usefixtures("own_module")
+def test_a_dotted_path_is_the_users_own_data_set() -> None:
     data = load(DataConfig(dataset="my_events:two", validation_fraction=0.0))
     assert data.train_ids.tolist() == [0, 1]
     assert data.digest == load(DataConfig(dataset="my_events:two")).digest
@@ -261,6 +277,34 @@ def test_a_dotted_path_is_the_users_own_data_set(
     }.items():
         with pytest.raises(InputError, match=message):
             load(DataConfig(dataset=name))
+
+
+@pytest.mark.usefixtures("own_module")
+def test_the_digest_covers_targets_and_coordinates_where_they_are_given() -> None:
+    without = load(DataConfig(dataset="my_events:two")).digest
+    # as it was before samples could bring either: old runs go on
+    assert without == "26b9b58fe256798666451b1bc447fd81a0c8fa18dc8c78a2a3d54b1716a4e9fa"
+    given = [
+        load(DataConfig(dataset="my_events:points", test=test)).digest
+        for test in (None, "other targets", "also coordinates")
+    ]
+    assert len({without, *given}) == 4
+
+
+@pytest.mark.usefixtures("own_module")
+def test_targets_of_one_split_alone_are_refused() -> None:
+    with pytest.raises(InputError, match=r"targets_of_one, test samples: no targets, but the oth"):
+        load(DataConfig(dataset="my_events:targets_of_one"))
+
+
+@pytest.mark.usefixtures("own_module")
+def test_classes_that_targets_follow_keep_their_order() -> None:
+    same = load(DataConfig(dataset="my_events:points", classes=(0, 1))).train
+    assert isinstance(same, EventSet)
+    assert same.targets is not None
+    assert same.targets.tolist() == pytest.approx([0.2, 0.9])
+    with pytest.raises(InputError, match=r"data.classes = \[1, 0\]: targets .* own order"):
+        load(DataConfig(dataset="my_events:points", classes=(1, 0)))
 
 
 def test_loading_needs_neither_mpi_nor_torch_and_the_cache_not_even_hdf5() -> None:

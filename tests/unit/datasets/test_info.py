@@ -92,6 +92,9 @@ def test_known_sets_say_whether_and_where_they_are(tmp_path: Path) -> None:
     assert (sets["shd"].present, sets["shd"].where) == (True, str(tmp_path / "SHD"))
     assert (sets["ssc"].present, sets["ssc"].where) == (False, str(tmp_path / "ssc"))
     assert sets["spoken-digits"].present
+    assert (sets["two-moons"].present, sets["two-moons"].where) == (
+        True, "part of hpcfed, generated"
+    )  # fmt: skip
     console = Console(file=io.StringIO(), width=300)
     print_known(list(sets.values()), console)
     text = console.file

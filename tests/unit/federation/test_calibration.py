@@ -13,6 +13,7 @@ from hpcfed.federation import calibration
 from hpcfed.federation.evaluation import evaluate
 from hpcfed.federation.uplink.exact import grid
 from hpcfed.learning.engines import make_trainer
+from hpcfed.learning.probabilities import softmax
 from hpcfed.networks.layout import initial_params
 from hpcfed.samples.samples import shape_of
 from tests.federation_worlds import LoneTransport
@@ -86,7 +87,7 @@ def test_an_engine_gives_the_logits_of_its_losses_and_predictions(engine: str) -
     params = initial_params(experiment.model, trainer.layout, 1)
     found = trainer.evaluate(params, events, np.arange(16))
     assert found.logits is not None
-    probabilities = calibration.softmax(found.logits)
+    probabilities = softmax(found.logits)
     assert (probabilities.argmax(axis=1) == found.predictions).all()
     of_label = probabilities[np.arange(16), events.labels]
     np.testing.assert_allclose(-np.log(of_label), found.losses, rtol=1e-5)

@@ -38,10 +38,10 @@ def test_what_nobody_sent_stays() -> None:
     assert (PARAMS + change).tolist() == [0.5, 2.0, 0.5, 4.0]
 
 
-def test_the_rule_makes_the_value_of_the_mean_and_the_number_of_clients() -> None:
-    doubled = Exchange(sends="value", value=lambda mean, count: mean * count)
-    change = exchange.direction(doubled, arrived(), PARAMS, 4)
-    assert (PARAMS + change).tolist() == [1.5, 1.5, 1.5, 0.75]
+def test_the_rule_makes_the_value_of_the_mean_the_number_of_clients_and_what_they_had() -> None:
+    times = Exchange(sends="value", value=lambda mean, count, received: mean * count + received)
+    change = exchange.direction(times, arrived(), PARAMS, 4)
+    assert (PARAMS + change).tolist() == (np.array([1.5, 1.5, 1.5, 0.75]) + PARAMS).tolist()
 
 
 def test_parts_that_are_sent_whole_are_updates() -> None:

@@ -50,6 +50,28 @@ def test_zipped_keys_move_together_and_multiply_with_the_grid(tmp_path: Path) ->
     ]  # fmt: skip
 
 
+def test_cases_have_keys_of_their_own_and_multiply_with_the_grid(tmp_path: Path) -> None:
+    text = f'[grid]\nseed = [0, 1]\n[[cases]]\n"{P}" = 0.5\n[[cases]]\n"{Q}" = 0.4\n{P} = 0.1\n'
+    sweep = written(tmp_path, f"{text}[[points]]\nseed = 9")
+    assert expand(sweep) == [
+        {P: 0.5, "seed": 0}, {P: 0.5, "seed": 1},
+        {Q: 0.4, P: 0.1, "seed": 0}, {Q: 0.4, P: 0.1, "seed": 1}, {"seed": 9},
+    ]  # fmt: skip
+    assert keys_that_vary(sweep) == [P, Q, "seed"]
+
+
+def test_cases_alone_are_the_whole_sweep(tmp_path: Path) -> None:
+    assert expand(written(tmp_path, "[[cases]]\nseed = 3\n[[cases]]\nseed = 4")) == [
+        {"seed": 3}, {"seed": 4},
+    ]  # fmt: skip
+
+
+def test_a_key_of_cases_cannot_be_an_axis_too(tmp_path: Path) -> None:
+    sweep = written(tmp_path, "[grid]\nseed = [0, 1]\n[[cases]]\nseed = 3")
+    with pytest.raises(InputError, match=r"seed is in \[\[cases\]\] and in"):
+        expand(sweep)
+
+
 def test_points_are_added_to_the_product_and_equal_points_are_one_run(tmp_path: Path) -> None:
     text = f'[grid]\nseed = [0, 1]\n[[points]]\nseed = 1\n[[points]]\n"{P}" = 0.9\nseed = 7'
     assert [c.point for c in cells(written(tmp_path, text))] == [

@@ -1,0 +1,101 @@
+"""What a learning rule fits together with: combinations without meaning, each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from hpcfed.config.rule import BAYES, LOCAL
+from hpcfed.config.server import ServerConfig, UplinkConfig
+
+if TYPE_CHECKING:
+    from hpcfed.config.experiment import Experiment
+
+
+def value_faults(uplink: UplinkConfig, server: ServerConfig) -> Iterator[str]:
+    """Yield why clients cannot send values, which stand in the parameters' place."""
+    if server.average == "all":
+        yield (
+            'server.average = "all" divides by clients that send nothing, and the rule sends '
+            'values, not changes of them; set it to "participants" or "received"'
+        )
+    elif uplink.mask != "none" and server.average != "received":
+        yield (
+            f'uplink.mask = "{uplink.mask}" with server.average = "{server.average}" takes a value '
+            'that was not sent for 0, and the rule sends values; set server.average = "received"'
+        )
+    if uplink.error_feedback:
+        yield (
+            "uplink.error_feedback adds what was not sent to the next update, and the rule sends "
+            "values, not updates; set it to false"
+        )
+    if server.rescale:
+        yield (
+            "server.rescale divides by the probability of arrival, and the rule sends values, "
+            "whose mean needs no such thing; set it to false"
+        )
+
+
+def rule_faults(experiment: Experiment) -> Iterator[str]:
+    """Yield what the experiment's rule cannot be combined with."""
+    rule, evaluation = experiment.rule, experiment.evaluation
+    draws = None if evaluation is None else evaluation.draws
+    if draws and (rule is None or rule.kind != BAYES):
+        yield f'evaluation.draws is for random weights, those of rule.kind = "{BAYES}"'
+    if evaluation is not None and evaluation.unknown and experiment.data.classes is None:
+        yield "evaluation.unknown is for samples that data.classes leaves out; set data.classes"
+    if rule is None:
+        return
+    if rule.is_local:
+        yield from _local_faults(experiment)
+    if rule.is_binary and experiment.client.engine == "gpu":
+        yield f'client.engine = "gpu" has no rule.kind = "{rule.kind}"; set it to "auto"'
+    if rule.draws_in_bins and not rule.is_local:
+        if experiment.client.engine == "event":
+            yield (
+                'client.engine = "event" keeps weights for a whole batch; with rule.bayes.noise = '
+                '"bin" set it to "norse" or "auto"'
+            )
+        if experiment.model.kind != "snn" or not experiment.model.is_dense:
+            yield (
+                'rule.bayes.noise = "bin" is for spiking networks of dense layers without norms; '
+                'set it to "batch"'
+            )
+    if rule.is_binary and rule.binary_settings.sends != "latents":
+        yield from _sent_faults(experiment)
+
+
+def _local_faults(experiment: Experiment) -> Iterator[str]:
+    model, client, kind = experiment.model, experiment.client, f'"{LOCAL}"'
+    where = f"rule.kind = {kind} and [rule.local]"
+    if model.kind != "snn" or not model.is_dense or model.recurrent:
+        yield f"{where} are for spiking networks of dense layers, neither recurrent nor with norms"
+    if experiment.data.is_images:
+        yield f"{where} learn from events, and {experiment.data.dataset} are images"
+    if client.engine != "auto":
+        yield f'{where} use no engine; leave client.engine = "{client.engine}" out'
+    if client.rate_lower > 0 or client.rate_upper < 1:
+        yield f"{where} have no rate penalties; leave client.rate_lower and client.rate_upper out"
+    if experiment.data.time_jitter or experiment.data.channel_jitter or experiment.data.drop:
+        yield f"{where} do not change samples; leave the jitters and data.drop out"
+
+
+def _sent_faults(experiment: Experiment) -> Iterator[str]:
+    assert experiment.rule is not None
+    sends, uplink = experiment.rule.binary_settings.sends, experiment.uplink
+    yield from value_faults(uplink, experiment.server)
+    if sends == "bits" and uplink.dtype != "sign":
+        yield (
+            f'rule.binary.sends = "bits" with uplink.dtype = "{uplink.dtype}" would take '
+            'several bits for each; set uplink.dtype = "sign"'
+        )
+    if sends == "probabilities" and uplink.dtype == "sign":
+        yield (
+            'uplink.dtype = "sign" sends signs, and probabilities have none; set '
+            'rule.binary.sends = "bits"'
+        )
+    if uplink.mask == "top-k":
+        yield (
+            f'uplink.mask = "top-k" picks the largest changes, and rule.binary.sends = "{sends}" '
+            'sends none; set it to "random-k"'
+        )

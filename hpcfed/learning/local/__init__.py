@@ -1,0 +1,1 @@
+"""Local learning (DECOLLE): layers learn by readouts of their own, in every time bin."""

@@ -1,0 +1,1 @@
+"""The learning rules besides backpropagation."""
