@@ -25,3 +25,4 @@ class Purpose(IntEnum):
     POSTERIOR_BITS = 15
     COMMITTEE = 16
     GENERATED_DATA = 17
+    PERFECT_MODEL = 18

@@ -23,7 +23,7 @@ from hpcfed.report.figures.tradeoff import Pair, Point, Tradeoff, tradeoff, wide
 from hpcfed.report.grid import group_text, mean_drop
 from hpcfed.report.made_with import Rows, common, provenance, varying
 from hpcfed.report.page_data import page_data
-from hpcfed.report.pictures import Picture, pictures, search_pictures
+from hpcfed.report.pictures import Picture, pictures, search_pictures, sweep_pictures
 from hpcfed.report.runs import Found, Run, find
 from hpcfed.report.settings import Setting, settings
 from hpcfed.report.statistics import PAIRED_INTERVAL, T_INTERVAL, Mean
@@ -31,6 +31,7 @@ from hpcfed.report.summary import percent, size_text, summary
 
 PAGE = "report.html"
 # in the order in which they run
+WAYS = "Ways to send"
 SCRIPTS = ("basics", "grid", "tradeoff", "curves", "table", "begin")
 STATES = ("finished", "running", "stopped", "failed")
 
@@ -73,7 +74,7 @@ def render(found: Found, out: Path) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    shown, drawn = tradeoff(found), _pictures(found)
+    shown, (heading, drawn) = tradeoff(found), _pictures(found)
     folder = resources.files("hpcfed.report") / "page"
     environment = Environment(
         loader=PackageLoader("hpcfed.report", "page"),
@@ -89,7 +90,8 @@ def render(found: Found, out: Path) -> str:
         summary=_summary(found, shown),
         budgets=[_budget_row(pair) for pair in widest_pairs(shown)],
         pictures=drawn,
-        pictured="The run" if is_single(found) else "The search",
+        pictured=heading,
+        has_tradeoff=heading == WAYS,
         settings=_setting_rows(settings(found, shown.metric)),
         varying=varying(found.runs),
         common=common(found.runs),
@@ -104,8 +106,12 @@ def render(found: Found, out: Path) -> str:
     )
 
 
-def _pictures(found: Found) -> list[Picture]:
-    return pictures(found) if is_single(found) else search_pictures(found.root)
+def _pictures(found: Found) -> tuple[str, list[Picture]]:
+    """Return pictures and their heading; those of ways to send stand beside the trade-off."""
+    if is_single(found):
+        return "The run", pictures(found)
+    searched = search_pictures(found.root)
+    return ("The search", searched) if searched else (WAYS, sweep_pictures(found))
 
 
 def _script(folder: Traversable) -> str:

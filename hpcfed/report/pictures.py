@@ -21,6 +21,9 @@ from hpcfed.report.drawing import our_style
 from hpcfed.report.figures import clients, energy, learning_curve, spikes, spikes_figure
 from hpcfed.report.figures.search.every import SearchFigure, applicable
 from hpcfed.report.figures.search.view import View, read_view
+from hpcfed.report.figures.uncertainty import bytes as bytes_figure
+from hpcfed.report.figures.uncertainty import every as uncertainty
+from hpcfed.report.figures.uncertainty.view import View as Answered
 from hpcfed.report.runs import Found, Run
 from hpcfed.report.tables import Row, field
 
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SATURATED = 0.9
+_WAYS = ("rule.kind", "rule.binary.sends", "uplink.dtype")
 MOST_ROWS = 1000  # of a table on the page; all of them are analysis/'s
 
 
@@ -68,6 +72,19 @@ def search_pictures(folder: Path) -> list[Picture]:
         draw, table = partial(figure.draw, view), partial(_search_table, figure, view)
         found.append(_picture(figure.caption, draw, table))
     return found
+
+
+def sweep_pictures(found: Found) -> list[Picture]:
+    """Return what runs say together that differ in how they learn and send; else none."""
+    if not any(len({str(run.keys.get(key)) for run in found.runs}) > 1 for key in _WAYS):
+        return []
+    caption = "What a byte buys: accuracy and loss of each setting against all that was sent up"
+    numbers = partial(_table, "By bytes", bytes_figure.COLUMNS)
+    return [
+        _picture(
+            caption, lambda: bytes_figure.draw(found), lambda: [numbers(bytes_figure.rows(found))]
+        )
+    ]
 
 
 def _search_table(figure: SearchFigure, view: View) -> list[Table]:
@@ -117,6 +134,14 @@ def _figures(
             ),
         ],
     )
+    answered = Answered(record)
+    for shown in uncertainty.applicable(answered).values():
+        draw, tables = partial(shown.draw, answered), partial(_tables, shown, answered)
+        yield shown.caption, draw, tables
+
+
+def _tables(figure: uncertainty.UncertaintyFigure, answered: Answered) -> list[Table]:
+    return [_table(item.title, item.columns, item.rows(answered)) for item in figure.tables]
 
 
 def _picture(

@@ -151,9 +151,24 @@ def _figures(record: Record) -> Rows:
             lines.append(
                 (f"{split} calibration", f"error {percent(error)}, Brier score {brier:.3f}")
             )
+        lines += _committee(rounds, split)
     for name, (_, unit, meaning) in record.log.figures.items():
         amount = f"{_last(rounds, name):.4g}{'' if unit == '1' else f' {unit}'}"
         lines.append((name, f"{amount} ({meaning})"))
+    return lines
+
+
+def _committee(rounds: dict[str, list[Any]], split: str) -> Rows:
+    """Return what the most probable weights do beside a committee, and how its members differ."""
+    names = ("map_accuracy", "map_loss", "entropy", "expected_entropy", "mutual_information")
+    accuracy, loss, *parts = (_last(rounds, f"{split}_{name}") for name in names)
+    lines = []
+    if not math.isnan(accuracy):
+        text = f"{percent(accuracy)}, loss {loss:.3f} nat, by the most probable weights"
+        lines.append((f"{split} MAP accuracy", text))
+    if not any(map(math.isnan, parts)):
+        text = "{:.3f} nat = {:.3f} expected + {:.3f} mutual information".format(*parts)
+        lines.append((f"{split} entropy", text))
     return lines
 
 

@@ -334,7 +334,7 @@ def test_the_page_of_one_run_shows_its_figures_in_the_colours_of_the_page(
     open_page(chromium, single)
     assert not one(chromium, "#tradeoff").is_displayed()
     figures = every(chromium, "#run figure")
-    assert len(figures) == 3
+    assert len(figures) == 4  # reliability among them: the run has confidences
     width = one(chromium, "body").size["width"]
     ink = "return getComputedStyle(arguments[0])[arguments[1]]"
     page_ink = chromium.execute_script(ink, one(chromium, "body"), "color")

@@ -225,7 +225,7 @@ def test_odd_names_do_not_break_the_tables(tmp_path: Path) -> None:
     ("script", "column"),
     [("tradeoff", "budget_values"), ("learning_curve", "num_runs"), ("timing", "mpi_bytes"),
      ("clients", "rounds_participated"), ("spikes", "snn_accumulates"),
-     ("compare", "effect_size")],
+     ("compare", "effect_size"), ("calibration", "gap")],
 )  # fmt: skip
 def test_help_documents_the_columns(
     script: str, column: str, capsys: pytest.CaptureFixture[str]
@@ -236,7 +236,7 @@ def test_help_documents_the_columns(
     assert f"  {column}: " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("script", ["clients", "spikes", "timing", "learning_curve"])
+@pytest.mark.parametrize("script", ["clients", "spikes", "timing", "learning_curve", "calibration"])
 def test_a_missing_run_is_bad_input(script: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         run_script(script, "nowhere")

@@ -170,7 +170,7 @@ import sys, runpy
 for name in ("torch", "mpi4py", "norse", "tonic", "numba", "soundfile", "requests", "plotly"):
     sys.modules[name] = None
 sys.path.insert(0, {str(analysis)!r})
-for name in ("tradeoff", "learning_curve", "clients", "timing", "spikes"):
+for name in ("tradeoff", "learning_curve", "clients", "timing", "spikes", "calibration"):
     sys.argv = [name, {str(tmp_path)!r}]
     runpy.run_path({str(analysis)!r} + "/" + name + ".py", run_name="__main__")
 from hpcfed.cli.main import main
@@ -220,11 +220,11 @@ def test_one_setting_has_no_table_of_settings(tmp_path: Path) -> None:
 def test_the_page_of_one_run_shows_it_and_no_trade_off(tmp_path: Path) -> None:
     write_run(tmp_path, World(test=(0.3, 0.5)))
     text = page(tmp_path)
-    assert text.count("<svg") == 3
+    assert text.count("<svg") == 4
     assert '<section id="tradeoff" hidden>' in text
     assert 'href="#tradeoff"' not in text
     assert not re.findall(r"https?://(?!www\.w3\.org/2000/svg)", text)
-    for word in ("recognised", "took part", "accuracy / %", "time / s"):
+    for word in ("recognised", "took part", "accuracy / %", "time / s", "chance alone"):
         assert word in text
     assert text.count("<style") == 1  # a picture brings no rules for the rest of the page
     ids = re.findall(r'\sid="([^"]+)"', text)

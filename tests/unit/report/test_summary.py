@@ -46,6 +46,21 @@ def test_a_summary_gives_the_last_evaluated_accuracies(tmp_path: Path) -> None:
     assert lines["status"] == "finished"
 
 
+def test_a_committee_has_lines_of_its_own_and_a_single_network_none(tmp_path: Path) -> None:
+    log = record(2).log
+    values = {"map_accuracy": 0.5, "map_loss": 1.25, "entropy": 0.75, "expected_entropy": 0.5,
+              "mutual_information": 0.25}  # fmt: skip
+    for name, value in values.items():
+        log.rounds[f"test_{name}"] = [value, NAN]
+        log.rounds[f"validation_{name}"] = [NAN, NAN]
+    log.rounds["validation_entropy"] = [0.75, 0.75]  # a single network has one as well
+    write_record(tmp_path / "run.h5", record(2, log=log))
+    lines = dict(summary(tmp_path / "run.h5"))
+    assert lines["test MAP accuracy"] == "50.0 %, loss 1.250 nat, by the most probable weights"
+    assert lines["test entropy"] == "0.750 nat = 0.500 expected + 0.250 mutual information"
+    assert not {"validation MAP accuracy", "validation entropy"} & set(lines)
+
+
 def test_a_failed_run_says_why(tmp_path: Path) -> None:
     attributes = record().attributes | {"status": "failed", "error": "the disk is full"}
     write_record(tmp_path / "run.h5", record(attributes=attributes))

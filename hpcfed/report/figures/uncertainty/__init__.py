@@ -1,0 +1,1 @@
+"""Pictures of calibration and uncertainty, one a file: each has COLUMNS, rows and draw of a run."""
