@@ -26,7 +26,16 @@ from hpcfed.learning.constants import Reals
 from hpcfed.learning.event.optimiser import adjust, optimise
 from hpcfed.learning.event.work import fill
 from hpcfed.learning.latents import draw_weights, keep_within, pull, turn
-from hpcfed.learning.local.tables import F64, I64, Constants, Found, Inputs, Learning, Workspace
+from hpcfed.learning.local.tables import (
+    F64,
+    I64,
+    Constants,
+    Found,
+    Gathered,
+    Inputs,
+    Learning,
+    Workspace,
+)
 
 _LEAST = 2.0**-100  # of P, Q and R: far from 2**-126, where float32 begins to lose digits
 _WINDOW = 0.5  # of the surrogate; at the lower end it is 0, at the upper 1
@@ -105,14 +114,12 @@ def run_bin(
     network: Constants, inputs: Inputs, block: tuple[int, int], t: int, work: Workspace
 ) -> None:
     """Take the neurons through bin ``t`` of the samples of a block (first sample, rows)."""
-    first, rows = block
-    _leak(network, rows, work)
-    for row in range(rows):
-        _receive(network, inputs, (first + row, row), t, work)
-        for layer in range(len(network.limits)):
-            if layer > 0:
-                _pass_on(network, layer, row, work)
-            work.fired[layer, row] += _fire(network, layer, row, work)
+    _leak(network, block[1], work)
+    _receive(network, inputs, block, t, work)
+    for layer in range(len(network.limits)):
+        if layer > 0:
+            _pass_on(network, layer, block[1], work)
+        _fire(network, layer, block[1], work)
 
 
 @inner
@@ -123,17 +130,10 @@ def find_gradient(
 
     The gradient is that of the mean over the block's samples; losses are summed.
     """
-    first, rows = block
     for layer in range(len(network.limits)):
-        work.losses[layer] = 0
-        for row in range(rows):
-            readout, label = work.readout[layer, row], inputs.labels[first + row]
-            _read(network, layer, row, work)
-            work.losses[layer] += _loss(
-                readout, label, inputs.targets[first + row], work.output_errors
-            )
-            _send_back(network, layer, (row, rows), work)
-        _add_products(network, layer, rows, work)
+        _read(network, layer, block[1], work)
+        _send_back(network, inputs, layer, block, work)
+        _add_products(network, layer, block[1], work)
 
 
 @inner
@@ -190,64 +190,68 @@ def _leak(network: Constants, rows: int, work: Workspace) -> None:
 
 @inner
 def _receive(
-    network: Constants, inputs: Inputs, place: tuple[int, int], t: int, work: Workspace
+    network: Constants, inputs: Inputs, block: tuple[int, int], t: int, work: Workspace
 ) -> None:
-    """Let the events of bin ``t`` of a sample, at ``place`` (sample, row), enter."""
-    number, row = place
-    synapse, sample = work.synapse[row * network.inputs[-1] :], inputs.samples[number]
-    start, offsets = inputs.sample_offsets[sample], inputs.bin_offsets[sample]
-    for event in range(start + np.int64(offsets[t]), start + np.int64(offsets[t + 1])):
-        count = inputs.counts[event] if len(inputs.counts) > 0 else 1
-        synapse[inputs.channels[event]] += synapse.dtype.type(count)
+    """Let the events of bin ``t`` of a block's samples enter."""
+    first, rows = block
+    for row in range(rows):
+        synapse, sample = work.synapse[row * network.inputs[-1] :], inputs.samples[first + row]
+        start, offsets = inputs.sample_offsets[sample], inputs.bin_offsets[sample]
+        for event in range(start + np.int64(offsets[t]), start + np.int64(offsets[t + 1])):
+            count = inputs.counts[event] if len(inputs.counts) > 0 else 1
+            synapse[inputs.channels[event]] += synapse.dtype.type(count)
 
 
 @inner
-def _pass_on(network: Constants, layer: int, row: int, work: Workspace) -> None:
+def _pass_on(network: Constants, layer: int, rows: int, work: Workspace) -> None:
     """Let the spikes of the layer below enter."""
-    synapse = work.synapse[row * network.inputs[-1] + network.inputs[layer] :]
-    spikes = work.spikes[row * network.outputs[-1] + network.outputs[layer - 1] :]
-    for k in range(network.inputs[layer + 1] - network.inputs[layer]):
-        synapse[k] += spikes[k]
+    fan_in = network.inputs[layer + 1] - network.inputs[layer]
+    for row in range(rows):
+        synapse = work.synapse[row * network.inputs[-1] + network.inputs[layer] :]
+        spikes = work.spikes[row * network.outputs[-1] + network.outputs[layer - 1] :]
+        for k in range(fan_in):
+            synapse[k] += spikes[k]
 
 
 @inner
-def _fire(network: Constants, layer: int, row: int, work: Workspace) -> int:
-    """Write U and s of a layer and a sample; return how many neurons spike."""
+def _fire(network: Constants, layer: int, rows: int, work: Workspace) -> None:
+    """Write U and s of a layer, and count its spikes."""
     width = network.outputs[layer + 1] - network.outputs[layer]
     fan_in = network.inputs[layer + 1] - network.inputs[layer]
-    start = row * network.outputs[-1] + network.outputs[layer]
-    potential, refractory = work.potential[start : start + width], work.refractory[start:]
-    spikes, count = work.spikes[start:], 0
-    membrane = work.membrane[row * network.inputs[-1] + network.inputs[layer] :]
-    found = _gather(membrane, 1, fan_in, work)
-    _combine(potential, found, work, work.across[network.weights[layer] :], width)
-    zero, one = potential.dtype.type(0), potential.dtype.type(1)
-    for n in range(width):
-        potential[n] -= refractory[n]
-        spikes[n] = one if potential[n] >= zero else zero
-        count += potential[n] >= zero
-    return count
+    matrix, zero = work.across[network.weights[layer] :], work.spikes.dtype.type(0)
+    for row in range(rows):
+        membrane = work.membrane[row * network.inputs[-1] + network.inputs[layer] :]
+        start, count = row * network.outputs[-1] + network.outputs[layer], 0
+        potential, refractory = work.potential[start : start + width], work.refractory[start:]
+        spikes = work.spikes[start:]
+        found = _gather(membrane, 1, fan_in, work.gathered)
+        _combine(potential, found, work.gathered, matrix, width)
+        for n in range(width):
+            potential[n] -= refractory[n]
+            spikes[n] = potential[n] >= zero
+            count += potential[n] >= zero
+        work.fired[layer, row] += count
 
 
 @inner
-def _gather(values: Reals, stride: int, length: int, work: Workspace) -> int:
+def _gather(values: Reals, stride: int, length: int, gathered: Gathered) -> int:
     """Write what of values[0, stride, 2 stride, ...] is not zero, and where; return how many."""
-    found = 0
+    (factors, places), found = gathered, 0
     for k in range(length):
         value = values[k * stride]
-        work.factors[found] = value
-        work.places[found] = k
+        factors[found] = value
+        places[found] = k
         found += value != 0
     return found
 
 
 @inner
-def _combine(out: Reals, found: int, work: Workspace, matrix: Reals, pitch: int) -> None:
-    """Write the sum of the rows of a matrix, ``pitch`` apart, that were gathered.
+def _combine(out: Reals, found: int, gathered: Gathered, matrix: Reals, pitch: int) -> None:
+    """Write the sum of rows of a matrix, ``pitch`` apart, each times what was gathered for it.
 
     Each element's sum begins at 0 and goes along the rows; four at a time spares memory's time.
     """
-    factors, places = work.factors, work.places
+    factors, places = gathered
     fill(out, 0.0)
     whole = found - found % 4
     for j in range(0, whole, 4):
@@ -263,17 +267,19 @@ def _combine(out: Reals, found: int, work: Workspace, matrix: Reals, pitch: int)
 
 
 @inner
-def _read(network: Constants, layer: int, row: int, work: Workspace) -> None:
-    """Write r of a layer and a sample."""
+def _read(network: Constants, layer: int, rows: int, work: Workspace) -> None:
+    """Write r of a layer."""
     begin, width = network.outputs[layer], network.outputs[layer + 1] - network.outputs[layer]
-    spikes, readout = work.spikes[row * network.outputs[-1] + begin :], work.readout[layer, row]
-    fill(readout, 0.0)
-    for n in range(width):
-        if spikes[n] > 0:
-            for k in range(len(readout)):
-                readout[k] += network.readouts[k, begin + n]
-    for k in range(len(readout)):
-        readout[k] /= math.sqrt(width)
+    readouts, scale = network.readouts, math.sqrt(width)
+    for row in range(rows):
+        spikes, readout = work.spikes[row * network.outputs[-1] + begin :], work.readout[layer, row]
+        fill(readout, 0.0)
+        for n in range(width):
+            if spikes[n] > 0:
+                for k in range(len(readout)):
+                    readout[k] += readouts[k, begin + n]
+        for k in range(len(readout)):
+            readout[k] /= scale
 
 
 @inner
@@ -308,22 +314,28 @@ def _logistic(value: float) -> float:
 
 
 @inner
-def _send_back(network: Constants, layer: int, place: tuple[int, int], work: Workspace) -> None:
-    """Write the gradient by U of a layer's mean loss, for row number ``place[0]`` of so many."""
-    row, rows = place
+def _send_back(
+    network: Constants, inputs: Inputs, layer: int, block: tuple[int, int], work: Workspace
+) -> None:
+    """Write a layer's loss, summed over samples, and the gradient by U of its mean."""
     begin, width = network.outputs[layer], network.outputs[layer + 1] - network.outputs[layer]
-    start = row * network.outputs[-1] + begin
-    errors, potential = work.errors[start : start + width], work.potential[start:]
-    real = errors.dtype.type
-    fill(errors, 0.0)
-    for k in range(len(work.output_errors)):
-        slope = real(work.output_errors[k] / (rows * math.sqrt(width)))
-        signs = network.readouts[k, begin:]
+    (first, rows), slopes, real = block, work.output_errors, work.errors.dtype.type
+    lowest, highest, loss = real(-_WINDOW), real(_WINDOW), 0.0
+    for row in range(rows):
+        label, target = inputs.labels[first + row], inputs.targets[first + row]
+        loss += _loss(work.readout[layer, row], label, target, slopes)
+        start = row * network.outputs[-1] + begin
+        errors, potential = work.errors[start : start + width], work.potential[start:]
+        fill(errors, 0.0)
+        for k in range(len(slopes)):
+            slope = real(slopes[k] / (rows * math.sqrt(width)))
+            signs = network.readouts[k, begin:]
+            for n in range(width):
+                errors[n] += slope * signs[n]
         for n in range(width):
-            errors[n] += slope * signs[n]
-    for n in range(width):
-        if not real(-_WINDOW) < potential[n] <= real(_WINDOW):
-            errors[n] = real(0)
+            if not lowest < potential[n] <= highest:
+                errors[n] = real(0)
+    work.losses[layer] = loss
 
 
 @inner
@@ -334,9 +346,9 @@ def _add_products(network: Constants, layer: int, rows: int, work: Workspace) ->
     for n in range(network.outputs[layer + 1] - network.outputs[layer]):
         start = network.weights[layer] + n * fan_in
         column = work.errors[network.outputs[layer] + n :]
-        found = _gather(column, network.outputs[-1], rows, work)
+        found = _gather(column, network.outputs[-1], rows, work.gathered)
         gradient = work.gradient[start : start + fan_in]
-        _combine(gradient, found, work, membrane, network.inputs[-1])
+        _combine(gradient, found, work.gathered, membrane, network.inputs[-1])
 
 
 @inner
@@ -345,9 +357,9 @@ def _add_probabilities(
 ) -> None:
     """Add what the last layer's readout says in this bin of the samples of a block."""
     (start, rows), last = block, len(network.limits) - 1
+    _read(network, last, rows, work)
     for row in range(rows):
         readout, probabilities = work.readout[last, row], found.probabilities[start + row]
-        _read(network, last, row, work)
         if len(readout) == 1:
             value = float(readout[0])
             probabilities[0] += _logistic(-value)

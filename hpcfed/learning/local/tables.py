@@ -95,6 +95,13 @@ class Found(NamedTuple):
     raster: NDArray[np.bool_]
 
 
+class Gathered(NamedTuple):
+    """What is not zero of a row or a column: ``factors``, and the ``places`` where they were."""
+
+    factors: Reals
+    places: I64
+
+
 class Workspace(NamedTuple):
     """Scratch space of one thread; rows of I or H lie one after the other.
 
@@ -109,7 +116,7 @@ class Workspace(NamedTuple):
         readout: (L, B, K') r.
         output_errors: (K',) gradient of a layer's and a sample's loss by r.
         losses: (L,) of a bin, summed over samples.
-        factors, places: what is not zero of a row or a column, and where.
+        gathered: of the inputs of a sample, or of the samples' errors.
         fired: (L, B) spikes of each layer and sample.
         activity: (L, 3) samples so far, and those that are silent and saturated.
     """
@@ -130,8 +137,7 @@ class Workspace(NamedTuple):
     readout: F64
     output_errors: F64
     losses: F64
-    factors: Reals
-    places: I64
+    gathered: Gathered
     fired: I64
     activity: I64
 
@@ -162,8 +168,7 @@ def make_work(network: Constants, rows: int, dtype: RealType) -> Workspace:
         readout=np.zeros((layers, rows, len(network.readouts))),
         output_errors=np.zeros(len(network.readouts)),
         losses=np.zeros(layers),
-        factors=reals(longest),
-        places=np.zeros(longest, np.int64),
+        gathered=Gathered(reals(longest), np.zeros(longest, np.int64)),
         fired=np.zeros((layers, rows), np.int64),
         activity=np.zeros((layers, 3), np.int64),
     )

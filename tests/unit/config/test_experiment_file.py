@@ -313,6 +313,7 @@ def test_a_nested_dict_is_checked_like_a_file() -> None:
 RUNS = {
     "tradeoff": 72,
     "bisnn_digits": 6 * 5,
+    "two_moons_ways": 10 * 5,
     "tradeoff_shd": 72,
     "digits_clients": 2 * 3 * 5,
     "digits_stragglers": 2 * 3 * 3,
