@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any  # an array of one of several dtypes
+from typing import Any, TypeVar  # Any: an array of one of several dtypes
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,7 @@ from hpcfed.samples.samples import Samples, Shape
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
 Reals = NDArray[np.floating]
+Spare = TypeVar("Spare")
 
 
 class EventTrainer:
@@ -202,8 +203,9 @@ class EventTrainer:
     @contextmanager
     def _latents(self) -> Iterator[Latents]:
         """Lend room for latent weights."""
-        room = self._spare_latents.pop() if self._spare_latents else None
-        room = make_latents(self._layout.size, self._dtype) if room is None else room
+        room = _taken(self._spare_latents)
+        if room is None:
+            room = make_latents(self._layout.size, self._dtype)
         try:
             yield room
         finally:
@@ -213,7 +215,7 @@ class EventTrainer:
     def _work(self, inputs: Inputs) -> Iterator[Workspace]:
         """Lend scratch space that is large enough: memory that is new costs more than the sums."""
         needed = self._network.plan.rows * _most_spikes(inputs)
-        work = self._spare.pop() if self._spare else None
+        work = _taken(self._spare)
         if work is None or work.regions[1] - work.regions[0] < needed:
             network = self._network
             work = make_work(
@@ -227,6 +229,14 @@ class EventTrainer:
             yield work
         finally:
             self._spare.append(work)
+
+
+def _taken(spare: list[Spare]) -> Spare | None:
+    """Take one from ``spare``; None if another thread has taken the last."""
+    try:
+        return spare.pop()
+    except IndexError:
+        return None
 
 
 def _most_spikes(inputs: Inputs) -> int:

@@ -20,6 +20,7 @@ from hpcfed.learning.latents import REAL, Binary
 from hpcfed.learning.local.tables import Constants, Inputs
 from hpcfed.learning.silence import limits
 from hpcfed.networks.contract import Layer
+from hpcfed.networks.layout import Layout
 from hpcfed.samples.events import EventSet
 from hpcfed.samples.samples import Samples, Shape
 
@@ -32,9 +33,9 @@ def rule_of(experiment: Experiment) -> RuleConfig:
     return experiment.rule
 
 
-def real_weights(size: int) -> Binary:
-    """Return what says that P = ``size`` weights are real."""
-    return Binary(REAL, 1.0, 0.0, 0.0, 0.0, np.array([0, size]), np.zeros(1))
+def real_weights(layout: Layout) -> Binary:
+    """Return what says that all weights are real."""
+    return Binary(REAL, 1.0, 0.0, 0.0, 0.0, np.array([0, layout.size]), np.zeros(1))
 
 
 def constants(

@@ -27,7 +27,7 @@ from hpcfed.config import Experiment
 from hpcfed.learning import equations
 from hpcfed.learning.batches import batches
 from hpcfed.learning.constants import Reals, RealType
-from hpcfed.learning.latents import Binary
+from hpcfed.learning.latents import Latent
 from hpcfed.learning.local import plan
 from hpcfed.learning.local.kernels import evaluate_batch, train_client
 from hpcfed.learning.local.plan import events_of, inputs_of
@@ -54,7 +54,7 @@ class LocalTrainer:
         self,
         experiment: Experiment,
         shape: Shape,
-        binary: Binary | None = None,
+        binary: Latent | None = None,
         dtype: RealType = np.float32,
     ) -> None:
         """Take the network between C channels and K classes, trained in ``dtype``.
@@ -66,7 +66,7 @@ class LocalTrainer:
         whole = dense_layout(experiment.model, shape.num_inputs, shape.classes)
         self._layout = Layout(whole.parts[:-1])  # the last is a readout that is learned
         self._layers = dense_layers(experiment.model, shape.num_inputs)
-        self._binary = plan.real_weights(self._layout.size) if binary is None else binary
+        self._binary = (binary or plan.real_weights)(self._layout)
         self._network = plan.constants(experiment, shape, self._layers, dtype)
         self._spare: list[Workspace] = []
         self._prepared = False

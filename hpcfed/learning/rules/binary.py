@@ -21,7 +21,7 @@ same for every batch and rank. P parameters, B batch, K classes, S members.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -51,6 +51,7 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
 MOST_WORDS = 1 << 34  # of a stream
+_MOST_KEPT = 1 << 26  # weights of a committee that are kept: 256 MiB
 
 
 def rule(experiment: Experiment) -> Rule:
@@ -184,8 +185,10 @@ class BinaryTrainer:
         stream = CompiledStream(self.experiment.seed, Purpose.COMMITTEE)
         return self._weights(params, sampled(params, stream, number * len(params)))
 
-    def _committee(self, params: F32, draws: int) -> list[F32]:
-        """Return the S members, kept for the next batch."""
+    def _committee(self, params: F32, draws: int) -> Iterable[F32]:
+        """Return the S members, kept for the next batch unless they are many."""
+        if draws * len(params) > _MOST_KEPT:
+            return (self.member(params, number) for number in range(draws))
         if self._members is None or not np.array_equal(self._members[0], params):
             self._members = params.copy(), [self.member(params, m) for m in range(draws)]
         return self._members[1]
@@ -253,8 +256,7 @@ def _make_trainer(experiment: Experiment, shape: Shape, device: str) -> Trainer:
     if config.is_local:
         from hpcfed.learning.local.training import LocalTrainer
 
-        layout = LocalTrainer(experiment, shape).layout
-        inner: Trainer = LocalTrainer(experiment, shape, binary(layout))
+        inner: Trainer = LocalTrainer(experiment, shape, binary)
     else:
         inner = make_trainer(experiment, shape, device, binary)
     _check_parts(config, inner.layout)

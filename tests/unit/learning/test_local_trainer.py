@@ -23,7 +23,9 @@ from hpcfed.learning import equations
 from hpcfed.learning.batches import batches
 from hpcfed.learning.latents import REAL, RELAXED, SIGN, Binary, relax
 from hpcfed.learning.local import plan
-from hpcfed.learning.local.kernels import find_gradient, learn, rest, run_bin, train_client
+from hpcfed.learning.local.kernels import learn, train_client
+from hpcfed.learning.local.neurons import rest, run_bin
+from hpcfed.learning.local.readout import find_gradient
 from hpcfed.learning.local.tables import Constants, Inputs, Learning, Workspace, make_work
 from hpcfed.learning.local.training import LocalTrainer
 from hpcfed.learning.silence import limits
@@ -79,7 +81,8 @@ def trainer_of(
 ) -> LocalTrainer:
     shape = Shape((events.num_channels,), len(events.class_names))
     dtype = more.pop("dtype", np.float64)
-    return LocalTrainer(settings, shape, None if kind == REAL else binary(kind, **more), dtype)
+    found = None if kind == REAL else lambda layout: binary(kind, **more)
+    return LocalTrainer(settings, shape, found, dtype)
 
 
 def start(settings: Experiment, trainer: LocalTrainer) -> np.ndarray:
@@ -465,6 +468,21 @@ def test_the_gradient_is_that_of_a_loss_whose_spikes_rise_with_the_potential() -
         expected[entry] = (loss(params + step) - loss(params - step)) / 2e-5
     assert_allclose(-np.asarray(update.delta), expected, atol=1e-6)
     assert np.count_nonzero(expected) > len(params) / 4
+
+
+def test_the_surrogate_is_one_from_above_minus_a_half_to_a_half() -> None:
+    """One neuron that one spike enters in bin 0: U is w - 1 in bin 1, where alone it learns."""
+    settings = experiment(
+        num_bins=2, model={"hidden": [1]}, local={"burn_in": 1}, client={"epochs": 1}
+    )
+    events = from_dense(np.array([[[1], [0]]]), [0], num_classes=2)
+    trainer = trainer_of(settings, events)
+    sign = 1.0 if Stream(3, Purpose.NETWORK).words(1) < 2**31 else -1.0
+    at_rest, firing = -0.2 * sign * 0.5, -0.2 * sign / (1 + np.exp(-sign))
+    for weight, expected in [(0.5, 0), (0.75, at_rest), (1.5, firing), (1.75, 0)]:
+        params = np.array([weight], np.float32)
+        (update,) = trainer.train(params, events, [Client(0, np.array([0]))], 0)
+        assert float(update.delta[0]) == pytest.approx(expected, rel=1e-6)
 
 
 # --- evaluation -----------------------------------------------------------------------------------
