@@ -119,8 +119,13 @@ class EventSet:
 
 
 def events_of(samples: Samples, engine: str) -> EventSet:
-    """Return ``samples`` as the events they are. Raises InputError where they are none."""
+    """Return ``samples`` as events with labels. Raises InputError where they are none."""
     if isinstance(samples, EventSet):
+        if samples.targets is not None:
+            raise InputError(
+                f'client.engine = "{engine}" learns labels, and the data have targets between two '
+                'classes; set client.engine = "norse"'
+            )
         return samples
     raise InputError(
         f'client.engine = "{engine}" works on events, the data are a {type(samples).__name__}; '

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from engine_trainings import SGD, assert_same_update, clients, experiment, samples
+from tiny_events import patterns
 
 from hpcfed.base.purposes import Purpose
 from hpcfed.base.seeds import Stream
@@ -26,6 +27,7 @@ from hpcfed.networks.layout import Layout, Part, initial_params
 from hpcfed.samples.samples import Shape
 
 SHAPE = Shape((30,), 5)
+ENGINES = ("norse", "event")
 RULES = ({"kind": "straight-through"}, {"kind": "bayes"})
 MERGING = [{"kind": "bayes", "binary": {"sends": "bits"}},
            {"kind": "straight-through", "binary": {"sends": "bits"}},
@@ -332,6 +334,24 @@ def test_members_are_drawn_anew_for_other_parameters() -> None:
     before = trainer.evaluate(first, samples(), np.arange(9)).losses
     trainer.evaluate(-first, samples(), np.arange(9))
     assert trainer.evaluate(first, samples(), np.arange(9)).losses.tolist() == before.tolist()
+
+
+def test_targets_between_classes_are_for_engines_that_know_them() -> None:
+    """Half of each class: the norse engine's loss is the mean of both, the event engine refuses."""
+    found = {name: experiment(name, client={"batch_size": 60, "epochs": 1}) for name in ENGINES}
+    events, two = patterns(60, num_bins=20, num_channels=30, num_classes=2), Shape((30,), 2)
+    soft = replace(events, targets=np.full(60, 0.5, np.float32))
+    (norse, event) = (rule_of(one).trainer(one, two, "cpu") for one in found.values())
+    params = initial_params(found["norse"].model, norse.layout, 0)
+    ids = np.arange(10)
+    both = [
+        norse.evaluate(params, replace(events, labels=np.full(60, k)), ids).losses for k in (0, 1)
+    ]
+    np.testing.assert_allclose(
+        norse.evaluate(params, soft, ids).losses, np.mean(both, 0), rtol=1e-6
+    )
+    with pytest.raises(InputError, match="targets between two classes"):
+        event.evaluate(params, soft, ids)
 
 
 def test_more_words_than_a_stream_has_are_refused() -> None:
