@@ -6,12 +6,15 @@ import argparse
 import os
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from hpcfed.errors import InputError
+from hpcfed.report.drawing import our_style, save
+from hpcfed.report.figures.uncertainty.every import RunFigure
+from hpcfed.report.figures.uncertainty.view import View
 from hpcfed.report.runs import Found, find
-from hpcfed.report.tables import skipped_lines
+from hpcfed.report.tables import skipped_lines, write_csv
 from hpcfed.report.values import parse_conditions
 
 
@@ -90,3 +93,27 @@ def run(work: Callable[[], Iterable[Path]]) -> None:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def write_pictures(
+    chosen: Mapping[str, RunFigure], view: View, picture: Path, strict: bool
+) -> Iterator[Path]:
+    """Write the pictures of a run, each with its tables, beside ``picture``; yield their paths.
+
+    What cannot be drawn is said; with ``strict`` it raises InputError.
+    """
+    for name, figure in chosen.items():
+        path = beside(picture, f"_{name}{picture.suffix}")
+        try:
+            with our_style():
+                save(figure.draw(view), path)
+        except InputError as error:
+            if strict:
+                raise
+            print(f"{name}: not drawn, {error}", file=sys.stderr)
+            continue
+        yield path
+        for table in figure.tables:
+            place = beside(path, f"{table.ending}.csv")
+            write_csv(place, table.columns, table.rows(view))
+            yield place

@@ -87,21 +87,7 @@ def single(view: View, picture: Path, options: argparse.Namespace) -> Iterator[P
             view.answers()
         except InputError as error:
             print(error, file=sys.stderr)
-    for name, figure in chosen.items():
-        path = args.beside(picture, f"_{name}{picture.suffix}")
-        try:
-            with our_style():
-                save(figure.draw(view), path)
-        except InputError as error:
-            if options.only:
-                raise
-            print(f"{name}: not drawn, {error}", file=sys.stderr)
-            continue
-        yield path
-        for table in figure.tables:
-            place = args.beside(path, f"{table.ending}.csv")
-            write_csv(place, table.columns, table.rows(view))
-            yield place
+    yield from args.write_pictures(chosen, view, picture, strict=bool(options.only))
 
 
 if __name__ == "__main__":

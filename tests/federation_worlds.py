@@ -18,13 +18,17 @@ Result = TypeVar("Result")
 
 
 def uplink(
-    size: int, num_samples: Sequence[int], *overrides: str, drop: float | Sequence[float] = 0.0
+    size: int,
+    num_samples: Sequence[int],
+    *overrides: str,
+    drop: float | Sequence[float] = 0.0,
+    layout: Layout | None = None,
 ) -> Uplink:
     """Return the uplink of P = ``size`` parameters and clients with so many samples."""
     experiment = parse_experiment("", overrides)
     samples = np.array(num_samples, np.int64)
     q = drop_probabilities(drop, len(samples))
-    parts = Layout.of({"all": (size,)})
+    parts = Layout.of({"all": (size,)}) if layout is None else layout
     weighting = averaging(experiment, samples, q, parts)
     return Uplink(experiment.uplink, weighting, experiment.seed, parts)
 

@@ -26,3 +26,5 @@ class Purpose(IntEnum):
     COMMITTEE = 16
     GENERATED_DATA = 17
     PERFECT_MODEL = 18
+    HIDDEN_SPIKES = 19
+    EVALUATED_SPIKES = 20

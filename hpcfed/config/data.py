@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from hpcfed.config.generated import GENERATED, GeneratedConfig
-from hpcfed.config.section import NonNegative, Positive, Section, Seed
+from hpcfed.config.section import Count, NonNegative, Positive, Section, Seed
 
 IMAGES = ("digits", "cifar10", "cifar100", "mnist", "fashion-mnist")
 OWN_IMAGES = "images:"
@@ -45,6 +45,11 @@ class DataConfig(Section):
     counts: bool = Field(
         False, description="keep how many spikes a bin holds; false: one spike or none"
     )
+    crop: tuple[Count, Count] | None = Field(
+        None,
+        description="events of a two-dimensional sensor: use [height, width] pixels in its middle; "
+        "absent: all",
+    )
     validation_fraction: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.1, description="part of the training file kept for validation, taken before partitioning"
     )
@@ -77,7 +82,7 @@ class DataConfig(Section):
                 f"generated is for {', '.join(GENERATED)}, and {self.dataset} is not generated"
             )
         if self.is_images:
-            for name in ("counts", "time_jitter", "channel_jitter", "drop"):
+            for name in ("counts", "crop", "time_jitter", "channel_jitter", "drop"):
                 if getattr(self, name):
                     raise ValueError(f"{name} is for events, and {self.dataset} are images")
         elif ":" not in self.dataset:

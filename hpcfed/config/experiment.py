@@ -76,7 +76,8 @@ class Experiment(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.model.kind == "snn":  # a network of your own may have constants of its own
+        by_circuits = self.rule is not None and self.rule.is_circuit  # they ask no model
+        if self.model.kind == "snn" and not by_circuits:  # one of your own may have its own
             _check_time_constants(self)
         if self.server.rescale:
             _check_rescale(self)
@@ -112,7 +113,9 @@ def _check_rescale(experiment: Experiment) -> None:
         )
     if experiment.server.average == "received":
         raise ValueError('server.rescale has no meaning with server.average = "received"')
-    if experiment.uplink.mask == "top-k":
-        raise ValueError('server.rescale needs a random mask, uplink.mask is "top-k"')
+    if experiment.uplink.mask in ("top-k", "groups"):
+        raise ValueError(
+            f'server.rescale needs a random mask, uplink.mask is "{experiment.uplink.mask}"'
+        )
     if experiment.uplink.mask != "none" and experiment.uplink.mask_probability == 1:
         raise ValueError("server.rescale divides by 1 - uplink.mask_probability, which is 0")

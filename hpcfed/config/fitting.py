@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from hpcfed.config.rule import BAYES, LOCAL
+from hpcfed.config.generated import REGRESSION
+from hpcfed.config.rule import BAYES, CIRCUITS, LOCAL
 from hpcfed.config.server import ServerConfig, UplinkConfig
 
 if TYPE_CHECKING:
@@ -40,14 +41,19 @@ def rule_faults(experiment: Experiment) -> Iterator[str]:
     """Yield what the experiment's rule cannot be combined with."""
     rule, evaluation = experiment.rule, experiment.evaluation
     draws = None if evaluation is None else evaluation.draws
-    if draws and (rule is None or rule.kind != BAYES):
-        yield f'evaluation.draws is for random weights, those of rule.kind = "{BAYES}"'
+    if draws and (rule is None or rule.kind not in (BAYES, *CIRCUITS)):
+        yield (
+            f'evaluation.draws is for random weights, those of rule.kind = "{BAYES}", and for '
+            f"random spikes, those of {' and '.join(CIRCUITS)}"
+        )
     if evaluation is not None and evaluation.unknown and experiment.data.classes is None:
         yield "evaluation.unknown is for samples that data.classes leaves out; set data.classes"
     if rule is None:
         return
     if rule.is_local:
         yield from _local_faults(experiment)
+    if rule.is_circuit:
+        yield from _circuit_faults(experiment)
     if rule.is_binary and experiment.client.engine == "gpu":
         yield f'client.engine = "gpu" has no rule.kind = "{rule.kind}"; set it to "auto"'
     if rule.draws_in_bins and not rule.is_local:
@@ -69,7 +75,10 @@ def _local_faults(experiment: Experiment) -> Iterator[str]:
     model, client, kind = experiment.model, experiment.client, f'"{LOCAL}"'
     where = f"rule.kind = {kind} and [rule.local]"
     if model.kind != "snn" or not model.is_dense or model.recurrent:
-        yield f"{where} are for spiking networks of dense layers, neither recurrent nor with norms"
+        yield (
+            f"{where} are for spiking networks of dense layers alone; set model.hidden to numbers "
+            "of neurons, and leave model.recurrent and model.norm out"
+        )
     if experiment.data.is_images:
         yield f"{where} learn from events, and {experiment.data.dataset} are images"
     if client.engine != "auto":
@@ -78,6 +87,39 @@ def _local_faults(experiment: Experiment) -> Iterator[str]:
         yield f"{where} have no rate penalties; leave client.rate_lower and client.rate_upper out"
     if experiment.data.time_jitter or experiment.data.channel_jitter or experiment.data.drop:
         yield f"{where} do not change samples; leave the jitters and data.drop out"
+
+
+def _circuit_faults(experiment: Experiment) -> Iterator[str]:
+    assert experiment.rule is not None
+    where, data = f'rule.kind = "{experiment.rule.kind}"', experiment.data
+    client, settings = experiment.client, experiment.rule.circuit_settings
+    if data.is_images:
+        yield f"{where} learns from events, and {data.dataset} are images"
+    if data.dataset == REGRESSION:
+        yield f'{where} learns classes, and data.dataset = "{REGRESSION}" has targets between them'
+    if client.engine != "auto":
+        yield f'{where} uses no engine; leave client.engine = "{client.engine}" out'
+    if client.optimizer != "sgd" or client.momentum:
+        yield (
+            f'{where} steps by its own eligibility traces; set client.optimizer = "sgd", and leave '
+            "client.momentum out"
+        )
+    for name in ("weight_decay", "proximal", "clip_norm"):
+        if getattr(client, name):
+            yield f"{where} has no gradient of a batch to change; leave client.{name} out"
+    if client.rate_lower > 0 or client.rate_upper < 1:
+        yield f"{where} has no rate penalties; leave client.rate_lower and client.rate_upper out"
+    if data.time_jitter or data.channel_jitter or data.drop:
+        yield f"{where} does not change samples; leave the jitters and data.drop out"
+    if settings.every > data.num_bins:
+        yield (
+            f"rule.circuit.every = {settings.every} is more than data.num_bins = {data.num_bins}, "
+            "and a sample would end before its first step; lower it"
+        )
+    if settings.bins is not None and (client.steps is not None or client.epochs != 1):
+        yield (
+            "rule.circuit.bins says how long a round is; leave client.epochs and client.steps out"
+        )
 
 
 def _sent_faults(experiment: Experiment) -> Iterator[str]:

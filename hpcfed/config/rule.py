@@ -6,14 +6,24 @@ from typing import Annotated, Any, Literal, Self  # Any: a free table, read by t
 
 from pydantic import Field, model_validator
 
-from hpcfed.config.section import NonNegative, Positive, Section, check_kind
+from hpcfed.config.section import Count, NonNegative, Positive, Section, check_kind
 
 BACKPROP = "backprop"
 STRAIGHT_THROUGH = "straight-through"
 BAYES = "bayes"
 LOCAL = "local"
-KINDS = (BACKPROP, STRAIGHT_THROUGH, BAYES, LOCAL)
+GLM = "glm"
+WTA = "wta"
+KINDS = (BACKPROP, STRAIGHT_THROUGH, BAYES, LOCAL, GLM, WTA)
 BINARY = (STRAIGHT_THROUGH, BAYES)
+CIRCUITS = (GLM, WTA)
+
+_TABLES = {
+    "binary": BINARY,
+    "bayes": (BAYES,),
+    "local": (*BINARY, LOCAL),
+    "circuit": CIRCUITS,
+}
 
 Open = Annotated[float, Field(gt=0, lt=1)]
 
@@ -69,6 +79,53 @@ class LocalConfig(Section):
     )
 
 
+class CircuitConfig(Section):
+    """Probabilistic neurons, of `glm`, and circuits of which one value wins, of `wta`."""
+
+    hidden: Annotated[int, Field(ge=0)] = Field(0, description="hidden units")
+    values: Annotated[int, Field(ge=1, le=8)] | None = Field(
+        None,
+        description="values that a spike of `wta` can have, of input and units; absent: 2 "
+        "(polarities of a sensor, or with `data.counts` one spike in a bin and more); `glm` has 1",
+    )
+    bases: Annotated[int, Field(ge=1, le=32)] = Field(
+        8, description="raised cosines over the past that make each synaptic kernel"
+    )
+    window: Annotated[int, Field(ge=2, le=1000)] = Field(
+        10, description="time bins of the past that kernels see"
+    )
+    width: Positive = Field(0.5, description="mu: larger is narrower cosines")
+    feedback: bool = Field(False, description="units see their own past")
+    lateral: bool = Field(
+        False,
+        description="outputs see each other's past; of `glm` hidden units see theirs as well",
+    )
+    kappa: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.2, description="what eligibility traces keep from bin to bin"
+    )
+    beta: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.05, description="what the baselines of the learning signal keep"
+    )
+    gamma: NonNegative = Field(
+        1.0, description="weight of hidden units' divergence from the reference"
+    )
+    silence: Open = Field(
+        0.7, description="probability that a hidden unit is silent, in the reference"
+    )
+    smoothing: Literal["signal", "update"] | None = Field(
+        None,
+        description="kappa smooths the learning signal, or the hidden units' updates; absent: "
+        "signal for glm, update for wta",
+    )
+    start: NonNegative = Field(0.05, description="initial parameters lie within +- this")
+    every: Count = Field(1, description="time bins between local steps")
+    bins: Count | None = Field(
+        None,
+        description="a round is so many time bins, and the next goes on within the sample; absent: "
+        "whole samples, as `[client]` says",
+    )
+
+
 class RuleConfig(Section):
     """By which rule clients learn; absent: `backprop`."""
 
@@ -76,12 +133,14 @@ class RuleConfig(Section):
         BACKPROP,
         description='`"backprop"` (surrogate gradients, by `client.engine`); '
         '`"straight-through"` and `"bayes"`, binary weights by the same gradients, or with '
-        '`[rule.local]` by local ones; `"local"`, real weights by local gradients; or a path '
-        "`module:NAME` to a Rule of your own",
+        '`[rule.local]` by local ones; `"local"`, real weights by local gradients; `"glm"` and '
+        '`"wta"`, probabilistic neurons and winner-take-all circuits that learn online from local '
+        "feedback and one reward; or a path `module:NAME` to a Rule of your own",
     )
     binary: BinaryConfig | None = None
     bayes: BayesConfig | None = None
     local: LocalConfig | None = None
+    circuit: CircuitConfig | None = None
     own: dict[str, Any] | None = Field(
         None, description="a free table `[rule.own]`, for a rule of your own"
     )
@@ -94,13 +153,15 @@ class RuleConfig(Section):
             raise ValueError(
                 f'rule.own is for a rule of your own; rule.kind = "{self.kind}" reads none'
             )
-        for name, kinds in (("binary", BINARY), ("bayes", (BAYES,)), ("local", (*BINARY, LOCAL))):
+        for name, kinds in _TABLES.items():
             if getattr(self, name) is not None and self.kind not in kinds:
                 raise ValueError(
                     f'rule.{name} is for {" and ".join(kinds)}; rule.kind = "{self.kind}" reads '
                     "none"
                 )
         self._check_binary()
+        if self.kind == GLM and self.circuit_settings.values not in (None, 1):
+            raise ValueError('rule.circuit.values is for rule.kind = "wta"; spikes of glm have one')
         return self
 
     def _check_binary(self) -> None:
@@ -116,6 +177,16 @@ class RuleConfig(Section):
             raise ValueError(
                 f'rule.binary.merge is for bits, and rule.binary.sends = "{settings.sends}"'
             )
+
+    @property
+    def is_circuit(self) -> bool:
+        """Whether units are probabilistic and learn online."""
+        return self.kind in CIRCUITS
+
+    @property
+    def circuit_settings(self) -> CircuitConfig:
+        """What holds of probabilistic units, given or not."""
+        return self.circuit or CircuitConfig()
 
     @property
     def is_binary(self) -> bool:

@@ -12,8 +12,13 @@ from hpcfed.config.section import Count, NonNegative, Positive, Probability, Sec
 class UplinkConfig(Section):
     """What a client sends: how its update is masked, coded and carried."""
 
-    mask: Literal["none", "bernoulli", "random-k", "top-k"] = Field(
-        "none", description="which entries of the update are sent"
+    mask: Literal["none", "bernoulli", "random-k", "top-k", "groups"] = Field(
+        "none",
+        description="which entries of the update are sent; groups: those of the rule's most "
+        "important ones (of glm and wta the bases of synaptic kernels)",
+    )
+    groups: Count | None = Field(
+        None, description='of `mask = "groups"`: how many a client sends, each named by a byte'
     )
     mask_probability: Probability = Field(
         0.0, description="p: probability (for -k the fraction) of entries NOT sent"
@@ -39,6 +44,8 @@ class UplinkConfig(Section):
     def _consistent(self) -> Self:
         if self.mask == "none" and self.mask_probability > 0:
             raise ValueError('mask_probability has no effect with mask = "none"; set mask')
+        if (self.mask == "groups") != (self.groups is not None):
+            raise ValueError('mask = "groups" and groups need each other')
         return self
 
 

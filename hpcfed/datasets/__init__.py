@@ -18,6 +18,7 @@ from hpcfed.config.generated import GENERATED
 from hpcfed.config.own import is_dotted
 from hpcfed.datasets import validation
 from hpcfed.datasets.checks import POINTS, check_events, check_same_kind, check_same_shape
+from hpcfed.datasets.crop import cropped
 from hpcfed.datasets.generated import generate
 from hpcfed.datasets.sources import Sources, find_sources
 from hpcfed.errors import InputError
@@ -74,6 +75,9 @@ def load(config: DataConfig) -> Data:
         sources = _sources(config)
         train, test, digest = _read(sources, config)
         num_training = sources.num_training
+    if config.crop is not None:
+        train = _window(train, config.crop, config.dataset)
+        test = None if test is None else _window(test, config.crop, config.dataset)
     if config.classes is not None:
         train = _subset(train, config.classes)
         test = None if test is None else _subset(test, config.classes)
@@ -139,6 +143,14 @@ def _for_network_of(train: Loaded, test: Loaded, names: tuple[str, str]) -> Load
         return replace(test, num_channels=train.num_channels, class_names=train.class_names)
     check_same_shape(train, test, names)
     return replace(test, class_names=train.class_names)
+
+
+def _window(samples: Loaded, window: tuple[int, int], name: str) -> EventSet:
+    if isinstance(samples, EventSet):
+        return cropped(samples, window, name)
+    raise InputError(
+        f"data.crop = {list(window)}: it is for events, and {name} gave images; leave it out"
+    )
 
 
 def _subset(events: Loaded, classes: tuple[int, ...]) -> Loaded:

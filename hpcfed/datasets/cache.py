@@ -41,7 +41,7 @@ from hpcfed.samples.events import EventSet
 from hpcfed.samples.images import ImageSet
 
 _LOG = logging.getLogger("hpcfed")
-_MAGIC = b"hpcfed-events-3\n"  # the number is the format's version
+_MAGIC = b"hpcfed-events-4\n"  # the number is the version of format and content
 _PREFIX = struct.Struct("<16sQQ32s")  # magic, bytes of the header and of the file, SHA-256
 _ALIGNMENT = 64  # a cache line
 _TUPLES = ("class_names", "group_names", "plane")

@@ -6,6 +6,8 @@ may give anything.
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from hpcfed.errors import InputError
@@ -40,7 +42,8 @@ def check_events(events: EventSet, binning: Binning, name: str) -> None:
 
 def find_problem(events: EventSet) -> str | None:
     """Return what would lead a kernel astray, which checks no bounds; None for sound events."""
-    for look in (_array_problem, _size_problem, _range_problem, _offset_problem, _point_problem):
+    looks = (_array_problem, _size_problem, _range_problem, _offset_problem, _point_problem)
+    for look in (*looks, _plane_problem):
         if problem := look(events):
             return problem
     return None
@@ -70,10 +73,18 @@ def check_same_kind(train: EventSet, test: EventSet, names: tuple[str, str]) -> 
             f"{names[1]}: {test.num_channels} channels, the network expects {train.num_channels} "
             f"as in {names[0]}; set data.test to a file of the same channels"
         )
+    if test.plane != train.plane:
+        raise InputError(
+            f"{names[1]}: {_sensor(test)}, the network expects {_sensor(train)} as in {names[0]}"
+        )
     if (train.targets is None) != (test.targets is None):
         without = names[0] if train.targets is None else names[1]
         raise InputError(f"{without}: no targets, but the other split has some; give both or none")
     _check_same_classes(train, test, names)
+
+
+def _sensor(events: EventSet) -> str:
+    return f"a sensor of {events.plane}" if events.plane else "channels without a sensor"
 
 
 def check_same_shape(train: Samples, test: Samples, names: tuple[str, str]) -> None:
@@ -188,3 +199,12 @@ def _point_problem(events: EventSet) -> str | None:
             "class_names; expected 2"
         )
     return None
+
+
+def _plane_problem(events: EventSet) -> str | None:
+    if not events.plane or (len(events.plane) == 3 and prod(events.plane) == events.num_channels):
+        return None
+    return (
+        f"plane {events.plane} and {events.num_channels} channels; expected polarity, height and "
+        "width, whose product is num_channels"
+    )

@@ -4,9 +4,10 @@ Below the root, each set lies in the folder that tonic itself would make (ROOT/N
 Loading never downloads, since many ranks load at once: ``hpcfed data fetch tonic:NAME`` does.
 The archive that tonic unpacked need not lie beside the files.
 
-A sensor of W x H pixels and P polarities is flattened: channel x + W (y + H p). Times are whole
-microseconds; on two-dimensional sensors they count from the sample's first event, as in tonic's own
-frames. Groups are the subjects or speakers if the set tells them, else one group.
+A sensor of W x H pixels and P polarities is flattened: channel x + W (y + H p), which is the ravel
+of the plane (P, H, W) that two-dimensional sensors have. Times are whole microseconds; on
+two-dimensional sensors they count from the sample's first event, as in tonic's own frames. Groups
+are the subjects or speakers if the set tells them, else one group.
 
 The order of samples is that of their files' paths below the set's folder, whatever order tonic
 found them in (some of its sets take the file system's); samples without a file of their own come in
@@ -116,7 +117,9 @@ def read_samples(dataset: Any, binning: Binning, name: str, folder: Path | None 
     except InputError as error:
         raise InputError(f"{name}: {str(error).removeprefix(f'{name}: ')}") from None
     class_names, labels = _labels(targets, getattr(dataset, "classes", None), name)
-    return replace(events, labels=labels, class_names=class_names)
+    width, height, polarities = sensor
+    plane = (polarities, height, width) if height > 1 else ()
+    return replace(events, labels=labels, class_names=class_names, plane=plane)
 
 
 def _find(name: str) -> Any:

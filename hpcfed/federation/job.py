@@ -7,7 +7,7 @@ network, the uplink. N clients, P parameters.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ from hpcfed.federation.uplink.averaging import averaging
 from hpcfed.federation.uplink.cohort import Cohort, assign
 from hpcfed.federation.uplink.messages import Uplink
 from hpcfed.learning.rule import Exchange, Initial, rule_of
-from hpcfed.learning.trainer import Trainer
+from hpcfed.learning.trainer import Trainer, memory_of
 from hpcfed.records.schema import Field
 from hpcfed.samples.samples import shape_of
 
@@ -137,11 +137,12 @@ def build_job(
     losses = arrival_losses(conditions, drop)
     weighting = averaging(experiment, num_samples, losses, trainer.layout)
     stays = trainer.layout.num_shared < trainer.layout.size
-    keeps = experiment.uplink.error_feedback or rule.exchange.memory or stays
+    exchanged = replace(rule.exchange, memory=rule.exchange.memory or memory_of(trainer))
+    keeps = experiment.uplink.error_feedback or exchanged.memory or stays
     owners = assign(num_samples, num_ranks) if keeps else None
     uplink = Uplink(experiment.uplink, weighting, experiment.seed, trainer.layout)
     uplink.rehearse()
     return Job(
-        experiment, data, population, trainer, rule.exchange, rule.columns(), rule.initial, uplink,
+        experiment, data, population, trainer, exchanged, rule.columns(), rule.initial, uplink,
         drop, owners, device,
     )  # fmt: skip

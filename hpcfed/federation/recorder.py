@@ -31,11 +31,12 @@ from hpcfed.federation.stopping import SATURATED, SILENT, largest_share, verdict
 from hpcfed.federation.uplink.aggregation import STATISTICS, predicted_bytes
 from hpcfed.federation.uplink.cost import uplink_cost
 from hpcfed.learning.schedule import learning_rate
-from hpcfed.learning.trainer import ENTERING_UNIT, products_of
+from hpcfed.learning.trainer import ENTERING_UNIT, products_of, traces_of
 from hpcfed.records.log import uplink_bytes
 from hpcfed.records.runfile import Record, write_record
 from hpcfed.records.schema import RUN_FILE
 from hpcfed.records.state import glance
+from hpcfed.samples.samples import Samples
 
 NAN = float("nan")
 NUM_EXAMPLES = 4
@@ -99,7 +100,8 @@ class RunRecorder:
             self._evaluated = state, outcome.evaluations
         values = self._round_values(outcome, state, spent)
         log = self.record.log
-        log.append(values, self._participations(outcome), outcome.cohort.late, outcome.activity)
+        rows, late = self._participations(outcome), outcome.cohort.late
+        log.append(values, rows, late, outcome.activity, outcome.groups)
         ended = verdict(self._job.experiment.stop, log.rounds, log.activity)
         self.record.attributes["verdict"] = ended
         self._uplink_bytes += float(uplink_bytes(values))
@@ -290,8 +292,19 @@ def _evaluation_values(
         **_entering_values(job, found),
         "example_spikes": examples
         | {"input": events.examples(chosen), "label": events.labels[chosen]},
+        **_units(job, state, events, chosen),
         **_calibration_values(found.calibration),
     }
+
+
+def _units(
+    job: Job, state: ServerState, events: Samples, chosen: NDArray[np.int64]
+) -> dict[str, Any]:
+    """Return what units with probabilities do in the examples, where there are such."""
+    found = traces_of(job.trainer, state.params, events, chosen)
+    if found is None:
+        return {}
+    return {"example_units": found._asdict() | {"label": events.labels[chosen]}}
 
 
 def _entering_values(job: Job, found: SplitResult) -> dict[str, Any]:

@@ -30,13 +30,15 @@ class Outcome:
     """What a round leaves besides parameters, complete at the root.
 
     ``statistics`` is (n, 5 + F) float64: for each participant the values that STATISTICS names, and
-    the rule's figures. ``activity`` is (L, 3) int64, the counts of silence of those that count.
+    the rule's figures. ``activity`` is (L, 3) int64, the counts of silence of those that count;
+    ``groups`` (G,) int64 how many of them sent each group, where groups are chosen from.
     """
 
     cohort: Cohort
     transport: str
     statistics: NDArray[np.float64]
     activity: NDArray[np.int64]
+    groups: NDArray[np.int64]
     evaluations: dict[str, SplitResult]
 
     @property
@@ -107,15 +109,18 @@ def run_rounds(
 
 
 def _num_columns(job: Job) -> int:
-    return len(STATISTICS) + len(job.figures) + len(COUNTS) * len(job.trainer.layers)
+    activity = len(COUNTS) * len(job.trainer.layers)
+    return len(STATISTICS) + len(job.figures) + activity + job.uplink.num_groups
 
 
 def _outcome(job: Job, cohort: Cohort, how: str, rows: NDArray[np.float64]) -> Outcome:
     """Return the outcome of a round from what all ranks noted of it."""
-    known = len(STATISTICS) + len(job.figures)
-    outcome = Outcome(cohort, how, rows[:, :known], np.zeros((0, len(COUNTS)), np.int64), {})
-    counts = rows[~outcome.rejected, known:].sum(0).astype(np.int64)
-    return replace(outcome, activity=counts.reshape(len(job.trainer.layers), len(COUNTS)))
+    known, layers = len(STATISTICS) + len(job.figures), len(job.trainer.layers)
+    counted = rows[:, STATISTICS.index("rejected")] == 0
+    counts = rows[counted, known:].sum(0).astype(np.int64)
+    activity, groups = np.split(counts, [layers * len(COUNTS)])
+    activity = activity.reshape(layers, len(COUNTS))
+    return Outcome(cohort, how, rows[:, :known], activity, groups, {})
 
 
 def _client(job: Job, memory: Memory, number: int) -> Client:

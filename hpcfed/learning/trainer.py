@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self  # Any: a buffer on a device
+from typing import Any, NamedTuple, Protocol, Self  # Any: a buffer on a device
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -81,6 +81,8 @@ class LocalUpdate:
         memory: (Q,) float32 that the client keeps for its next round; None without.
         local: float32 parameters that stay with the client, as trained; None without.
         activity: (L, 3) int64, ``silence.COUNTS`` of the samples of all steps; None without spikes.
+        importance: (G,) float64, how much the rule wants each group of ``Part.groups`` to be sent;
+            None: as much as the group has changed.
     """
 
     delta: F32 | DeviceVector
@@ -90,6 +92,7 @@ class LocalUpdate:
     memory: F32 | None = None
     local: F32 | None = None
     activity: I64 | None = None
+    importance: F64 | None = None
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,32 @@ class Trainer(Protocol):
     def hidden_spikes(self, params: F32, samples: Samples, ids: I64) -> list[NDArray[np.bool_]]:
         """Return the spikes of each hidden layer as (B, T, H) bool; an empty list for an ANN."""
         ...
+
+
+class Traced(NamedTuple):
+    """What units of a kind with probabilities do in a few samples.
+
+    Attributes:
+        potential: (S, T, U C) float32, of each value of a unit; hidden units, then outputs.
+        probability: (S, T, U) float32 of a spike of any value.
+        value: (S, T, U) uint8 of the spike; 0 is silence.
+    """
+
+    potential: F32
+    probability: F32
+    value: NDArray[np.uint8]
+
+
+def traces_of(trainer: Trainer, params: F32, samples: Samples, ids: I64) -> Traced | None:
+    """Return what the units do in samples ``ids`` (S,); None of a trainer that has no such."""
+    trace = getattr(trainer, "traces", None)
+    return None if trace is None else trace(params, samples, ids)
+
+
+def memory_of(trainer: Trainer) -> int:
+    """Return how many float32 numbers a client keeps, where that follows from the data; else 0."""
+    found: int = getattr(trainer, "memory_size", 0)
+    return found
 
 
 def products_of(trainer: Trainer) -> tuple[Product, ...]:

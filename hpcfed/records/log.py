@@ -19,6 +19,7 @@ Array = NDArray[Any]
 WAYS = ("seed", "bitmask", "coordinates")  # of saying which entries of an update are sent
 MOST_CELLS = 10**8  # of a table by round and client
 NOTHING: Array = np.zeros((0, 3), np.int64)  # of a network without spikes, and of older files
+NO_GROUPS: Array = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Log:
             ascending.
         late: one array a round: clients that were selected, and fell out.
         activity: (L, 3) a round: samples trained on, silent and saturated ones, by hidden layer.
+        groups: (G,) a round: clients that sent each group, where groups are chosen from.
     """
 
     figures: Mapping[str, Field] = field(default_factory=dict)
@@ -40,6 +42,7 @@ class Log:
     participations: dict[str, list[Array]] = field(default_factory=dict)
     late: list[Array] = field(default_factory=list)
     activity: list[Array] = field(default_factory=list)
+    groups: list[Array] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for name in (*ROUND_FIELDS, *self.figures):
@@ -59,9 +62,11 @@ class Log:
         rows: Mapping[str, Array],
         late: Sequence[int] | Array = (),
         activity: Array = NOTHING,
+        groups: Array = NO_GROUPS,
     ) -> None:
         """Add one round."""
         self.activity.append(activity)
+        self.groups.append(groups)
         self.late.append(np.asarray(late, np.int64))
         for name, column in self.rounds.items():
             column.append(values[name])
@@ -76,6 +81,7 @@ class Log:
             {name: parts[:num_rounds] for name, parts in self.participations.items()},
             self.late[:num_rounds],
             self.activity[:num_rounds],
+            self.groups[:num_rounds],
         )
 
     def rows(self) -> dict[str, Array]:

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any  # Any: keys and attributes are of any scalar type
 
+from hpcfed.config.generated import GENERATED
+
 OWN_CODE = ("data.dataset", "partition.kind", "model.kind", "rule.kind")  # keys that may name code
 
 
@@ -63,7 +65,8 @@ def _facts(run: Made) -> Iterator[tuple[tuple[Any, ...], str]]:
     origins = read(run.attributes)
     dataset = str(run.keys.get("data.dataset"))
     if "data" in origins:
-        whole = ":" in dataset and not dataset.startswith("tonic:")  # code sees all of the table
+        # code sees all of the table, and generated data follow from it
+        whole = dataset in GENERATED or (":" in dataset and not dataset.startswith("tonic:"))
         keys = sorted(k for k in run.keys if k.startswith("data.")) if whole else ["data.test"]
         yield ("data", dataset, *(str(run.keys.get(key)) for key in keys)), origins["data"]
     if "warm_start" in origins:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from hpcfed.base.atomic import replacing
 from hpcfed.errors import InputError
 from hpcfed.records.columns import figures_of, participations_of, rounds_of
-from hpcfed.records.log import NOTHING, Log
+from hpcfed.records.log import NO_GROUPS, NOTHING, Log
 from hpcfed.records.reading import BLOCK_BYTES, DamagedFileError, block, opened
 from hpcfed.records.schema import (
     ACTIVITY_FIELDS,
@@ -143,6 +143,7 @@ def _read_log(file: h5py.File) -> Log:
         {name: np.split(column, ends)[:num_rounds] for name, column in rows.items()},
         _read_late(file, num_rounds),
         _read_activity(file, num_rounds),
+        _read_groups(file, num_rounds),
     )
 
 
@@ -150,6 +151,12 @@ def _read_activity(file: h5py.File, num_rounds: int) -> list[Array]:
     if "activity" not in file:
         return [NOTHING] * num_rounds
     return list(np.stack([file["activity"][name][()] for name in ACTIVITY_FIELDS], 2))
+
+
+def _read_groups(file: h5py.File, num_rounds: int) -> list[Array]:
+    if "groups" not in file:
+        return [NO_GROUPS] * num_rounds
+    return list(file["groups/sent"][()])
 
 
 def _read_late(file: h5py.File, num_rounds: int) -> list[Array]:

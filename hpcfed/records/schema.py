@@ -100,6 +100,10 @@ ACTIVITY_FIELDS: dict[str, Field] = {
     "silent": ("i8", "1", "of these, with fewer spikes than stop.silent.alpha (1)"),
     "saturated": ("i8", "1", "of these, with at least stop.saturated (0.95) of all spikes"),
 }
+# by round and group of entries, where a client sends its most important ones
+GROUP_FIELDS: dict[str, Field] = {
+    "sent": ("i8", "1", "clients that sent some of the group, and whose updates count"),
+}
 # the names of the dimensions' entries, which are stored as they are
 NAMED = ("label", "prediction", "group", "layer", "confidence_bin", "weights")
 # of an example's input, by its number of dimensions: events in time, images
@@ -127,6 +131,13 @@ ANSWER_FIELDS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "expected_entropy": (("sample",), "nat", "mean of the members' entropies; NaN: no members"),
     "coordinate": (("sample", "axis"), "1", "the point that a sample encodes"),
     "target": (("sample",), "1", "how much of the second class there is"),
+}
+# the same of units with probabilities, in a few samples of the last evaluation
+UNIT_FIELDS: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "potential": (("sample", "bin", "unit_value"), "1", "hidden units, then outputs, by value"),
+    "probability": (("sample", "bin", "unit"), "1", "of a spike of any value"),
+    "value": (("sample", "bin", "unit"), "1", "of the spike; 0: silence"),
+    "label": (("sample",), "1", "class"),
 }
 CHECKPOINT_FIELDS = {
     "round": "rounds done",

@@ -19,12 +19,14 @@ from hpcfed.records.schema import (
     CHECKPOINT_FIELDS,
     EVALUATION_FIELDS,
     FORMAT,
+    GROUP_FIELDS,
     LATE_FIELDS,
     NAMED,
     PARTICIPATION_FIELDS,
     ROUND_FIELDS,
     ROUND_MEANING,
     SCHEMA_VERSION,
+    UNIT_FIELDS,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ def fill(file: h5py.File, record: Record) -> None:
     _fill_participations(file.create_group("participations"), log)
     if len({part.shape for part in log.activity}) == 1 and log.activity[0].size:
         _fill_activity(file.create_group("activity"), log)
+    if log.groups and log.groups[0].size:
+        _fill_groups(file.create_group("groups"), log)
     if sum(map(len, log.late)):
         _fill_late(file.create_group("late"), log)
     clients = file.create_group("clients")
@@ -89,6 +93,13 @@ def _fill_activity(group: h5py.Group, log: Log) -> None:
         _put(group, name, counts[..., index].astype(dtype), (unit, meaning), scales)
 
 
+def _fill_groups(group: h5py.Group, log: Log) -> None:
+    sent = np.stack(log.groups)  # (R, G)
+    scales = (_round_scale(group, log.num_rounds), _scale(group, "group", sent.shape[1]))
+    for name, (dtype, unit, meaning) in GROUP_FIELDS.items():
+        _put(group, name, sent.astype(dtype), (unit, meaning), scales)
+
+
 def _fill_late(group: h5py.Group, log: Log) -> None:
     columns = log.late_rows()
     scale = _scale(group, "selection", len(columns["client"]))
@@ -113,19 +124,29 @@ def _fill_evaluation(group: h5py.Group, evaluation: Mapping[str, Any]) -> None:
         axes = tuple(scales[dimension] for dimension in dimensions)
         _put(group, name, np.asarray(evaluation[name]), (unit, meaning), axes)
     _fill_examples(group.create_group("example_spikes"), evaluation["example_spikes"])
+    if "example_units" in evaluation:
+        _fill_columns(group.create_group("example_units"), UNIT_FIELDS, evaluation["example_units"])
 
 
 def _fill_answers(group: h5py.Group, answers: Mapping[str, Mapping[str, Array]]) -> None:
     """Write a group for each set of samples."""
     for name, columns in answers.items():
-        part, found = group.create_group(name), dict[str, h5py.Dataset]()
-        for column, values in columns.items():
-            dimensions, unit, meaning = ANSWER_FIELDS[column]
-            for axis, length in zip(dimensions, values.shape, strict=True):
-                if axis not in found:
-                    found[axis] = _scale(part, axis, length)
-            scales = tuple(found[axis] for axis in dimensions)
-            _put(part, column, values, (unit, meaning), scales)
+        _fill_columns(group.create_group(name), ANSWER_FIELDS, columns)
+
+
+def _fill_columns(
+    group: h5py.Group,
+    fields: Mapping[str, tuple[tuple[str, ...], str, str]],
+    columns: Mapping[str, Array],
+) -> None:
+    """Write arrays whose dimensions, unit and meaning ``fields`` say; each axis has a scale."""
+    found = dict[str, h5py.Dataset]()
+    for name, values in columns.items():
+        dimensions, unit, meaning = fields[name]
+        for axis, length in zip(dimensions, values.shape, strict=True):
+            if axis not in found:
+                found[axis] = _scale(group, axis, length)
+        _put(group, name, values, (unit, meaning), tuple(found[axis] for axis in dimensions))
 
 
 def _fill_examples(group: h5py.Group, examples: Mapping[str, Array]) -> None:

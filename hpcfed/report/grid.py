@@ -18,7 +18,7 @@ from hpcfed.report.runs import SEED, Found, Run
 from hpcfed.report.values import value_text
 
 MASK, DROP = "uplink.mask_probability", "participation.drop_probability"
-SEEDS = (SEED, "data.split_seed")
+SEEDS = (SEED, "data.split_seed", "data.generated.seed")
 F64 = NDArray[np.float64]
 Group = tuple[tuple[str, Value], ...]
 Replicate = tuple[Value, ...]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from hpcfed.errors import InputError
@@ -19,6 +20,8 @@ from hpcfed.records.runfile import read_record
 from hpcfed.report.curves import group
 from hpcfed.report.drawing import our_style
 from hpcfed.report.figures import clients, energy, learning_curve, spikes, spikes_figure
+from hpcfed.report.figures.circuits import every as circuits
+from hpcfed.report.figures.circuits import sending
 from hpcfed.report.figures.search.every import SearchFigure, applicable
 from hpcfed.report.figures.search.view import View, read_view
 from hpcfed.report.figures.uncertainty import bytes as bytes_figure
@@ -76,15 +79,20 @@ def search_pictures(folder: Path) -> list[Picture]:
 
 def sweep_pictures(found: Found) -> list[Picture]:
     """Return what runs say together that differ in how they learn and send; else none."""
-    if not any(len({str(run.keys.get(key)) for run in found.runs}) > 1 for key in _WAYS):
-        return []
-    caption = "What a byte buys: accuracy and loss of each setting against all that was sent up"
-    numbers = partial(_table, "By bytes", bytes_figure.COLUMNS)
-    return [
-        _picture(
-            caption, lambda: bytes_figure.draw(found), lambda: [numbers(bytes_figure.rows(found))]
-        )
-    ]
+    drawn = []
+    if any(len({str(run.keys.get(key)) for run in found.runs}) > 1 for key in _WAYS):
+        caption = "What a byte buys: accuracy and loss of each setting against all that was sent up"
+        drawn.append(_together(found, caption, bytes_figure))
+    if sending.has_data(found):
+        caption = "What sending seldom and little costs: accuracy against all that was sent up"
+        drawn.append(_together(found, caption, sending))
+    return drawn
+
+
+def _together(found: Found, caption: str, shown: ModuleType) -> Picture:
+    """Return a picture of several runs by the module that draws it."""
+    draw, rows = partial(shown.draw, found), partial(shown.rows, found)
+    return _picture(caption, draw, lambda: [_table("By bytes", shown.COLUMNS, rows())])
 
 
 def _search_table(figure: SearchFigure, view: View) -> list[Table]:
@@ -135,12 +143,13 @@ def _figures(
         ],
     )
     answered = Answered(record)
-    for shown in uncertainty.applicable(answered).values():
+    figures = {**uncertainty.FIGURES, **circuits.FIGURES}
+    for shown in uncertainty.applicable(answered, figures).values():
         draw, tables = partial(shown.draw, answered), partial(_tables, shown, answered)
         yield shown.caption, draw, tables
 
 
-def _tables(figure: uncertainty.UncertaintyFigure, answered: Answered) -> list[Table]:
+def _tables(figure: uncertainty.RunFigure, answered: Answered) -> list[Table]:
     return [_table(item.title, item.columns, item.rows(answered)) for item in figure.tables]
 
 

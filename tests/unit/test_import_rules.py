@@ -15,7 +15,8 @@ from tests.places import PACKAGE
 ROOMS = (
     *("errors", "base", "config", "samples", "clients", "records", "datasets", "networks"),
     *("learning", "learning/autograd", "learning/event", "learning/gpu", "learning/local"),
-    *("learning/engines", "learning/rules", "learning/model", "report", "launch"),
+    *("learning/circuit", "learning/engines", "learning/rules", "learning/model"),
+    *("report", "launch"),
     *("federation/mpi", "federation/uplink", "federation"),
     *("sweep/planning", "sweep/search", "sweep/slurm", "sweep/working", "sweep/collecting"),
     *("sweep", "__init__", "cli", "__main__"),
@@ -82,6 +83,9 @@ KERNELS = {
     "learning/event/lanes.py",
     "learning/event/vectors.py",
     "learning/local/kernels.py",
+    "learning/circuit/bare.py",
+    "learning/circuit/kernels.py",
+    "learning/circuit/rows.py",
 }
 # heavy libraries are imported where they are used, never by importing a light module
 LAZY = {

@@ -64,9 +64,10 @@ class Sent:
 class Sender:
     """One rank's side of a round: trains its clients one after the other and codes their updates.
 
-    ``statistics`` (n, 5 + F + 3 L) float64 has a row per participant; a rank fills its own, zeros
-    elsewhere. ``memory`` is that of this rank's clients, updated in place. ``figures`` are the F
-    names of what the rule measures; what follows are counts of silence by hidden layer.
+    ``statistics`` (n, 5 + F + 3 L + G) float64 has a row per participant; a rank fills its own,
+    zeros elsewhere. ``memory`` is that of this rank's clients, updated in place. ``figures`` are
+    the F names of what the rule measures; what follows are counts of silence by hidden layer, and
+    which of G groups a client has sent.
     """
 
     uplink: Uplink
@@ -102,7 +103,7 @@ class Sender:
             update = np.asarray(update)
             kept = self.memory.unsent(client)
             update = update if kept is None else update + kept
-        message, entries = self.uplink.message(update, self.cohort.round, client)
+        message, entries = self.uplink.message(update, self.cohort.round, client, local.importance)
         values = self.uplink.values(message)
         heard = self.uplink.heard(values, entries, self.cohort.round, client)
         accepted = self.uplink.accepts(heard, client)
@@ -110,6 +111,9 @@ class Sender:
             unsent = self.uplink.left(update, entries, values) if self.memory.residual else None
             self.memory.keep(client, unsent, local.memory, local.local)
         self._note(local, client, values.size, accepted)
+        if self.uplink.num_groups:
+            row = int(np.searchsorted(self.cohort.clients, client))
+            self.statistics[row, -self.uplink.num_groups :] = self.uplink.sent_groups(entries)
         return Sent(message, entries, heard, accepted)
 
     def _note(self, local: LocalUpdate, client: int, num_values: int, accepted: bool) -> None:

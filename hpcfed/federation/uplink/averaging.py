@@ -69,7 +69,7 @@ def averaging(experiment: Experiment, num_samples: I64, drop: F64, parts: Layout
         # a client with q = 1 never arrives, so its factor is never used
         if server.average == "all":
             factors = 1 / np.where(drop < 1, 1 - drop, 1)
-        arrival = selection(uplink, parts.num_masked, experiment.seed).arrival
+        arrival = selection(uplink, parts, experiment.seed).arrival
         if arrival == 0:
             raise InputError(
                 f"server.rescale: with uplink.mask_probability = {uplink.mask_probability:g} the "

@@ -39,7 +39,9 @@ class _Redrawn:
     def _entries(self, round_index: int, client: int) -> Entries:
         raise NotImplementedError
 
-    def choose(self, update: object, round_index: int, client: int) -> Entries:
+    def choose(
+        self, update: object, round_index: int, client: int, importance: object = None
+    ) -> Entries:
         """Return the entries, whatever the update."""
         return self._entries(round_index, client)
 

@@ -19,12 +19,15 @@ from hpcfed.federation.uplink import selection
 from hpcfed.federation.uplink.averaging import Averaging
 from hpcfed.federation.uplink.entries import Entries, norm, on_host
 from hpcfed.federation.uplink.exact import Totals, admissible
+from hpcfed.federation.uplink.groups import Groups
 from hpcfed.federation.uplink.reception import disturbed
 from hpcfed.federation.uplink.wire import CODES, HEADER_BYTES, WHOLE, WHOLE_ITEM_BYTES, Code
 from hpcfed.learning.trainer import DeviceVector
 from hpcfed.networks.layout import Layout
 
 F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
 
 
@@ -55,7 +58,17 @@ class Uplink:
     @cached_property
     def selection(self) -> selection.Selection:
         """Which entries of the head are sent."""
-        return selection.selection(self.config, self.num_masked, self.seed)
+        return selection.selection(self.config, self.layout, self.seed)
+
+    @property
+    def num_groups(self) -> int:
+        """Number G of groups that are chosen from; 0 where no groups are."""
+        return self.selection.num_groups if isinstance(self.selection, Groups) else 0
+
+    def sent_groups(self, entries: Entries) -> I64:
+        """Return (G,) 1 for each group of which a client sends ``entries``, else 0."""
+        chosen = self.selection
+        return chosen.sent(entries) if isinstance(chosen, Groups) else np.empty(0, np.int64)
 
     @property
     def code(self) -> Code:
@@ -67,14 +80,21 @@ class Uplink:
         return Totals.zeros(self.size, self.averaging.mode == "received")
 
     def message(
-        self, update: F32 | DeviceVector, round_index: int, client: int
+        self,
+        update: F32 | DeviceVector,
+        round_index: int,
+        client: int,
+        importance: F64 | None = None,
     ) -> tuple[Bytes, Entries]:
-        """Return what the client sends for ``update`` (P,), and which entries of the head."""
+        """Return what the client sends for ``update`` (P,), and which entries of the head.
+
+        ``importance`` (G,) is what the rule says of the layout's groups.
+        """
         head, whole = update, np.empty(0, np.float32)
         if self.num_whole:
             update = np.asarray(update)
             head, whole = update[: self.num_masked], update[self.num_masked :]
-        entries = self.selection.choose(head, round_index, client)
+        entries = self.selection.choose(head, round_index, client, importance)
         values = self.code.encode(on_host(head, entries))
         parts = [values, self.selection.name(entries), WHOLE.encode(whole)]
         filled = [part for part in parts if part.size]

@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 
 from hpcfed.config import UplinkConfig
 from hpcfed.federation.uplink.entries import Entries
+from hpcfed.federation.uplink.groups import groups
 from hpcfed.federation.uplink.masking import Bernoulli, Everything, RandomK, num_kept
 from hpcfed.federation.uplink.top import TopK
 from hpcfed.learning.trainer import DeviceVector
+from hpcfed.networks.layout import Layout
 
 F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
 
 
@@ -49,8 +52,17 @@ class Selection(Protocol):
         """Probability that an entry is sent, or None where that depends on its value."""
         ...
 
-    def choose(self, update: F32 | DeviceVector, round_index: int, client: int) -> Entries:
-        """Return the entries of ``update`` (P,) that ``client`` sends."""
+    def choose(
+        self,
+        update: F32 | DeviceVector,
+        round_index: int,
+        client: int,
+        importance: F64 | None = None,
+    ) -> Entries:
+        """Return the entries of ``update`` (P,) that ``client`` sends.
+
+        ``importance`` (G,) is what the rule says of the layout's groups.
+        """
         ...
 
     def name(self, entries: Entries) -> Bytes:
@@ -62,8 +74,14 @@ class Selection(Protocol):
         ...
 
 
-def selection(uplink: UplinkConfig, size: int, seed: int) -> Selection:
-    """Return the selection that ``uplink.mask`` names, for P = ``size`` entries."""
+def selection(uplink: UplinkConfig, layout: Layout, seed: int) -> Selection:
+    """Return the selection that ``uplink.mask`` names, for what masks may thin out of ``layout``.
+
+    Raises InputError where it asks for groups that there are not.
+    """
+    size = layout.num_masked
+    if uplink.mask == "groups":
+        return groups(layout, uplink.groups or 1, seed, uplink.mask_probability)
     if uplink.mask == "bernoulli":
         return Bernoulli(size, seed, uplink.mask_probability)
     if uplink.mask == "random-k":

@@ -38,7 +38,13 @@ class TopK:
         """Bytes of coordinates or of a bitmask, whichever are fewer."""
         return min(self.count * COORDINATE_BYTES, bitmask_bytes(self.size))
 
-    def choose(self, update: F32 | DeviceVector, round_index: int, client: int) -> Entries:
+    def choose(
+        self,
+        update: F32 | DeviceVector,
+        round_index: int,
+        client: int,
+        importance: object = None,
+    ) -> Entries:
         """Return the largest entries of ``update`` (P,)."""
         return top_entries(update, self.count)
 

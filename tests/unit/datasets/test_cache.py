@@ -83,7 +83,7 @@ def test_no_damage_to_the_file_goes_unnoticed(folder: Path) -> None:
         assert open_samples(path) is None
     path.write_bytes(whole + b"x")
     assert open_samples(path) is None
-    path.write_bytes(whole.replace(b"hpcfed-events-3", b"hpcfed-events-2"))
+    path.write_bytes(whole.replace(b"hpcfed-events-4", b"hpcfed-events-3"))
     assert open_samples(path) is None
     assert_same(cached(KEY, build), build())
     assert path.read_bytes() == whole

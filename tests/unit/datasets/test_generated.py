@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -24,7 +25,7 @@ from hpcfed.datasets.info import describe, print_info
 from hpcfed.errors import InputError
 from hpcfed.samples.events import EventSet
 
-WIDTHS = {"two-moons": 1.0, "regression": 4.0}
+WIDTHS = {"two-moons": 1.0, "regression": 4.0}  # of the sets of points
 
 
 def made(dataset: str = "two-moons", num_bins: int = 2, **generated: Any) -> Data:
@@ -206,7 +207,7 @@ def test_noisy_targets_beyond_the_curve_are_moved_to_the_edge() -> None:
     assert ((targets == 0) | (targets == 1)).sum() > 10
 
 
-@pytest.mark.parametrize("dataset", GENERATED)
+@pytest.mark.parametrize("dataset", WIDTHS)
 def test_a_spike_is_a_word_below_its_threshold(dataset: str) -> None:
     neurons, num_bins, seed = 4, 5, 2**33 + 7
     data = made(dataset, num_bins, seed=seed, neurons=neurons)
@@ -224,7 +225,7 @@ def test_a_spike_is_a_word_below_its_threshold(dataset: str) -> None:
             assert (dense[:, sample] == spikes)[clear].all()
 
 
-@pytest.mark.parametrize("dataset", GENERATED)
+@pytest.mark.parametrize("dataset", WIDTHS)
 def test_spikes_are_as_frequent_as_the_code_says(dataset: str) -> None:
     num_bins = 50
     for part in parts_of(made(dataset, num_bins)):
@@ -247,7 +248,7 @@ def test_channels_of_each_bin_are_sorted_and_distinct() -> None:
     assert (values == 1).all()
 
 
-@pytest.mark.parametrize("dataset", GENERATED)
+@pytest.mark.parametrize("dataset", WIDTHS)
 def test_a_seed_gives_the_same_set_again_and_another_seed_another(dataset: str) -> None:
     first, again, other = made(dataset, 5), made(dataset, 5), made(dataset, 5, seed=1)
     for one, same, different in zip(*map(parts_of, (first, again, other)), strict=True):
@@ -257,6 +258,31 @@ def test_a_seed_gives_the_same_set_again_and_another_seed_another(dataset: str) 
     noisy = at if dataset == "two-moons" else targets_of
     assert noisy(train_of(first)).tolist() != noisy(train_of(other)).tolist()
     assert first.digest == again.digest
+
+
+PINNED: dict[str, tuple[str, dict[str, int], list[str]]] = {
+    "two-moons": (
+        "663d7b50312d666781927b71e05f2ecdb2490f593b8e7aaeed2981963000c12b",
+        {"samples": 31, "test_samples": 9},
+        ["80bdcc1f95581f75", "eb4af6ea74a22747", "3c9fcc91aad805f0"],
+    ),
+    "regression": (
+        "239205a4623e4f9ea25af58065a4ef5dca7a1a8000c2cc0656b8634420d4c526",
+        {},
+        ["1b52157387e93542", "606855217082e821"],
+    ),
+}
+
+
+@pytest.mark.parametrize("dataset", PINNED)
+def test_a_set_is_what_it_was_when_it_was_first_made(dataset: str) -> None:
+    digest, sizes, spikes = PINNED[dataset]
+    data = made(dataset, 7, seed=2**33 + 7, noise=0.3, neurons=5, **sizes)
+    assert data.digest == digest
+    for part, expected in zip(parts_of(data), spikes, strict=True):
+        channels = part.channels.astype("<u2").tobytes() + part.bin_offsets.astype("<u4").tobytes()
+        labels = part.labels.astype("<i8").tobytes()
+        assert hashlib.sha256(channels + labels).hexdigest()[:16] == expected
 
 
 def test_training_and_test_share_neither_noise_nor_spikes() -> None:

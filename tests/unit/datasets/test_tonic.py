@@ -53,6 +53,7 @@ def test_pixels_are_flattened_by_row_then_polarity() -> None:
     assert events.channels.tolist() == [3 + 4 * 2, 12, 1 + 4 * (2 + 3)]
     assert events.bin_offsets.tolist() == [[0, 1, 3]]
     assert events.labels.tolist() == [1]
+    assert events.plane == (2, 3, 4)
     assert events.class_names == ("a", "b")
     assert events.group_names == ("all",)
 
@@ -61,7 +62,9 @@ def test_pixel_times_count_from_the_first_event_and_sound_from_zero() -> None:
     sample = events_at((0, 0, 5_600_000, 0), (1, 0, 5_700_000, 0))
     assert read_samples(Stub([(sample, 0)]), HALVES, "stub").num_cut == 0
     sound = Stub([(events_at((0, 0, 600_000, 1)), 0)], sensor_size=(4, 1, 1))
-    assert read_samples(sound, HALVES, "stub").bin_offsets.tolist() == [[0, 0, 1]]
+    heard = read_samples(sound, HALVES, "stub")
+    assert heard.bin_offsets.tolist() == [[0, 0, 1]]
+    assert (heard.plane, heard.shape) == ((), (4,))
 
 
 def test_targets_may_be_words() -> None:
@@ -290,6 +293,33 @@ def test_copies_of_a_set_made_in_opposite_orders_are_the_same_samples(
     assert first.validation_ids.tolist() == second.validation_ids.tolist()
     assert first.train.num_samples == 5
     assert first.train.num_events.tolist() == [2] * 5
+
+
+@pytest.mark.usefixtures("any_number_of_files")
+def test_saccades_come_as_a_plane_and_a_crop_is_its_middle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HPCFED_CACHE", str(tmp_path / "cache"))
+    rows = [(0, 0, 1, 0), (4, 29, 0, 10), (29, 4, 1, 60_000), (30, 4, 1, 70_000), (33, 33, 0, 99)]
+    for split in ("Train", "Test"):
+        for label in ("0", "1"):
+            path = tmp_path / "NMNIST" / split / label / "one.bin"
+            path.parent.mkdir(parents=True)
+            pixels(path, np.array(rows))
+    keys = {"dataset": "tonic:NMNIST", "root": str(tmp_path), "num_bins": 2, "duration": 0.1}
+    for _ in ("read", "from the cache"):
+        whole = load(DataConfig.model_validate(keys))
+        small = load(DataConfig.model_validate(keys | {"crop": [26, 26]}))
+        assert whole.test is not None
+        assert small.test is not None
+        assert (whole.train.shape, whole.test.shape) == ((2, 34, 34), (2, 34, 34))
+        assert whole.train.num_events.tolist() == [5, 5]
+        # four pixels are left out on each side: rows and columns 4 to 29 are 0 to 25
+        for events in (small.train, small.test):
+            assert (events.plane, events.num_channels) == ((2, 26, 26), 1352)
+            assert events.channels.tolist() == [0 + 26 * 25, 25 + 26 * (0 + 26)] * 2
+            assert events.bin_offsets.tolist() == [[0, 1, 2]] * 2
+        assert small.digest == whole.digest
 
 
 def names_in(folder: str) -> list[str]:

@@ -14,6 +14,7 @@ from hpcfed.federation.uplink.masking import num_kept
 from hpcfed.federation.uplink.selection import selection
 from hpcfed.federation.uplink.top import bitmask_bytes, pack_entries, top_entries, unpack_entries
 from hpcfed.federation.uplink.wire import CODES
+from hpcfed.networks.layout import Layout
 from tests.federation_worlds import uplink
 
 
@@ -25,7 +26,9 @@ def entries(mask: str, p: float, *, size: int, at: tuple[int, int, int]) -> Entr
     """Return the entries of ``size`` that a mask sends at (seed, round, client)."""
     seed, round_index, client = at
     update = np.zeros(size, np.float32)
-    return selection(config(mask, p), size, seed).choose(update, round_index, client)
+    return selection(config(mask, p), Layout.of({"all": (size,)}), seed).choose(
+        update, round_index, client
+    )
 
 
 def test_a_bernoulli_mask_sends_the_entries_whose_word_reaches_the_threshold() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,15 @@ def test_runs_of_other_data_under_one_name_are_told_apart_from_the_most() -> Non
     assert recorded.apart(runs[::2]) == {}
     elsewhere = Made("d", {"data.dataset": "b.h5"}, {"data_digest": "z"})
     assert list(recorded.apart([*runs, elsewhere])) == ["b"]
+
+
+def test_generated_data_of_other_seeds_have_other_names() -> None:
+    runs = [
+        Made(name, {"data.dataset": "timing", "data.generated.seed": seed}, {"data_digest": name})
+        for seed, name in enumerate("abc")
+    ]
+    assert recorded.apart(runs) == {}
+    assert recorded.apart([*runs, replace(runs[0], attributes={"data_digest": "z"})])
 
 
 def test_of_as_many_runs_the_latest_count() -> None:

@@ -25,7 +25,7 @@ class Numbers:
 
 
 @dataclass(frozen=True)
-class UncertaintyFigure:
+class RunFigure:
     """A picture: what it shows, which runs have data for it, how it is drawn, and its numbers."""
 
     caption: str
@@ -35,34 +35,34 @@ class UncertaintyFigure:
 
 
 FIGURES = {
-    "reliability": UncertaintyFigure(
+    "reliability": RunFigure(
         "Reliability: accuracy over confidence, and how many samples have which",
         reliability.has_data, reliability.draw,
         (Numbers("Reliability by confidence", "", reliability.COLUMNS, reliability.rows),
          Numbers("Calibration", "_scores", reliability.SCORE_COLUMNS, reliability.score_rows)),
     ),
-    "rejection": UncertaintyFigure(
+    "rejection": RunFigure(
         "Rejection: accuracy of the rest when the most uncertain samples are put aside",
         rejection.has_data, rejection.draw,
         (Numbers("Accuracy by part rejected", "", rejection.COLUMNS, rejection.rows),),
     ),
-    "unknown": UncertaintyFigure(
+    "unknown": RunFigure(
         "Uncertainty of samples of known and of unknown classes",
         unknown.has_data, unknown.draw,
         (Numbers("Uncertainty of known and unknown", "", unknown.COLUMNS, unknown.rows),
          Numbers("Known against unknown", "_scores", unknown.SCORE_COLUMNS, unknown.score_rows)),
     ),
-    "map": UncertaintyFigure(
+    "map": RunFigure(
         "Maps of what the network says of a plane, and of how uncertain it is",
         plane.has_data, plane.draw,
         (Numbers("Uncertainty over the plane", "", plane.COLUMNS, plane.rows),),
     ),
-    "band": UncertaintyFigure(
+    "band": RunFigure(
         "The curve that is learned, and how far the members of a committee differ",
         band.has_data, band.draw,
         (Numbers("The curve point by point", "", band.COLUMNS, band.rows),),
     ),
-    "posterior": UncertaintyFigure(
+    "posterior": RunFigure(
         "Posterior probabilities of the weights",
         posterior.has_data, posterior.draw,
         (Numbers("Posterior probabilities", "", posterior.COLUMNS, posterior.rows),
@@ -71,6 +71,6 @@ FIGURES = {
 }  # fmt: skip
 
 
-def applicable(view: View) -> dict[str, UncertaintyFigure]:
-    """Return the pictures that this run has data for."""
-    return {name: figure for name, figure in FIGURES.items() if figure.has_data(view)}
+def applicable(view: View, figures: Mapping[str, RunFigure] = FIGURES) -> dict[str, RunFigure]:
+    """Return those of ``figures`` that this run has data for."""
+    return {name: figure for name, figure in figures.items() if figure.has_data(view)}

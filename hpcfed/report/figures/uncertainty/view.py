@@ -1,4 +1,4 @@
-"""A run as the pictures of its uncertainty see it: its record, its keys, and its answers.
+"""A run as pictures of its uncertainty, or of its units, see it: record, keys, and answers.
 
 n samples, K classes, D coordinates.
 """

@@ -1,0 +1,1 @@
+"""Probabilistic neurons and winner-take-all circuits that learn online (FL-SNN, VOWEL)."""
