@@ -61,6 +61,13 @@ def test_the_numbers_of_the_purposes_never_change() -> None:
         "NETWORK": 11,
         "RECEPTION": 12,
         "SEARCH": 13,
+        "WEIGHT_NOISE": 14,
+        "POSTERIOR_BITS": 15,
+        "COMMITTEE": 16,
+        "GENERATED_DATA": 17,
+        "PERFECT_MODEL": 18,
+        "HIDDEN_SPIKES": 19,
+        "EVALUATED_SPIKES": 20,
     }
 
 
