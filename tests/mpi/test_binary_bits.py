@@ -6,6 +6,8 @@ On any number of ranks and threads, by both transports, and after a kill.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,8 @@ from hpcfed.records.runfile import Record, read_record
 from tests.mpi.launch import mpirun
 
 pytestmark = pytest.mark.mpi
+
+OnRanks = Callable[[int], dict[str, Record]]
 
 JOB = """
 [data]
@@ -87,13 +91,14 @@ def trained(folder: Path, num_ranks: int) -> dict[str, Record]:
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Record]:
-    return trained(tmp_path_factory.mktemp("alone"), 1)
+def on_ranks(tmp_path_factory: pytest.TempPathFactory) -> OnRanks:
+    """Return all ways on so many ranks; each number is started once."""
+    return cache(lambda number: trained(tmp_path_factory.mktemp(f"ranks{number}"), number))
 
 
 @pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Record]]:
-    return {n: trained(tmp_path_factory.mktemp(f"ranks{n}"), n) for n in (2, 3, 5)}
+def alone(on_ranks: OnRanks) -> dict[str, Record]:
+    return on_ranks(1)
 
 
 def assert_same_bits(found: Record, expected: Record) -> None:
@@ -111,9 +116,9 @@ def assert_same_bits(found: Record, expected: Record) -> None:
 @pytest.mark.parametrize("name", WAYS)
 @pytest.mark.parametrize("num_ranks", [2, 3, 5])
 def test_ranks_threads_and_transports_give_the_same_bits(
-    alone: dict[str, Record], many: dict[int, dict[str, Record]], name: str, num_ranks: int
+    alone: dict[str, Record], on_ranks: OnRanks, name: str, num_ranks: int
 ) -> None:
-    assert_same_bits(many[num_ranks][name], alone[name])
+    assert_same_bits(on_ranks(num_ranks)[name], alone[name])
 
 
 @pytest.mark.parametrize("name", WAYS)
@@ -146,11 +151,9 @@ def test_answers_are_those_of_the_last_evaluation(alone: dict[str, Record], name
         )
 
 
-def test_bits_take_an_eighth_of_a_byte_each(
-    alone: dict[str, Record], many: dict[int, dict[str, Record]]
-) -> None:
+def test_bits_take_an_eighth_of_a_byte_each(alone: dict[str, Record], on_ranks: OnRanks) -> None:
     """And a scale of five bytes; in gather eight more say how long a message is."""
-    record, size = many[3]["bits"], alone["bits"].params.size
+    record, size = on_ranks(3)["bits"], alone["bits"].params.size
     assert size % 8 == 0
     rounds = record.log.rounds
     for number, count in enumerate(rounds["num_participants"]):

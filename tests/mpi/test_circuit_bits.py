@@ -7,6 +7,8 @@ sample that takes several rounds.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,8 @@ from hpcfed.records.runfile import Record, read_record
 from tests.mpi.launch import mpirun
 
 pytestmark = pytest.mark.mpi
+
+OnRanks = Callable[[int], dict[str, Record]]
 
 JOB = """
 [data]
@@ -80,13 +84,14 @@ def trained(folder: Path, num_ranks: int) -> dict[str, Record]:
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Record]:
-    return trained(tmp_path_factory.mktemp("alone"), 1)
+def on_ranks(tmp_path_factory: pytest.TempPathFactory) -> OnRanks:
+    """Return all ways on so many ranks; each number is started once."""
+    return cache(lambda number: trained(tmp_path_factory.mktemp(f"ranks{number}"), number))
 
 
 @pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Record]]:
-    return {n: trained(tmp_path_factory.mktemp(f"ranks{n}"), n) for n in (2, 3, 5)}
+def alone(on_ranks: OnRanks) -> dict[str, Record]:
+    return on_ranks(1)
 
 
 def assert_same_bits(found: Record, expected: Record) -> None:
@@ -105,9 +110,9 @@ def assert_same_bits(found: Record, expected: Record) -> None:
 @pytest.mark.parametrize("name", WAYS)
 @pytest.mark.parametrize("num_ranks", [2, 3, 5])
 def test_ranks_threads_and_transports_give_the_same_bits(
-    alone: dict[str, Record], many: dict[int, dict[str, Record]], name: str, num_ranks: int
+    alone: dict[str, Record], on_ranks: OnRanks, name: str, num_ranks: int
 ) -> None:
-    assert_same_bits(many[num_ranks][name], alone[name])
+    assert_same_bits(on_ranks(num_ranks)[name], alone[name])
 
 
 @pytest.mark.parametrize("name", WAYS)
