@@ -5,7 +5,8 @@ that others see), W bins of the past, B bases, P parameters, n samples.
 
 Parameters are the kernels (B, U C, L), whose bases may be exchanged one by one, the weights of
 feedback (U C,), if there is any, and the biases (U C,). Some kernels cannot be: no unit sees itself
-but through feedback, and hidden circuits of ``wta`` do not see outputs; they are 0 and stay 0.
+but through feedback, and hidden circuits of ``wta`` do not see outputs; they are 0 and stay 0, and
+what a coarse or noisy uplink puts there is not used and taken back.
 """
 
 from __future__ import annotations
@@ -155,9 +156,15 @@ def initial(experiment: Experiment, layout: Layout) -> F32:
     """
     uniforms = Stream(experiment.seed, Purpose.INITIAL_WEIGHTS).uniforms(layout.size)
     params = (settings_of(experiment).start * (2 * uniforms - 1)).astype(np.float32)
-    kernel = layout.split(params)[KERNEL]
+    return np.where(exist(experiment, layout), params, np.float32(0))
+
+
+def exist(experiment: Experiment, layout: Layout) -> NDArray[np.bool_]:
+    """Return which parameters are those of a synapse, of feedback or a bias: (P,)."""
+    found = np.ones(layout.size, np.float32)
+    kernel = layout.split(found)[KERNEL]
     kernel *= _synapses(experiment, kernel.shape[1], kernel.shape[2])
-    return params
+    return found > 0
 
 
 def events_of(samples: Samples) -> EventSet:

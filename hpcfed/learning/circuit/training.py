@@ -89,6 +89,7 @@ class CircuitTrainer:
         self._experiment, self._dtype = experiment, dtype
         self._circuit: Circuit = plan.circuit(experiment, shape, dtype)
         self._layout = plan.layout(self._circuit)
+        self._exist = plan.exist(experiment, self._layout)
         self._layers = plan.hidden_layers(experiment, shape)
         self._spare: list[Workspace] = []
         self._prepared = False
@@ -180,7 +181,7 @@ class CircuitTrainer:
         learning = plan.learning(self._experiment, round_index, self._dtype)
         task, sums = self._task(events, round_index, client), make_sums(circuit.table.shape[1])
         with self._work(task.inputs) as work:
-            start: Reals = params.astype(self._dtype)
+            start = self._weights(params)
             if client.memory is not None:
                 start += memory.unpack(circuit, client.memory, work)
             memory.to_places(circuit, start, work.weights)
@@ -255,9 +256,13 @@ class CircuitTrainer:
         found = self._found(len(inputs.samples), with_raster)
         plan.check_words(self._circuit, 1)
         with self._work(inputs) as work:
-            memory.to_places(self._circuit, params.astype(self._dtype), work.weights)
+            memory.to_places(self._circuit, self._weights(params), work.weights)
             run_samples(self._circuit, inputs, clamped, work, found)
         return found
+
+    def _weights(self, params: F32) -> Reals:
+        """Return weights (P,), 0 where there is no synapse, whatever came with ``params`` (P,)."""
+        return np.where(self._exist, params, 0).astype(self._dtype)
 
     def _found(self, count: int, with_raster: bool) -> Found:
         circuit, many = self._circuit, count if with_raster else 0

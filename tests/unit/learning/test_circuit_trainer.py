@@ -627,6 +627,23 @@ def test_more_draws_than_a_stream_has_words_are_refused() -> None:
         plan.check_words(circuit, 42950)
 
 
+@pytest.mark.parametrize("kind", ["glm", "wta"])
+def test_what_is_sent_of_synapses_that_do_not_exist_is_not_used_and_taken_back(kind: str) -> None:
+    settings, events = experiment(kind, circuit={"hidden": 2, "lateral": True}), samples()
+    trainer = trainer_of(settings, events)
+    clean, someone = start(settings, trainer), Client(3, np.arange(events.num_samples))
+    missing = ~plan.exist(settings, trainer.layout)
+    assert missing.any()
+    noisy = np.where(missing, np.float32(0.5), clean)
+    (expected,), (found,) = (
+        trainer.train(params, events, [someone], 2) for params in (clean, noisy)
+    )
+    assert_array_equal(found.delta, np.where(missing, np.float32(-0.5), expected.delta))
+    ids = np.arange(events.num_samples)
+    results = [trainer.evaluate(params, events, ids) for params in (clean, noisy)]
+    assert_array_equal(results[0].logits, results[1].logits)
+
+
 def test_the_rule_measures_the_log_likelihood_and_draws_its_own_start() -> None:
     settings = experiment()
     rule = rule_of(settings)
