@@ -1,10 +1,11 @@
-"""Work on several items at once, with results in the order of the items."""
+"""Work on several items at once, with results in the order of the items, and space for it."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -33,3 +34,21 @@ def in_order(
             yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def lent(
+    spare: list[Item], make: Callable[[], Item], fits: Callable[[Item], bool] | None = None
+) -> Iterator[Item]:
+    """Lend a thread the last of ``spare``, or a new one if none is left or it does not fit."""
+    try:
+        item = spare.pop()
+    except IndexError:  # asking first would let another thread take the last one
+        item = make()
+    else:
+        if fits is not None and not fits(item):
+            item = make()
+    try:
+        yield item
+    finally:
+        spare.append(item)

@@ -21,6 +21,7 @@ _NUM_ROUNDS = 10
 _MASK32 = np.uint64(0xFFFFFFFF)
 _CHUNK_BLOCKS = 1 << 13  # keeps the work arrays of one chunk inside the L2 cache
 NO_CLIENT = 0xFFFFFFFF
+MOST_WORDS = 1 << 34  # of a stream
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.base.purposes import Purpose
-from hpcfed.base.seeds import Stream
+from hpcfed.base.seeds import MOST_WORDS, Stream
 from hpcfed.config import Experiment
 from hpcfed.config.rule import GLM, CircuitConfig, RuleConfig
 from hpcfed.errors import InputError
@@ -38,7 +38,6 @@ I64 = NDArray[np.int64]
 U32 = NDArray[np.uint32]
 
 KERNEL, FEEDBACK, BIAS = "kernel", "feedback", "bias"
-MOST_WORDS = 1 << 34  # of a stream
 _SLACK = 4  # bits below the last of a number, where nothing that is added changes it
 
 

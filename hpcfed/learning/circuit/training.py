@@ -10,7 +10,7 @@ the scores' share of their sum is the class's probability.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.base.compiled import prepare
-from hpcfed.base.parallel import in_order
+from hpcfed.base.parallel import in_order, lent
 from hpcfed.base.philox import CompiledStream
 from hpcfed.base.purposes import Purpose
 from hpcfed.base.seeds import Stream
@@ -287,25 +287,16 @@ class CircuitTrainer:
             )
         self._prepared = True
 
-    def _make_work(self, num_events: int) -> Workspace:
-        smooths_signal = plan.smooths_signal(self._experiment)
-        return make_work(self._circuit, smooths_signal, num_events, self._dtype)
-
-    @contextmanager
-    def _work(self, inputs: Inputs) -> Iterator[Workspace]:
+    def _work(self, inputs: Inputs) -> AbstractContextManager[Workspace]:
         """Lend scratch space for samples."""
         lengths = np.diff(inputs.sample_offsets)[inputs.samples]
         most = int(lengths.max(initial=0))
-        try:
-            work = self._spare.pop()
-        except IndexError:  # asking first would let another thread take the last one
-            work = self._make_work(most)
-        if len(work.lines) < most:
-            work = self._make_work(most)
-        try:
-            yield work
-        finally:
-            self._spare.append(work)
+        smooths_signal = plan.smooths_signal(self._experiment)
+        return lent(
+            self._spare,
+            partial(make_work, self._circuit, smooths_signal, most, self._dtype),
+            lambda work: len(work.lines) >= most,
+        )
 
 
 def _result(scores: F64, neurons: I64, labels: I64, layers: int) -> BatchResult:

@@ -8,15 +8,15 @@ does to each. The step is the one of ``autograd.training``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, TypeVar  # Any: an array of one of several dtypes
+from typing import Any  # Any: an array of one of several dtypes
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.base.compiled import prepare
-from hpcfed.base.parallel import in_order
+from hpcfed.base.parallel import in_order, lent
 from hpcfed.base.philox import CompiledStream
 from hpcfed.base.purposes import Purpose
 from hpcfed.base.seeds import Stream
@@ -44,7 +44,6 @@ from hpcfed.samples.samples import Samples, Shape
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
 Reals = NDArray[np.floating]
-Spare = TypeVar("Spare")
 
 
 class EventTrainer:
@@ -200,43 +199,23 @@ class EventTrainer:
     def _pack(self, params: Reals) -> Reals:
         return event_plan.pack(self._network.plan, self._layout, params.astype(self._dtype))
 
-    @contextmanager
-    def _latents(self) -> Iterator[Latents]:
+    def _latents(self) -> AbstractContextManager[Latents]:
         """Lend room for latent weights."""
-        room = _taken(self._spare_latents)
-        if room is None:
-            room = make_latents(self._layout.size, self._dtype)
-        try:
-            yield room
-        finally:
-            self._spare_latents.append(room)
+        return lent(self._spare_latents, partial(make_latents, self._layout.size, self._dtype))
 
-    @contextmanager
-    def _work(self, inputs: Inputs) -> Iterator[Workspace]:
+    def _work(self, inputs: Inputs) -> AbstractContextManager[Workspace]:
         """Lend scratch space that is large enough: memory that is new costs more than the sums."""
         needed = self._network.plan.rows * _most_spikes(inputs)
-        work = _taken(self._spare)
-        if work is None or work.regions[1] - work.regions[0] < needed:
-            network = self._network
-            work = make_work(
-                network.plan,
-                penalised=network.penalty.strength > 0,
-                with_voltages=network.neuron.adaptive and bool(network.neuron.full),
-                num_events=needed,
-                dtype=self._dtype,
-            )
-        try:
-            yield work
-        finally:
-            self._spare.append(work)
-
-
-def _taken(spare: list[Spare]) -> Spare | None:
-    """Take one from ``spare``; None if another thread has taken the last."""
-    try:
-        return spare.pop()
-    except IndexError:
-        return None
+        network = self._network
+        make = partial(
+            make_work,
+            network.plan,
+            penalised=network.penalty.strength > 0,
+            with_voltages=network.neuron.adaptive and bool(network.neuron.full),
+            num_events=needed,
+            dtype=self._dtype,
+        )
+        return lent(self._spare, make, lambda work: work.regions[1] - work.regions[0] >= needed)
 
 
 def _most_spikes(inputs: Inputs) -> int:

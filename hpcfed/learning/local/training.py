@@ -11,14 +11,14 @@ from ``rule.local.burn_in`` on.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.base.compiled import prepare
-from hpcfed.base.parallel import in_order
+from hpcfed.base.parallel import in_order, lent
 from hpcfed.base.philox import CompiledStream
 from hpcfed.base.purposes import Purpose
 from hpcfed.base.seeds import Stream
@@ -164,16 +164,10 @@ class LocalTrainer:
             )
         self._prepared = True
 
-    @contextmanager
-    def _work(self, rows: int) -> Iterator[Workspace]:
+    def _work(self, rows: int) -> AbstractContextManager[Workspace]:
         """Lend scratch space for so many samples at once, or more."""
-        try:
-            work = self._spare.pop()
-        except IndexError:  # asking first would let another thread take the last one
-            work = make_work(self._network, rows, self._dtype)
-        if work.fired.shape[1] < rows:
-            work = make_work(self._network, rows, self._dtype)
-        try:
-            yield work
-        finally:
-            self._spare.append(work)
+        return lent(
+            self._spare,
+            partial(make_work, self._network, rows, self._dtype),
+            lambda work: work.fired.shape[1] >= rows,
+        )

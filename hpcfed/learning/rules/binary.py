@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from hpcfed.base.philox import CompiledStream
 from hpcfed.base.purposes import Purpose
+from hpcfed.base.seeds import MOST_WORDS
 from hpcfed.clients.population import Client
 from hpcfed.config import Experiment
 from hpcfed.config.rule import BAYES, BinaryConfig, RuleConfig
@@ -50,7 +51,6 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
-MOST_WORDS = 1 << 34  # of a stream
 _MOST_KEPT = 1 << 26  # weights of a committee that are kept: 256 MiB
 
 
