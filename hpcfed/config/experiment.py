@@ -74,9 +74,14 @@ class Experiment(Section):
         """Seconds of one time bin."""
         return self.data.duration / self.data.num_bins
 
+    @property
+    def learning_rule(self) -> RuleConfig:
+        """The rule by which clients learn, given or not."""
+        return self.rule or RuleConfig()
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        by_circuits = self.rule is not None and self.rule.is_circuit  # they ask no model
+        by_circuits = self.learning_rule.is_circuit  # they ask no model
         if self.model.kind == "snn" and not by_circuits:  # one of your own may have its own
             _check_time_constants(self)
         if self.server.rescale:

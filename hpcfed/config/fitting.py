@@ -39,17 +39,15 @@ def value_faults(uplink: UplinkConfig, server: ServerConfig) -> Iterator[str]:
 
 def rule_faults(experiment: Experiment) -> Iterator[str]:
     """Yield what the experiment's rule cannot be combined with."""
-    rule, evaluation = experiment.rule, experiment.evaluation
+    rule, evaluation = experiment.learning_rule, experiment.evaluation
     draws = None if evaluation is None else evaluation.draws
-    if draws and (rule is None or rule.kind not in (BAYES, *CIRCUITS)):
+    if draws and rule.kind not in (BAYES, *CIRCUITS):
         yield (
             f'evaluation.draws is for random weights, those of rule.kind = "{BAYES}", and for '
             f"random spikes, those of {' and '.join(CIRCUITS)}"
         )
     if evaluation is not None and evaluation.unknown and experiment.data.classes is None:
         yield "evaluation.unknown is for samples that data.classes leaves out; set data.classes"
-    if rule is None:
-        return
     if rule.is_local:
         yield from _local_faults(experiment)
     if rule.is_circuit:
@@ -90,9 +88,8 @@ def _local_faults(experiment: Experiment) -> Iterator[str]:
 
 
 def _circuit_faults(experiment: Experiment) -> Iterator[str]:
-    assert experiment.rule is not None
-    where, data = f'rule.kind = "{experiment.rule.kind}"', experiment.data
-    client, settings = experiment.client, experiment.rule.circuit_settings
+    rule, data, client = experiment.learning_rule, experiment.data, experiment.client
+    where, settings = f'rule.kind = "{rule.kind}"', rule.circuit_settings
     if data.is_images:
         yield f"{where} learns from events, and {data.dataset} are images"
     if data.dataset == REGRESSION:
@@ -123,8 +120,7 @@ def _circuit_faults(experiment: Experiment) -> Iterator[str]:
 
 
 def _sent_faults(experiment: Experiment) -> Iterator[str]:
-    assert experiment.rule is not None
-    sends, uplink = experiment.rule.binary_settings.sends, experiment.uplink
+    sends, uplink = experiment.learning_rule.binary_settings.sends, experiment.uplink
     yield from value_faults(uplink, experiment.server)
     if sends == "bits" and uplink.dtype != "sign":
         yield (

@@ -24,7 +24,7 @@ def own_code(experiment: Experiment) -> dict[str, str]:
         "data.dataset": experiment.data.dataset,
         "partition.kind": experiment.partition.kind,
         "model.kind": experiment.model.kind,
-        "rule.kind": "" if experiment.rule is None else experiment.rule.kind,
+        "rule.kind": experiment.learning_rule.kind,
     }
     return {key: value for key, value in values.items() if is_dotted(value)}
 

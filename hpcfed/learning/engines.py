@@ -25,8 +25,8 @@ def resolve_engine(experiment: Experiment) -> str:
 
     Raises InputError if that engine lacks what the network needs.
     """
-    rule, engine = experiment.rule, experiment.client.engine
-    if rule is not None and (rule.is_local or rule.kind not in (BACKPROP_KIND, *BINARY)):
+    rule, engine = experiment.learning_rule, experiment.client.engine
+    if rule.is_local or rule.kind not in (BACKPROP_KIND, *BINARY):
         return engine  # nobody asks it
     lacks = _event_engine_lacks(experiment)
     if engine == "gpu":
@@ -50,7 +50,7 @@ def _event_engine_lacks(experiment: Experiment) -> str | None:
         return "convolutions and norms"
     if experiment.data.dataset == REGRESSION:
         return f'targets between classes (data.dataset = "{REGRESSION}")'
-    if experiment.rule is not None and experiment.rule.draws_in_bins:
+    if experiment.learning_rule.draws_in_bins:
         return 'weights that change from bin to bin (rule.bayes.noise = "bin")'
     if model.fire_first:
         return "neurons that fire first (model.fire_first)"
@@ -61,8 +61,8 @@ def _event_engine_lacks(experiment: Experiment) -> str | None:
 
 def _gpu_engine_lacks(experiment: Experiment) -> str | None:
     model = experiment.model
-    if experiment.rule is not None and experiment.rule.is_binary:
-        return f'rule.kind = "{experiment.rule.kind}"'
+    if experiment.learning_rule.is_binary:
+        return f'rule.kind = "{experiment.learning_rule.kind}"'
     if model.neuron == "leaky" or model.readout == "current" or model.surrogate_scale is not None:
         return "leaky neurons, currents as readout and model.surrogate_scale"
     widest = max(model.widths, default=0)

@@ -100,7 +100,7 @@ class Rule:
 
 def rule_of(experiment: Experiment) -> Rule:
     """Return the experiment's rule. Raises InputError if the user's own cannot be imported."""
-    kind = BACKPROP if experiment.rule is None else experiment.rule.kind
+    kind = experiment.learning_rule.kind
     rule = resolve(RULES.get(kind, kind), "rule.kind", "Rule")
     if kind in RULES and not isinstance(rule, Rule):
         rule = rule(experiment)

@@ -172,8 +172,8 @@ class NorseTrainer:
     def _latents(self, client: Client, round_index: int) -> Latents | None:
         if self._binary is None:
             return None
-        rule, bins = self._experiment.rule, self._experiment.data.num_bins
-        draws = bins if rule is not None and rule.draws_in_bins else 1
+        bins = self._experiment.data.num_bins
+        draws = bins if self._experiment.learning_rule.draws_in_bins else 1
         stream = Stream(self._experiment.seed, Purpose.WEIGHT_NOISE, round_index, client.index)
         return Latents(self._binary, stream.address, bins, draws)
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from hpcfed.base.purposes import Purpose
 from hpcfed.base.seeds import MOST_WORDS, Stream
 from hpcfed.config import Experiment
-from hpcfed.config.rule import GLM, CircuitConfig, RuleConfig
+from hpcfed.config.rule import GLM, CircuitConfig
 from hpcfed.errors import InputError
 from hpcfed.learning.circuit.rows import ROW_LANES
 from hpcfed.learning.circuit.tables import COUNTS, ONES, PLANE, Circuit, Inputs, Learning
@@ -56,12 +56,12 @@ def raised_cosines(window: int, bases: int, width: float) -> F64:
 
 def settings_of(experiment: Experiment) -> CircuitConfig:
     """Return what holds of the units."""
-    return _rule(experiment).circuit_settings
+    return experiment.learning_rule.circuit_settings
 
 
 def num_values(experiment: Experiment) -> int:
     """Return C."""
-    if _rule(experiment).kind == GLM:
+    if experiment.learning_rule.kind == GLM:
         return 1
     return settings_of(experiment).values or 2
 
@@ -69,7 +69,7 @@ def num_values(experiment: Experiment) -> int:
 def smooths_signal(experiment: Experiment) -> bool:
     """Return whether kappa smooths the learning signal, not updates."""
     smoothing = settings_of(experiment).smoothing
-    return _rule(experiment).kind == GLM if smoothing is None else smoothing == "signal"
+    return experiment.learning_rule.kind == GLM if smoothing is None else smoothing == "signal"
 
 
 def circuit(experiment: Experiment, shape: Shape, dtype: RealType) -> Circuit:
@@ -260,9 +260,4 @@ def _hold(kept: float, dtype: RealType) -> int:
 
 
 def _is_glm(experiment: Experiment) -> bool:
-    return _rule(experiment).kind == GLM
-
-
-def _rule(experiment: Experiment) -> RuleConfig:
-    assert experiment.rule is not None  # else it would be another's
-    return experiment.rule
+    return experiment.learning_rule.kind == GLM

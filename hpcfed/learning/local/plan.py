@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from hpcfed.base.purposes import Purpose
 from hpcfed.base.seeds import Stream
 from hpcfed.config import Experiment
-from hpcfed.config.rule import RuleConfig
 from hpcfed.errors import InputError
 from hpcfed.learning.constants import Reals, RealType
 from hpcfed.learning.latents import REAL, Binary
@@ -25,12 +24,6 @@ from hpcfed.samples.events import EventSet
 from hpcfed.samples.samples import Samples, Shape
 
 I64 = NDArray[np.int64]
-
-
-def rule_of(experiment: Experiment) -> RuleConfig:
-    """Return the experiment's rule."""
-    assert experiment.rule is not None  # without one it learns by backpropagation
-    return experiment.rule
 
 
 def real_weights(layout: Layout) -> Binary:
@@ -46,7 +39,7 @@ def constants(
     Raises InputError if no bin is left to learn in.
     """
     model, bins = experiment.model, experiment.data.num_bins
-    local = rule_of(experiment).local_settings
+    local = experiment.learning_rule.local_settings
     if local.burn_in >= bins:
         raise InputError(
             f"rule.local.burn_in = {local.burn_in} leaves none of data.num_bins = {bins} to learn "

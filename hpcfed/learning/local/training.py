@@ -150,7 +150,7 @@ class LocalTrainer:
             optimiser=equations.optimiser(experiment, rate, self._dtype),
             binary=self._binary,
             address=stream.address,
-            draws_each_bin=plan.rule_of(experiment).bayes_settings.noise == "bin",
+            draws_each_bin=experiment.learning_rule.bayes_settings.noise == "bin",
         )
 
     def _prepare(self, received: Reals, events: EventSet) -> None:

@@ -56,7 +56,7 @@ _MOST_KEPT = 1 << 26  # weights of a committee that are kept: 256 MiB
 
 def rule(experiment: Experiment) -> Rule:
     """Return the rule of an experiment with binary weights."""
-    settings = _rule(experiment).binary_settings
+    settings = experiment.learning_rule.binary_settings
     value = None if settings.sends == "latents" else partial(merged, settings)
     return Rule(
         _make_trainer,
@@ -93,7 +93,7 @@ def merged(settings: BinaryConfig, mean: F64, num_clients: int, received: F32) -
 def initial_latents(experiment: Experiment, layout: Layout) -> F32:
     """Return the first parameters (P,): latent weights of one size, others as ever."""
     params = initial_params(experiment.model, layout, experiment.seed)
-    start = np.float32(_rule(experiment).binary_settings.start)
+    start = np.float32(experiment.learning_rule.binary_settings.start)
     for part, (_, place, _) in zip(layout.parts, layout.slices(), strict=True):
         if _is_binary(part.init):
             params[place] = np.where(params[place] >= 0, start, -start)
@@ -104,7 +104,7 @@ def binary_of(experiment: Experiment, layout: Layout) -> Binary:
     """Return what the latent weights of ``layout`` stand for."""
     from hpcfed.learning.latents import RELAXED, SIGN, Binary
 
-    config = _rule(experiment)
+    config = experiment.learning_rule
     settings, bayes = config.binary_settings, config.bayes_settings
     scales = [
         settings.scale / np.sqrt(part.fan_in) if _is_binary(part.init) else 0.0
@@ -202,7 +202,7 @@ class BinaryTrainer:
         return weights
 
     def _sent(self, params: F32, update: LocalUpdate, round_index: int, client: int) -> LocalUpdate:
-        config, head = _rule(self.experiment), self.layout.num_masked
+        config, head = self.experiment.learning_rule, self.layout.num_masked
         sends = config.binary_settings.sends
         if sends == "latents":
             return update
@@ -252,7 +252,7 @@ def together(middle: BatchResult, members: Sequence[BatchResult], parts: F64) ->
 
 
 def _make_trainer(experiment: Experiment, shape: Shape, device: str) -> Trainer:
-    config, binary = _rule(experiment), partial(binary_of, experiment)
+    config, binary = experiment.learning_rule, partial(binary_of, experiment)
     if config.is_local:
         from hpcfed.learning.local.training import LocalTrainer
 
@@ -282,10 +282,5 @@ def _is_binary(init: str) -> bool:
     return init == "model"
 
 
-def _rule(experiment: Experiment) -> RuleConfig:
-    assert experiment.rule is not None  # else it would be another's
-    return experiment.rule
-
-
 def _device(experiment: Experiment, local_rank: int) -> str:
-    return "cpu" if _rule(experiment).is_local else device_of_rank(experiment, local_rank)
+    return "cpu" if experiment.learning_rule.is_local else device_of_rank(experiment, local_rank)
