@@ -6,6 +6,7 @@ P parameters, T time bins. The equations and the words are those of ``learning.l
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -49,17 +50,18 @@ class Latents:
         """Take the step of the divergence from the prior, in place, as ``latents.pull`` does."""
         binary = self.binary
         if binary.kind == RELAXED and binary.strength:
-            away = self._binary(latents) * (latents - binary.prior)
+            away = self._binary.to(latents.device) * (latents - binary.prior)
             latents.sub_(away, alpha=rate * binary.strength)
 
     def keep_within(self, latents: Tensor) -> None:
         """Cut latent weights to +- the limit, in place."""
         if self.binary.kind != REAL:
-            most = torch.where(self._binary(latents) > 0, self.binary.limit, torch.inf)
+            most = torch.where(self._binary.to(latents.device) > 0, self.binary.limit, torch.inf)
             torch.clamp_(latents, -most, most)
 
-    def _binary(self, latents: Tensor) -> Tensor:
+    @cached_property
+    def _binary(self) -> Tensor:
         """Return (P,) 1 where weights are binary."""
         lengths = torch.from_numpy(np.diff(self.binary.bounds))
         scales = torch.from_numpy(self.binary.scales)
-        return torch.repeat_interleave((scales > 0).float(), lengths).to(latents.device)
+        return torch.repeat_interleave((scales > 0).float(), lengths)
