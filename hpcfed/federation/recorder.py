@@ -88,7 +88,8 @@ class RunRecorder:
         """
         age = time.monotonic() - self._last_write
         due = age >= self._job.experiment.run.checkpoint_seconds
-        ends = bool(self.record.attributes.get("verdict"))
+        done = self.record.log.num_rounds >= self._job.experiment.server.rounds
+        ends = self._transport.rank == 0 and (done or bool(self.record.attributes.get("verdict")))
         return self._hooks.stop_requested(), due and self._transport.rank == 0, ends
 
     def add(self, outcome: Outcome, state: ServerState, meter: Meter) -> None:

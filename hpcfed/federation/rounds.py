@@ -77,7 +77,11 @@ def run_rounds(
     """
     transport.broadcast(state.params)
     num_rounds = job.experiment.server.rounds
-    while state.round < num_rounds:
+    stop = write = False
+    _, _, ended = transport.any(*recorder.wishes())
+    while not (ended or stop):
+        if write:
+            recorder.write(state, memory, "running")
         meter = Meter(transport)
         cohort = job.cohort(state.round, transport.size)
         how = chosen_transport(job.uplink, cohort, transport.size)
@@ -99,11 +103,7 @@ def run_rounds(
         meter.lap("evaluation")
         recorder.add(outcome, state, meter)
         stop, write, ended = transport.any(*recorder.wishes())
-        if state.round == num_rounds or stop or ended:
-            break
-        if write:
-            recorder.write(state, memory, "running")
-    status = "finished" if state.round >= num_rounds or ended else "stopped"
+    status = "finished" if ended else "stopped"
     recorder.write(state, memory, status)
     return status
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from hpcfed.records.runfile import read_record
+from hpcfed.records.schema import RUN_FILE
 from tests.mpi.launch import end, mpirun, start, toy, toy_arguments
+from tests.run_files import edited
 from tests.toy_world import FAULT_VARIABLE
 
 pytestmark = pytest.mark.mpi
@@ -77,6 +79,25 @@ def test_a_failed_run_can_be_resumed(tmp_path: Path) -> None:
     assert resumed.params.tobytes() == whole.params.tobytes()
     assert resumed.attributes["status"] == "finished"
     assert resumed.attributes["error"] == ""
+
+
+@pytest.mark.parametrize("verdict", ["", "diverged"])
+def test_a_run_that_failed_after_its_last_round_is_finished_without_another(
+    tmp_path: Path, verdict: str
+) -> None:
+    sets = ("participation.drop_probability=0.0", "stop.diverged=true")
+    nobody = '{"do": "nan", "round": 2}' if verdict else '{"do": "nan", "round": 9}'
+    assert faulty(nobody, 2, tmp_path / "a", *sets).rc == 0
+    whole = read_record(tmp_path / "a")
+    assert whole.attributes["verdict"] == verdict
+    assert whole.log.num_rounds == (3 if verdict else 4)
+    with edited(tmp_path / "a" / RUN_FILE) as file:
+        file.attrs["status"], file.attrs["error"] = "failed", "the disk was full"
+    assert toy(3, tmp_path / "a", *sets, options=["--resume"]).rc == 0
+    found = read_record(tmp_path / "a")
+    assert (found.attributes["status"], found.attributes["error"]) == ("finished", "")
+    assert found.log.num_rounds == whole.log.num_rounds
+    assert found.params.tobytes() == whole.params.tobytes()
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from hpcfed.federation import progress
 from hpcfed.federation.recorder import RoundReport
 
 NAN = float("nan")
+CURSOR_IS_BACK = b"\x1b[?25h"  # the last thing a bar writes
 
 
 def report(round_index: int, num_rounds: int = 10, accuracy: float = 0.5) -> RoundReport:
@@ -94,7 +95,10 @@ def test_a_terminal_behind_the_launcher_gets_a_bar_that_fits_its_width(
     for index in range(2, 11):
         show(report(index))
     show.close()
-    text = os.read(ours, 1 << 16).decode()
+    shown = b""
+    while CURSOR_IS_BACK not in shown:  # one read gives what has arrived so far
+        shown += os.read(ours, 1 << 16)
+    text = shown.decode()
     for part in ("10/10", "left", "train loss 1.250", "validation 50.0 %", "uplink 2.5 MB"):
         assert part in text
     assert "a remark" in text
