@@ -86,6 +86,7 @@ KERNELS = {
     "learning/circuit/bare.py",
     "learning/circuit/kernels.py",
     "learning/circuit/rows.py",
+    "learning/circuit/visible.py",
 }
 # heavy libraries are imported where they are used, never by importing a light module
 LAZY = {

@@ -8,18 +8,18 @@ from __future__ import annotations
 import numpy as np
 
 from hpcfed.learning.circuit.bare import bare
-from hpcfed.learning.circuit.tables import COUNTS, I64, PLANE, Circuit, Inputs, Workspace
+from hpcfed.learning.circuit.tables import COUNTS, I64, PLANE, Circuit, Events, Inputs
 
 
 @bare
-def decode(circuit: Circuit, inputs: Inputs, sample: int, work: Workspace) -> None:
+def decode(circuit: Circuit, inputs: Inputs, sample: int, events: Events) -> None:
     """Write the lines (E,) that a sample's events enter, and where each bin begins (T + 1,)."""
-    number, lines = inputs.samples[sample], work.lines
+    number, lines = inputs.samples[sample], events.lines
     start, offsets, found = inputs.sample_offsets[number], inputs.bin_offsets[number], 0
     for t in range(circuit.num_bins):
         first, stop = start + np.int64(offsets[t]), start + np.int64(offsets[t + 1])
         if circuit.reading == PLANE:
-            found += _see(circuit, inputs, (first, stop), lines[found:], work.places)
+            found += _see(circuit, inputs, (first, stop), lines[found:], events.places)
         else:
             for event in range(first, stop):
                 line = np.int64(inputs.channels[event]) * circuit.values
@@ -27,7 +27,7 @@ def decode(circuit: Circuit, inputs: Inputs, sample: int, work: Workspace) -> No
                     line += min(_count(inputs, event), circuit.values) - 1
                 lines[found] = line
                 found += 1
-        work.bounds[t + 1] = found
+        events.bounds[t + 1] = found
 
 
 @bare

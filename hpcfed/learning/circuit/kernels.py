@@ -53,12 +53,12 @@ def train_client(
     Starts from ``work`` as it was left, where the first bin is not a sample's first.
     """
     first, stop = span
-    decode(circuit, inputs, 0, work)
+    decode(circuit, inputs, 0, work.events)
     for number in range(first, stop):
         sample, t = number // circuit.num_bins, number % circuit.num_bins
         if t == 0:
             rest(circuit, work)
-            decode(circuit, inputs, sample, work)
+            decode(circuit, inputs, sample, work.events)
         if circuit.hidden > 0:
             draw_words(inputs, sample, t, work)
         sense(circuit, t, work)
@@ -79,7 +79,7 @@ def run_samples(
     draws = circuit.hidden > 0 or circuit.feedback or circuit.lateral
     for sample in range(len(inputs.samples)):
         rest(circuit, work)
-        decode(circuit, inputs, sample, work)
+        decode(circuit, inputs, sample, work.events)
         for t in range(circuit.num_bins):
             if draws or len(found.raster) > 0:
                 draw_words(inputs, sample, t, work)

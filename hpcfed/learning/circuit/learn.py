@@ -77,7 +77,7 @@ def _weigh(circuit: Circuit, t: int, work: Workspace, sums: Sums) -> None:
     outputs, total = _magnitude(work.errors[circuit.first_output :]), _magnitude(work.errors)
     for age in range(min(len(table), t)):  # all inputs reach all rows
         then = t - 1 - age
-        reach = total * (work.bounds[then + 1] - work.bounds[then])
+        reach = total * (work.events.bounds[then + 1] - work.events.bounds[then])
         for k in range(table.shape[1]):
             importance[k] += reach * float(table[age, k])
     for place in range(circuit.entering, circuit.entering + work.counts[1]):

@@ -22,8 +22,16 @@ from hpcfed.base.seeds import MOST_WORDS, Stream
 from hpcfed.config import Experiment
 from hpcfed.config.rule import GLM, CircuitConfig
 from hpcfed.errors import InputError
-from hpcfed.learning.circuit.rows import ROW_LANES
-from hpcfed.learning.circuit.tables import COUNTS, ONES, PLANE, Circuit, Inputs, Learning
+from hpcfed.learning.circuit.rows import padded
+from hpcfed.learning.circuit.tables import (
+    COUNTS,
+    ONES,
+    PLANE,
+    Circuit,
+    Inputs,
+    Learning,
+    bounds_of,
+)
 from hpcfed.learning.constants import Reals, RealType
 from hpcfed.learning.schedule import learning_rate
 from hpcfed.learning.silence import limits
@@ -38,6 +46,8 @@ I64 = NDArray[np.int64]
 U32 = NDArray[np.uint32]
 
 KERNEL, FEEDBACK, BIAS = "kernel", "feedback", "bias"
+MOST_BINS = 512  # of foreseen samples: work grows with their square, and is no less with more
+
 _SLACK = 4  # bits below the last of a number, where nothing that is added changes it
 
 
@@ -72,6 +82,16 @@ def smooths_signal(experiment: Experiment) -> bool:
     return experiment.learning_rule.kind == GLM if smoothing is None else smoothing == "signal"
 
 
+def is_foreseen(experiment: Experiment) -> bool:
+    """Return whether all spikes of what a client learns from are known beforehand.
+
+    So they are of whole samples, without units that are drawn or see what units do.
+    """
+    settings = settings_of(experiment)
+    sees_units = settings.hidden or settings.feedback or settings.lateral
+    return not sees_units and settings.bins is None and experiment.data.num_bins <= MOST_BINS
+
+
 def circuit(experiment: Experiment, shape: Shape, dtype: RealType) -> Circuit:
     """Return the constants of the experiment's units for input and classes of ``shape``.
 
@@ -82,7 +102,7 @@ def circuit(experiment: Experiment, shape: Shape, dtype: RealType) -> Circuit:
     seen = inputs + settings.hidden + (shape.classes if settings.lateral else 0)
     table = raised_cosines(settings.window, settings.bases, settings.width)
     units = np.repeat(np.arange(seen) - inputs, values * settings.bases)
-    layers, middle = hidden_layers(experiment, shape), _padded(settings.hidden * values)
+    layers, middle = hidden_layers(experiment, shape), padded(settings.hidden * values)
     found: Reals = table.T.astype(dtype)
     return Circuit(
         num_bins=experiment.data.num_bins,
@@ -90,7 +110,7 @@ def circuit(experiment: Experiment, shape: Shape, dtype: RealType) -> Circuit:
         hidden=settings.hidden,
         outputs=shape.classes,
         values=values,
-        rows=middle + _padded(shape.classes * values),
+        rows=middle + padded(shape.classes * values),
         first_output=middle,
         entering=inputs * values * settings.bases,
         feedback=settings.feedback,
@@ -98,7 +118,7 @@ def circuit(experiment: Experiment, shape: Shape, dtype: RealType) -> Circuit:
         to_hidden=settings.lateral and is_glm,
         reading=_reading(experiment, shape),
         table=np.ascontiguousarray(found),
-        bounds=_bounds(found > 0),
+        bounds=bounds_of(found > 0),
         own=raised_cosines(settings.window, 1, settings.width)[0].astype(dtype),
         bases=np.tile(np.arange(settings.bases), seen * values),
         sources=np.maximum(units, -1),
@@ -238,17 +258,6 @@ def _synapses(experiment: Experiment, rows: int, lines: int) -> NDArray[np.bool_
     if not _is_glm(experiment):
         allowed &= (to[:, None] >= settings.hidden) | (source < settings.hidden)
     return np.asarray(allowed)
-
-
-def _bounds(given: NDArray[np.bool_]) -> I64:
-    """Return the first basis that each lag gives something, and the one after the last: (W, 2)."""
-    bases = given.shape[1]
-    first, last = given.argmax(axis=1), bases - given[:, ::-1].argmax(axis=1)
-    return np.stack([first, np.where(given.any(axis=1), last, 0)], axis=1)
-
-
-def _padded(rows: int) -> int:
-    return -(-rows // ROW_LANES) * ROW_LANES
 
 
 def _hold(kept: float, dtype: RealType) -> int:

@@ -128,6 +128,19 @@ class Inputs(NamedTuple):
     starts: I64
 
 
+class Events(NamedTuple):
+    """A sample's events as units see them.
+
+    Attributes:
+        lines, bounds: (E,) what they enter, and (T + 1,) where bins begin among them.
+        places: (2, inputs) where a pixel's line of a bin stands, -1: nowhere, and its event.
+    """
+
+    lines: I64
+    bounds: I64
+    places: I64
+
+
 class Found(NamedTuple):
     """What a free or clamped run finds in n samples; an array without rows is not asked for.
 
@@ -201,8 +214,7 @@ class Workspace(NamedTuple):
         logarithms: (U,) those of the probabilities of what the units did.
         words: (4 n,) of a bin, the first U of them those of the units.
         signal: (1,) the smoothed learning signal.
-        lines, bounds: (E,) what a sample's events enter, and (T + 1,) where bins begin among them.
-        places: (2, inputs) where a pixel's line of a bin stands, -1: nowhere, and its event.
+        events: a sample's.
     """
 
     weights: Reals
@@ -224,9 +236,23 @@ class Workspace(NamedTuple):
     logarithms: F64
     words: U32
     signal: Reals
-    lines: I64
-    bounds: I64
-    places: I64
+    events: Events
+
+
+def bounds_of(given: NDArray[np.bool_]) -> I64:
+    """Return where something is given in rows (n, m): from the first to after the last (n, 2)."""
+    first, last = given.argmax(axis=1), given.shape[1] - given[:, ::-1].argmax(axis=1)
+    found = given.any(axis=1)
+    return np.stack([np.where(found, first, 0), np.where(found, last, 0)], axis=1)
+
+
+def make_events(circuit: Circuit, count: int) -> Events:
+    """Return room for samples of ``count`` events or fewer."""
+    return Events(
+        lines=np.zeros(count, np.int64),
+        bounds=np.zeros(circuit.num_bins + 1, np.int64),
+        places=np.full((2, circuit.inputs), -1, np.int64),
+    )
 
 
 def make_work(
@@ -258,9 +284,7 @@ def make_work(
         logarithms=np.zeros(circuit.units),
         words=np.zeros(4 * ((circuit.units + 3) // 4 + 1), np.uint32),
         signal=np.zeros(1, dtype),
-        lines=np.zeros(num_events, np.int64),
-        bounds=np.zeros(circuit.num_bins + 1, np.int64),
-        places=np.full((2, circuit.inputs), -1, np.int64),
+        events=make_events(circuit, num_events),
     )
 
 

@@ -13,19 +13,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple  # Any: what a kernel is called with
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.base.compiled import prepare
 from hpcfed.base.parallel import in_order, lent
-from hpcfed.base.philox import CompiledStream
 from hpcfed.base.purposes import Purpose
 from hpcfed.base.seeds import Stream
 from hpcfed.clients.population import Client
 from hpcfed.config import Experiment
-from hpcfed.learning.batches import batches
 from hpcfed.learning.circuit import memory, plan
 from hpcfed.learning.circuit.kernels import run_samples, train_client
 from hpcfed.learning.circuit.tables import (
@@ -37,6 +35,8 @@ from hpcfed.learning.circuit.tables import (
     make_sums,
     make_work,
 )
+from hpcfed.learning.circuit.tasks import task_of
+from hpcfed.learning.circuit.visible import Sample, make_sample, train_visible
 from hpcfed.learning.constants import Reals, RealType
 from hpcfed.learning.probabilities import entropy
 from hpcfed.learning.trainer import BatchResult, Committee, LocalUpdate, Traced
@@ -66,18 +66,6 @@ class Trace(NamedTuple):
     spikes: NDArray[np.int8]
 
 
-class _Task(NamedTuple):
-    """A client's samples in their order, the bins of them to learn in, and those done before."""
-
-    inputs: Inputs
-    span: tuple[int, int]
-    done: int
-
-    @property
-    def num_bins(self) -> int:
-        return self.span[1] - self.span[0]
-
-
 class CircuitTrainer:
     """Trains probabilistic units on one CPU; implements ``trainer.Trainer``."""
 
@@ -91,7 +79,9 @@ class CircuitTrainer:
         self._layout = plan.layout(self._circuit)
         self._exist = plan.exist(experiment, self._layout)
         self._layers = plan.hidden_layers(experiment, shape)
+        self._is_foreseen = plan.is_foreseen(experiment)
         self._spare: list[Workspace] = []
+        self._spare_samples: list[Sample] = []
         self._prepared = False
 
     @property
@@ -177,19 +167,26 @@ class CircuitTrainer:
     def _train_client(
         self, params: F32, events: EventSet, round_index: int, client: Client
     ) -> LocalUpdate:
-        circuit = self._circuit
+        circuit, weights = self._circuit, self._weights(params)
         learning = plan.learning(self._experiment, round_index, self._dtype)
-        task, sums = self._task(events, round_index, client), make_sums(circuit.table.shape[1])
+        task = task_of(self._experiment, circuit, events, round_index, client)
+        sums, kept = make_sums(circuit.table.shape[1]), None
+        if self._is_foreseen:
+            with self._sample(task.inputs) as room:
+                memory.to_places(circuit, weights, room.weights)
+                train_visible(circuit, learning, task.inputs, room, sums)
+                trained = memory.to_parameters(circuit, room.weights)
+            return self._update((trained - params).astype(np.float32), None, sums, task.num_bins)
         with self._work(task.inputs) as work:
-            start = self._weights(params)
             if client.memory is not None:
-                start += memory.unpack(circuit, client.memory, work)
-            memory.to_places(circuit, start, work.weights)
+                weights += memory.unpack(circuit, client.memory, work)
+            memory.to_places(circuit, weights, work.weights)
             train_client(circuit, learning, task.inputs, task.span, work, sums)
             trained = memory.to_parameters(circuit, work.weights)
             delta = (trained - params).astype(np.float32)
-            rest = (trained - (params + delta)).astype(np.float32)
-            kept = self._kept(task, work, rest)
+            if plan.settings_of(self._experiment).bins is not None:
+                rest = (trained - (params + delta)).astype(np.float32)
+                kept = memory.pack(circuit, task.done + task.num_bins, work, rest)
         return self._update(delta, kept, sums, task.num_bins)
 
     def _update(self, delta: F32, kept: F32 | None, sums: Sums, num_bins: int) -> LocalUpdate:
@@ -203,45 +200,6 @@ class CircuitTrainer:
             activity=sums.activity if hidden else None,
             importance=sums.importance,
         )
-
-    def _kept(self, task: _Task, work: Workspace, rest: F32) -> F32 | None:
-        if plan.settings_of(self._experiment).bins is None:
-            return None
-        return memory.pack(self._circuit, task.done + task.num_bins, work, rest)
-
-    def _task(self, events: EventSet, round_index: int, client: Client) -> _Task:
-        """Return what a client does in a round: whole samples, or so many bins."""
-        bins, seed = self._circuit.num_bins, self._experiment.seed
-        rounds = plan.settings_of(self._experiment).bins
-        if rounds is not None:
-            return self._continued(events, client, rounds)
-        order = CompiledStream(seed, Purpose.BATCH_ORDER, round_index, client.index)
-        ids = np.concatenate(list(batches(self._experiment.client, client.samples, order)))
-        plan.check_words(self._circuit, len(ids))
-        address = Stream(seed, Purpose.HIDDEN_SPIKES, round_index, client.index).address
-        addresses = np.repeat(address[None], len(ids), axis=0)
-        inputs = plan.inputs_of(events, ids, addresses, self._starts(np.arange(len(ids))))
-        return _Task(inputs, (0, len(ids) * bins), 0)
-
-    def _continued(self, events: EventSet, client: Client, num_bins: int) -> _Task:
-        """Return the next bins of a client, whose order and words follow from its passes alone."""
-        done, bins = memory.bins_done(client.memory), self._circuit.num_bins
-        first, count = done // bins, len(client.samples)
-        plan.check_words(self._circuit, count)
-        passes, places = np.divmod(np.arange(first, (done + num_bins - 1) // bins + 1), count)
-        ids, addresses = np.empty(len(passes), np.int64), np.empty((len(passes), 5), np.uint32)
-        for number in np.unique(passes).tolist():
-            here, who = passes == number, (number, client.index)
-            order = CompiledStream(self._experiment.seed, Purpose.BATCH_ORDER, *who)
-            ids[here] = client.samples[order.permutation(count)][places[here]]
-            addresses[here] = Stream(self._experiment.seed, Purpose.HIDDEN_SPIKES, *who).address
-        inputs = plan.inputs_of(events, ids, addresses, self._starts(places))
-        within = done - first * bins
-        return _Task(inputs, (within, within + num_bins), done)
-
-    def _starts(self, places: I64) -> I64:
-        """Return the first word of samples that are number so-and-so of their stream."""
-        return places * (self._circuit.num_bins * self._circuit.units)
 
     def _drawn(self, events: EventSet, ids: I64, draw: int) -> Inputs:
         """Return samples ``ids`` (B,) with the words of an evaluation's draw."""
@@ -280,23 +238,38 @@ class CircuitTrainer:
         circuit, inputs = self._circuit, self._drawn(events, np.zeros(0, np.int64), 0)
         learning = plan.learning(self._experiment, 0, self._dtype)
         sums = make_sums(circuit.table.shape[1])
-        with self._work(inputs) as work:
-            prepare(
-                (train_client, (circuit, learning, inputs, (0, 0), work, sums)),
-                (run_samples, (circuit, inputs, False, work, self._found(0, False))),
+        with self._work(inputs) as work, self._sample(inputs) as room:
+            train: tuple[Any, tuple[Any, ...]] = (
+                (train_visible, (circuit, learning, inputs, room, sums))
+                if self._is_foreseen
+                else (train_client, (circuit, learning, inputs, (0, 0), work, sums))
             )
+            prepare(train, (run_samples, (circuit, inputs, False, work, self._found(0, False))))
         self._prepared = True
 
     def _work(self, inputs: Inputs) -> AbstractContextManager[Workspace]:
         """Lend scratch space for samples."""
-        lengths = np.diff(inputs.sample_offsets)[inputs.samples]
-        most = int(lengths.max(initial=0))
+        most = _most_events(inputs)
         smooths_signal = plan.smooths_signal(self._experiment)
         return lent(
             self._spare,
             partial(make_work, self._circuit, smooths_signal, most, self._dtype),
-            lambda work: len(work.lines) >= most,
+            lambda work: len(work.events.lines) >= most,
         )
+
+    def _sample(self, inputs: Inputs) -> AbstractContextManager[Sample]:
+        """Lend scratch space for samples that are foreseen."""
+        most = _most_events(inputs)
+        return lent(
+            self._spare_samples,
+            partial(make_sample, self._circuit, most, self._dtype),
+            lambda room: len(room.events.lines) >= most,
+        )
+
+
+def _most_events(inputs: Inputs) -> int:
+    """Return how many events the longest of the samples has."""
+    return int(np.diff(inputs.sample_offsets)[inputs.samples].max(initial=0))
 
 
 def _result(scores: F64, neurons: I64, labels: I64, layers: int) -> BatchResult:

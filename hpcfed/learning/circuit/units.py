@@ -37,7 +37,7 @@ def draw_words(inputs: Inputs, sample: int, t: int, work: Workspace) -> None:
 def sense(circuit: Circuit, t: int, work: Workspace) -> None:
     """Write what spikes of the last W bins give each synapse in bin ``t``, and feedback."""
     table, values, history = circuit.table, circuit.values, work.history
-    lines, bounds = work.lines, work.bounds
+    lines, bounds = work.events.lines, work.events.bounds
     listening = circuit.hidden + circuit.outputs if circuit.lateral else circuit.hidden
     synapses, count = (work.past, work.active), 0
     for age in range(min(len(table), t)):
@@ -161,17 +161,28 @@ def first_row(circuit: Circuit, unit: int) -> int:
 @bare
 def _softmax(potential: Reals, chances: F64) -> float:
     """Write the softmax (C + 1,) of 0 and the first C potentials; return log of its denominator."""
-    highest = 0.0
-    for c in range(len(chances) - 1):
-        highest = max(highest, float(potential[c]))
-    chances[0] = math.exp(-highest)
-    total = chances[0]
-    for c in range(1, len(chances)):
-        chances[c] = math.exp(float(potential[c - 1]) - highest)
-        total += chances[c]
+    highest, total = exponentials(potential, chances)
     for c in range(len(chances)):
         chances[c] /= total
     return highest + math.log(total)
+
+
+@bare
+def exponentials(potential: Reals, chances: F64) -> tuple[float, float]:
+    """Write exp of 0 and of the first C potentials, less their highest (C + 1,).
+
+    Returns that one, and the sum.
+    """
+    highest = 0.0
+    for c in range(len(chances) - 1):
+        highest = max(highest, float(potential[c]))
+    chances[0] = math.exp(-highest) if highest > 0 else 1.0
+    total = chances[0]
+    for c in range(1, len(chances)):
+        below = float(potential[c - 1]) - highest
+        chances[c] = math.exp(below) if below != 0 else 1.0
+        total += chances[c]
+    return highest, total
 
 
 @bare

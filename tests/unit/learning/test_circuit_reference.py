@@ -80,8 +80,8 @@ class Published:
         found = np.array(self.file.get("input_value", self.file.get("input")), np.int64)
         bins, inputs = np.nonzero(found)
         lines = inputs * self.values + found[bins, inputs] - 1
-        self.work.lines[: len(lines)] = lines
-        self.work.bounds[:] = np.searchsorted(bins, np.arange(BINS + 1))
+        self.work.events.lines[: len(lines)] = lines
+        self.work.events.bounds[:] = np.searchsorted(bins, np.arange(BINS + 1))
 
     def spike(self, t: int, step: dict[str, Any]) -> None:
         """Let the units do what they did: words that stand for the recorded spikes."""

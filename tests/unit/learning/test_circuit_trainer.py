@@ -224,6 +224,8 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "every": ("glm", {"hidden": 2, "every": 3, "feedback": True}),
     "every visible": ("glm", {"every": 4}),
+    "slow and foreseen": ("glm", {"kappa": 0.9, "every": 3}),
+    "values and foreseen": ("wta", {"values": 3}),
     "slow": ("glm", {"hidden": 2, "kappa": 0.9, "beta": 0.8, "lateral": True}),
     "slow visible": ("glm", {"kappa": 0.9, "every": 2, "feedback": True}),
     "no traces": ("glm", {"hidden": 2, "kappa": 0.0, "beta": 0.0}),
@@ -266,6 +268,55 @@ def test_training_is_that_of_the_plain_twin(name: str) -> None:
     assert np.abs(expected - flat).max() > 1e-3
     fast = train(settings, events, np.float32)
     assert_allclose(fast.delta, expected - flat, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("kappa", [0.0, 0.2, 0.9])
+@pytest.mark.parametrize(
+    ("bins", "channels", "classes", "kind", "circuit"),
+    [
+        (1, 1, 2, "glm", {}),
+        (2, 3, 2, "glm", {"every": 2}),
+        (16, 9, 9, "glm", {"bases": 8, "window": 10, "width": 1.5}),
+        (17, 5, 3, "wta", {"values": 2, "every": 5}),
+        (70, 40, 2, "glm", {"bases": 8, "window": 10, "every": 7}),
+        (97, 2, 33, "glm", {"bases": 1, "window": 2}),
+        (130, 6, 5, "wta", {"values": 3, "bases": 20, "window": 60, "width": 2.2}),
+    ],
+)
+def test_foreseen_samples_teach_what_their_bins_do_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+    kappa: float,
+    bins: int,
+    channels: int,
+    classes: int,
+    kind: str,
+    circuit: dict[str, Any],
+) -> None:
+    rng = np.random.default_rng(bins)
+    dense = rng.random((4, bins, channels)) < rng.random((4, 1, channels))
+    dense[1], dense[:, 0, 0] = False, True  # one spike alone; no sample is empty
+    events = from_dense(dense, np.arange(4) % classes, classes)
+    counts = rng.integers(1, 5, len(events.channels)).astype(np.uint16)
+    events = replace(events, counts=counts)
+    data = {"duration": bins / 100, "num_bins": bins, "counts": True}
+    settings = experiment(kind, circuit=circuit | {"kappa": kappa}, data=data)
+    assert plan.is_foreseen(settings)
+    at_once = train(settings, events)
+    monkeypatch.setattr(plan, "is_foreseen", lambda settings: False)
+    one_by_one = train(settings, events)
+    assert_allclose(at_once.delta, one_by_one.delta, rtol=1e-6, atol=1e-9)  # float32 travels
+    assert np.abs(at_once.delta).max() > 1e-5
+    assert at_once.loss == pytest.approx(one_by_one.loss, rel=1e-12)
+    assert_allclose(at_once.importance, one_by_one.importance, rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "circuit", [{"hidden": 1}, {"feedback": True}, {"lateral": True}, {"bins": 5}]
+)
+def test_what_is_not_known_beforehand_is_not_foreseen(circuit: dict[str, Any]) -> None:
+    assert not plan.is_foreseen(experiment(circuit=circuit))
+    many = {"num_bins": plan.MOST_BINS + 1, "duration": 10.0}
+    assert not plan.is_foreseen(experiment(data=many))
 
 
 def test_traces_are_gradients_of_the_units_log_probabilities() -> None:
@@ -458,8 +509,9 @@ def test_short_rounds_go_on_bit_for_bit_where_long_ones_are(
         assert_allclose(importance, whole[2], rtol=1e-12)
 
 
-def test_rounds_of_whole_passes_are_those_without_bins() -> None:
-    events, hidden = samples(3), {"hidden": 3}
+@pytest.mark.parametrize("hidden", [{"hidden": 3}, {"feedback": True}])
+def test_rounds_of_whole_passes_are_those_without_bins(hidden: dict[str, Any]) -> None:
+    events = samples(3)
     someone = [Client(2, np.arange(3))]
     trainer = trainer_of(experiment(circuit=hidden | {"bins": 3 * BINS}), events, np.float32)
     other = trainer_of(experiment(circuit=hidden), events, np.float32)
