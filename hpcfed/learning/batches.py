@@ -20,6 +20,16 @@ I64 = NDArray[np.int64]
 def batches(client: ClientConfig, samples: I64, stream: Stream) -> Iterator[I64]:
     """Yield the sample ids (B,) int64 of each step of one round over ``samples`` (n,).
 
+    Raises ValueError if there are no samples.
+    """
+    for one in passes(client, samples, stream):
+        for start in range(0, len(one), client.batch_size):
+            yield one[start : start + client.batch_size]
+
+
+def passes(client: ClientConfig, samples: I64, stream: Stream) -> Iterator[I64]:
+    """Yield the sample ids of each pass of one round over ``samples`` (n,), in their order.
+
     Each pass is a new permutation (words n e to n e + n in pass e), cut into batches; the last,
     short one is kept, unless ``drop_last`` leaves it out (where there is another). With ``steps``
     the passes go on until there are that many. Raises ValueError if there are no samples.
@@ -30,8 +40,6 @@ def batches(client: ClientConfig, samples: I64, stream: Stream) -> Iterator[I64]
     if client.drop_last:
         steps_per_pass = max(1, len(samples) // client.batch_size)
     num_steps = client.steps or (client.epochs or 1) * steps_per_pass
-    for step in range(num_steps):
-        epoch, position = divmod(step, steps_per_pass)
-        if position == 0:
-            order = samples[stream.permutation(len(samples), epoch * len(samples))]
-        yield order[position * client.batch_size : (position + 1) * client.batch_size]
+    for number, first in enumerate(range(0, num_steps, steps_per_pass)):
+        order = samples[stream.permutation(len(samples), number * len(samples))]
+        yield order[: min(steps_per_pass, num_steps - first) * client.batch_size]

@@ -85,6 +85,7 @@ KERNELS = {
     "learning/local/kernels.py",
     "learning/circuit/bare.py",
     "learning/circuit/kernels.py",
+    "learning/circuit/products.py",
     "learning/circuit/rows.py",
     "learning/circuit/visible.py",
 }

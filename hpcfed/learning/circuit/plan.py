@@ -30,7 +30,6 @@ from hpcfed.learning.circuit.tables import (
     Circuit,
     Inputs,
     Learning,
-    bounds_of,
 )
 from hpcfed.learning.constants import Reals, RealType
 from hpcfed.learning.schedule import learning_rate
@@ -118,7 +117,7 @@ def circuit(experiment: Experiment, shape: Shape, dtype: RealType) -> Circuit:
         to_hidden=settings.lateral and is_glm,
         reading=_reading(experiment, shape),
         table=np.ascontiguousarray(found),
-        bounds=bounds_of(found > 0),
+        bounds=_bounds(found > 0),
         own=raised_cosines(settings.window, 1, settings.width)[0].astype(dtype),
         bases=np.tile(np.arange(settings.bases), seen * values),
         sources=np.maximum(units, -1),
@@ -258,6 +257,13 @@ def _synapses(experiment: Experiment, rows: int, lines: int) -> NDArray[np.bool_
     if not _is_glm(experiment):
         allowed &= (to[:, None] >= settings.hidden) | (source < settings.hidden)
     return np.asarray(allowed)
+
+
+def _bounds(given: NDArray[np.bool_]) -> I64:
+    """Return where something is given in rows (n, m): from the first to after the last (n, 2)."""
+    first, last = given.argmax(axis=1), given.shape[1] - given[:, ::-1].argmax(axis=1)
+    found = given.any(axis=1)
+    return np.stack([np.where(found, first, 0), np.where(found, last, 0)], axis=1)
 
 
 def _hold(kept: float, dtype: RealType) -> int:

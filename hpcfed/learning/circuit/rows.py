@@ -6,7 +6,7 @@ Matrices are flat: row y begins at ``first + y stride``. A row's ``width`` is a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -25,15 +25,13 @@ from hpcfed.learning.event.lanes import (
     pointers,
     running,
     splat,
-    zeros_like,
 )
 
 intrinsic: Any = _intrinsic  # numba publishes no types of it
 
-ROW_LANES = 4  # few classes have short rows: half a register of AVX-512, a whole one of AVX2
+ROW_LANES = 4  # few classes have short rows
 
 _BLOCKS = (32, 16, 8, ROW_LANES)
-_SUMS = 4
 _N = types.intp
 
 
@@ -50,93 +48,16 @@ def add_up_rows(typing, out, to, width, base, first, stride, index, count, facto
     def generate(context, builder, sig, args):  # type: ignore[no-untyped-def]
         out, base, index, factors = pointers(context, builder, sig, args, (0, 3, 6, 8))
         _, to, width, _, first, stride, _, count, _ = args
-        for block, lanes in _blocks(builder, width):
+        for block, lanes in row_blocks(builder, width):
             target = builder.gep(out, [builder.add(to, block)])
             column = builder.add(first, block)
             begin = load(builder, target, lanes)
-
-            def term(k: Value, total: Lanes, column: Value = column, lanes: int = lanes) -> Lanes:
+            with running(builder, INT(0), count, [begin]) as (k, (total,), results):
                 synapse = builder.load(builder.gep(index, [k]))
                 row = load(builder, place(builder, base, column, synapse, stride), lanes)
-                return _number(builder, factors, synapse, lanes).times_plus(row, total)
-
-            _sum(builder, count, begin, term).store(target)
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-@intrinsic
-def add_row(typing, out, to, width, base, first):  # type: ignore[no-untyped-def]
-    """out[to:to + width] += base[first:first + width]."""
-    signature = types.void(out, _N, _N, base, _N)
-
-    def generate(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        out, base = pointers(context, builder, sig, args, (0, 3))
-        _, to, width, _, first = args
-        for block, lanes in _blocks(builder, width):
-            target = builder.gep(out, [builder.add(to, block)])
-            row = load(builder, builder.gep(base, [builder.add(first, block)]), lanes)
-            (load(builder, target, lanes) + row).store(target)
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-@intrinsic
-def add_product(typing, out, to, width, base, first, stride, count, factors, at):  # type: ignore[no-untyped-def]
-    """out[to:to + width] += sum over k < count of factors[at + k] times row k."""
-    signature = types.void(out, _N, _N, base, _N, _N, _N, factors, _N)
-
-    def generate(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        out, base, factors = pointers(context, builder, sig, args, (0, 3, 7))
-        _, to, width, _, first, stride, count, _, at = args
-
-        for block, lanes in _blocks(builder, width):
-            target = builder.gep(out, [builder.add(to, block)])
-            column = builder.add(first, block)
-            begin = load(builder, target, lanes)
-
-            def term(k: Value, total: Lanes, column: Value = column, lanes: int = lanes) -> Lanes:
-                row = load(builder, place(builder, base, column, k, stride), lanes)
-                factor = _number(builder, factors, builder.add(at, k), lanes)
-                return factor.times_plus(row, total)
-
-            _sum(builder, count, begin, term).store(target)
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-@intrinsic
-def add_products(typing, out, to, width, base, first, factors, bounds):  # type: ignore[no-untyped-def]
-    """Add to rows i of a matrix the sums of factors[i, j] times rows j of another.
-
-    ``to`` and ``first`` are where row 0 begins, and how far on the next does; j goes from
-    bounds[i, 0] to bounds[i, 1].
-    """
-    signature = types.void(out, to, _N, base, first, factors, bounds)
-
-    def generate(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        out, base, factors, bounds = pointers(context, builder, sig, args, (0, 3, 5, 6))
-        width = args[2]
-        (to, out_stride), (first, stride) = (_both(builder, args[n]) for n in (1, 4))
-        shape = context.make_array(sig.args[5])(context, builder, args[5]).shape
-        count, columns = _both(builder, shape)
-        for block, lanes in _blocks(builder, width):
-            column = builder.add(first, block)
-            with running(builder, INT(0), count, []) as (i, _, _):
-                target = place(builder, out, builder.add(to, block), i, out_stride)
-                pair = builder.shl(i, INT(1))
-                low = builder.load(builder.gep(bounds, [pair]))
-                high = builder.load(builder.gep(bounds, [builder.add(pair, INT(1))]))
-                at = builder.mul(i, columns)
-                begin = load(builder, target, lanes)
-                with running(builder, low, high, [begin]) as (j, (total,), results):
-                    row = load(builder, place(builder, base, column, j, stride), lanes)
-                    factor = _number(builder, factors, builder.add(at, j), lanes)
-                    results.append(factor.times_plus(row, total))
-                results[0].store(target)
+                factor = number(builder, factors, synapse, lanes)
+                results.append(factor.times_plus(row, total))
+            results[0].store(target)
         return context.get_dummy_value()
 
     return signature, generate
@@ -148,27 +69,21 @@ def add_up_pairs(typing, out, at, width, pair, first, stride, index, count, fact
     signature = types.void(out, _N, _N, pair, _N, _N, index, _N, factors)
 
     def generate(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        outs = _all(context, builder, sig.args[0], args[0])
-        bases = _all(context, builder, sig.args[3], args[3])
+        outs = beginnings(context, builder, sig.args[0], args[0])
+        bases = beginnings(context, builder, sig.args[3], args[3])
         index, factors = pointers(context, builder, sig, args, (6, 8))
         _, at, width, _, first, stride, _, count, _ = args
-        for block, lanes in _blocks(builder, width):
+        for block, lanes in row_blocks(builder, width):
             targets = [builder.gep(out, [builder.add(at, block)]) for out in outs]
             column = builder.add(first, block)
             begin = [load(builder, target, lanes) for target in targets]
-
-            def terms(
-                k: Value, totals: list[Lanes], column: Value = column, lanes: int = lanes
-            ) -> list[Lanes]:
+            with running(builder, INT(0), count, begin) as (k, totals, results):
                 synapse = builder.load(builder.gep(index, [k]))
-                factor = _number(builder, factors, synapse, lanes)
-                starts = [place(builder, base, column, synapse, stride) for base in bases]
-                return [
-                    factor.times_plus(load(builder, start, lanes), total)
-                    for start, total in zip(starts, totals, strict=True)
-                ]
-
-            for result, target in zip(_sums(builder, count, begin, terms), targets, strict=True):
+                factor = number(builder, factors, synapse, lanes)
+                for base, total in zip(bases, totals, strict=True):
+                    row = load(builder, place(builder, base, column, synapse, stride), lanes)
+                    results.append(factor.times_plus(row, total))
+            for result, target in zip(results, targets, strict=True):
                 result.store(target)
         return context.get_dummy_value()
 
@@ -187,14 +102,14 @@ def step_rows(typing, pair, first, stride, errors, at, width, index, count, fact
 
     def generate(context, builder, sig, args):  # type: ignore[no-untyped-def]
         errors, index, factors = pointers(context, builder, sig, args, (3, 6, 8))
-        bases = _all(context, builder, sig.args[0], args[0])
+        bases = beginnings(context, builder, sig.args[0], args[0])
         constants = [value for _, value in fields(builder, sig.args[9], args[9]).values()]
         _, first, stride, _, at, width, _, count, _, _ = args
         with running(builder, INT(0), count, []) as (k, _, _):
             synapse = builder.load(builder.gep(index, [k]))
             enters = builder.load(builder.gep(factors, [synapse]))
             start = builder.add(first, builder.mul(synapse, stride))
-            for block, lanes in _blocks(builder, width):
+            for block, lanes in row_blocks(builder, width):
                 keeps, takes, credit = (splat(builder, value, lanes) for value in constants)
                 weight, trace = (builder.gep(base, [builder.add(start, block)]) for base in bases)
                 error = load(builder, builder.gep(errors, [builder.add(at, block)]), lanes)
@@ -229,14 +144,14 @@ def step_by_update(typing, arrays, stride, errors, width, index, count, factors,
 
 def _write_hidden_step(context, builder, sig, args, by_update):  # type: ignore[no-untyped-def]
     errors, index, factors = pointers(context, builder, sig, args, (2, 4, 6))
-    bases = _all(context, builder, sig.args[0], args[0])
+    bases = beginnings(context, builder, sig.args[0], args[0])
     constants = {name: value for name, (_, value) in fields(builder, sig.args[7], args[7]).items()}
     _, stride, _, width, _, count, _, _ = args
     with running(builder, INT(0), count, []) as (k, _, _):
         synapse = builder.load(builder.gep(index, [k]))
         enters = builder.load(builder.gep(factors, [synapse]))
         start = builder.mul(synapse, stride)
-        for block, lanes in _blocks(builder, width):
+        for block, lanes in row_blocks(builder, width):
             by_name = {name: splat(builder, value, lanes) for name, value in constants.items()}
             targets = [builder.gep(base, [builder.add(start, block)]) for base in bases]
             states = [load(builder, target, lanes) for target in targets]
@@ -264,7 +179,7 @@ def _hidden_step(
     return [step["rate"].times_plus(update, weight), trace, above, below, update]
 
 
-def _all(context: Value, builder: Value, kind: Value, arrays: Value) -> list[Value]:
+def beginnings(context: Value, builder: Value, kind: Value, arrays: Value) -> list[Value]:
     """Return where the data of the arrays of a tuple begin."""
     return [
         data(context, builder, one, builder.extract_value(arrays, n))
@@ -272,7 +187,7 @@ def _all(context: Value, builder: Value, kind: Value, arrays: Value) -> list[Val
     ]
 
 
-def _blocks(builder: Value, width: Value) -> Iterator[tuple[Value, int]]:
+def row_blocks(builder: Value, width: Value) -> Iterator[tuple[Value, int]]:
     """Yield (place in the row, lanes) inside loops over blocks, wide ones first."""
     start = INT(0)
     for lanes in _BLOCKS:
@@ -282,40 +197,6 @@ def _blocks(builder: Value, width: Value) -> Iterator[tuple[Value, int]]:
         start = stop
 
 
-def _sums(
-    builder: Value,
-    count: Value,
-    begin: list[Lanes],
-    terms: Callable[[Value, list[Lanes]], list[Lanes]],
-) -> list[Lanes]:
-    """Return ``begin`` plus ``count`` terms, each in several sums: one would wait for itself."""
-    nothing, many = [zeros_like(one) for one in begin], len(begin)
-    parts = max(1, _SUMS // many)
-    rounds = builder.udiv(count, INT(parts))
-    with running(builder, INT(0), rounds, begin + nothing * (parts - 1)) as (k, totals, results):
-        first = builder.mul(k, INT(parts))
-        for n in range(parts):
-            own = totals[n * many : (n + 1) * many]
-            results += terms(builder.add(first, INT(n)), own)
-    while len(results) > many:
-        half = len(results) // 2
-        results = [one + other for one, other in zip(results[:half], results[half:], strict=True)]
-    done = builder.mul(rounds, INT(parts))
-    with running(builder, done, count, results) as (k, totals, last):
-        last += terms(k, totals)
-    return last
-
-
-def _sum(
-    builder: Value, count: Value, begin: Lanes, term: Callable[[Value, Lanes], Lanes]
-) -> Lanes:
-    return _sums(builder, count, [begin], lambda k, totals: [term(k, totals[0])])[0]
-
-
-def _both(builder: Value, pair: Value) -> tuple[Value, Value]:
-    return builder.extract_value(pair, 0), builder.extract_value(pair, 1)
-
-
-def _number(builder: Value, numbers: Value, place: Value, lanes: int) -> Lanes:
+def number(builder: Value, numbers: Value, place: Value, lanes: int) -> Lanes:
     """Return a number of an array in all lanes."""
     return splat(builder, builder.load(builder.gep(numbers, [place])), lanes)

@@ -239,13 +239,6 @@ class Workspace(NamedTuple):
     events: Events
 
 
-def bounds_of(given: NDArray[np.bool_]) -> I64:
-    """Return where something is given in rows (n, m): from the first to after the last (n, 2)."""
-    first, last = given.argmax(axis=1), given.shape[1] - given[:, ::-1].argmax(axis=1)
-    found = given.any(axis=1)
-    return np.stack([np.where(found, first, 0), np.where(found, last, 0)], axis=1)
-
-
 def make_events(circuit: Circuit, count: int) -> Events:
     """Return room for samples of ``count`` events or fewer."""
     return Events(

@@ -12,7 +12,7 @@ from hpcfed.base.purposes import Purpose
 from hpcfed.base.seeds import Stream
 from hpcfed.clients.population import Client
 from hpcfed.config import Experiment
-from hpcfed.learning.batches import batches
+from hpcfed.learning.batches import passes
 from hpcfed.learning.circuit import memory, plan
 from hpcfed.learning.circuit.tables import Circuit, Inputs
 from hpcfed.samples.events import EventSet
@@ -41,7 +41,7 @@ def task_of(
     if num_bins is not None:
         return _continued(seed, circuit, events, client, num_bins)
     order = CompiledStream(seed, Purpose.BATCH_ORDER, round_index, client.index)
-    ids = np.concatenate(list(batches(experiment.client, client.samples, order)))
+    ids = np.concatenate(list(passes(experiment.client, client.samples, order)))
     plan.check_words(circuit, len(ids))
     address = Stream(seed, Purpose.HIDDEN_SPIKES, round_index, client.index).address
     addresses = np.repeat(address[None], len(ids), axis=0)

@@ -23,14 +23,15 @@ import numpy as np
 from hpcfed.base.compiled import compiled
 from hpcfed.learning.circuit.bare import bare
 from hpcfed.learning.circuit.inputs import decode
-from hpcfed.learning.circuit.rows import (
+from hpcfed.learning.circuit.products import (
     add_product,
-    add_products,
     add_row,
-    add_up_pairs,
-    add_up_rows,
-    padded,
+    correlate,
+    gather,
+    spread,
+    sum_rows,
 )
+from hpcfed.learning.circuit.rows import padded
 from hpcfed.learning.circuit.tables import (
     F64,
     I64,
@@ -39,7 +40,6 @@ from hpcfed.learning.circuit.tables import (
     Inputs,
     Learning,
     Sums,
-    bounds_of,
     make_events,
 )
 from hpcfed.learning.circuit.units import exponentials
@@ -57,17 +57,17 @@ class Sample(NamedTuple):
         events: the sample's.
         starts, times: (L + 2,) where each line's events begin, and (E,) their bins.
         spikes: (L, T or more) 1 where a line has an event.
-        chosen: (L,) ones.
-        coincidences: (T + W, ...) lines with events in bin t and in bin s, at (t + W, s + W).
+        coincidences: (T + 3 + W, ...) lines with events in bin t and in bin s, at (t + W, s + W).
         overlaps, lags: sums over bases of A_k A_k of two lags, at the place in ``coincidences`` of
             which they are the factor, seen from W bins before both; (W^2,) places of those not 0.
-        products: (T + 1, ...) at (t, s), s < t: x_s . x_t, and 1 for biases.
-        table, bounds: (B, W) and (B, 2), as in ``tables.Circuit`` the other way round.
+        products: (T + 3, ...) at (t, s), s < t: x_s . x_t, and 1 for biases.
+        columns: B times (W,), what a spike gives each basis.
         potentials: (T + W, R) u.
         steps: (T + W, R) what a bin's errors bring weights, for each unit of x.
         response: (W, R) of a line.
         undue: (T,) what steps take of a gradient of that bin is 1 / undue.
         chances: (C + 1,).
+        denominators: (1,) product of those of P whose logarithm is still to come.
         magnitudes: (T,) sums of |d|.
     """
 
@@ -76,46 +76,43 @@ class Sample(NamedTuple):
     starts: I64
     times: I64
     spikes: Reals
-    chosen: Reals
     coincidences: Reals
     overlaps: Reals
     lags: I64
     products: Reals
-    table: Reals
-    bounds: I64
+    columns: tuple[Reals, ...]
     potentials: Reals
     steps: Reals
     response: Reals
     undue: Reals
     chances: F64
+    denominators: F64
     magnitudes: F64
 
 
 def make_sample(circuit: Circuit, num_events: int, dtype: RealType) -> Sample:
     """Return scratch space for samples of so many events or fewer."""
     bins, (window, bases), rows = circuit.num_bins, circuit.table.shape, circuit.rows
-    lines, broad = len(circuit.bases) // bases, padded(circuit.num_bins, _LANES)
+    lines, broad = len(circuit.bases) // bases, padded(circuit.num_bins + 3, _LANES)
     overlaps = np.zeros((window, window + broad), dtype)
     overlaps[:, :window] = (circuit.table @ circuit.table.T)[::-1, ::-1]
-    turned = np.ascontiguousarray(circuit.table.T)
     return Sample(
         weights=np.zeros((len(circuit.bases) + 2) * rows, dtype),
         events=make_events(circuit, num_events),
         starts=np.zeros(lines + 2, np.int64),
         times=np.zeros(num_events, np.int64),
         spikes=np.zeros((lines, padded(bins)), dtype),
-        chosen=np.ones(lines, dtype),
-        coincidences=np.zeros((bins + window, window + broad), dtype),
+        coincidences=np.zeros((bins + 3 + window, window + broad), dtype),
         overlaps=overlaps.ravel(),
         lags=np.flatnonzero(overlaps),
-        products=np.zeros((bins + 1, broad), dtype),
-        table=turned,
-        bounds=bounds_of(turned > 0),
+        products=np.zeros((bins + 3, broad), dtype),
+        columns=tuple(np.ascontiguousarray(circuit.table.T)),
         potentials=np.zeros((bins + window, rows), dtype),
         steps=np.zeros((bins + window, rows), dtype),
         response=np.zeros((window, rows), dtype),
         undue=np.zeros(bins, dtype),
         chances=np.zeros(circuit.values + 1),
+        denominators=np.ones(1),
         magnitudes=np.zeros(bins),
     )
 
@@ -135,6 +132,8 @@ def train_visible(
         for t in range(circuit.num_bins):
             _correct(circuit, learning, t, work)
             _answer(circuit, learning, inputs.labels[sample], t, work, sums)
+        sums.log_likelihood[0] -= math.log(work.denominators[0])
+        work.denominators[0] = 1
         _take_steps(circuit, learning, work)
         _weigh(circuit, work, sums)
 
@@ -160,18 +159,15 @@ def _line_up(circuit: Circuit, work: Sample) -> None:
 def _multiply(circuit: Circuit, work: Sample) -> None:
     """Write the products of traces: sums over pairs of spikes of a line."""
     lines, bounds, window = work.events.lines, work.events.bounds, len(circuit.table)
-    both, products, lags = work.coincidences, work.products, work.lags
+    both, products = work.coincidences, work.products
     columns, width = both.shape[1], work.spikes.shape[1]
-    both[window:] = 0
     for t in range(circuit.num_bins):
-        place, first = (window + t) * columns + window, bounds[t]
-        now, count = lines[first:], bounds[t + 1] - first
-        add_up_rows(both, place, width, work.spikes, 0, width, now, count, work.chosen)
-    for t in range(1, circuit.num_bins, 2):
-        products[t : t + 2] = 1
-        two, before = (products[t], products[t + 1]), (both[t], both[t + 1])
-        width = -(-(t + 1) // _LANES) * _LANES
-        add_up_pairs(two, 0, width, before, 0, 1, lags, len(lags), work.overlaps)
+        place = (window + t) * columns + window
+        sum_rows(both, place, width, work.spikes, width, lines, bounds[t], bounds[t + 1])
+    for t in range(1, circuit.num_bins, 4):
+        some = (products[t], products[t + 1], products[t + 2], products[t + 3])
+        before = (both[t], both[t + 1], both[t + 2], both[t + 3])
+        correlate(some, -(-(t + 3) // _LANES) * _LANES, before, work.lags, work.overlaps)
 
 
 @bare
@@ -186,9 +182,7 @@ def _foresee(circuit: Circuit, work: Sample) -> None:
     for line in range(len(work.spikes)):
         if starts[line] == starts[line + 1]:
             continue
-        own = line * bases * rows, rows
-        response[:] = 0
-        add_products(response, (0, rows), rows, weights, own, circuit.table, circuit.bounds)
+        spread(response, rows, weights, line * bases * rows, work.columns, window)
         for event in range(starts[line], starts[line + 1]):
             add_row(potentials, (work.times[event] + 1) * rows, window * rows, response, 0)
 
@@ -210,7 +204,7 @@ def _answer(
     """Write what the errors of bin ``t`` bring, all steps taken."""
     potential, steps, chances = work.potentials[t], work.steps[t], work.chances
     share = learning.rate * learning.kappa_takes * learning.due[t % learning.every]
-    likelihood, magnitude, denominators = 0.0, 0.0, 1.0
+    likelihood, magnitude, denominators = 0.0, 0.0, work.denominators[0]
     for unit in range(circuit.outputs):
         row = unit * circuit.values
         highest, total = exponentials(potential[row:], chances)
@@ -226,7 +220,8 @@ def _answer(
             magnitude += abs(error)
             steps[row + c] = share * steps.dtype.type(error)
     work.magnitudes[t] = magnitude
-    sums.log_likelihood[0] += likelihood - math.log(denominators)
+    work.denominators[0] = denominators
+    sums.log_likelihood[0] += likelihood
 
 
 @bare
@@ -248,8 +243,7 @@ def _take_steps(circuit: Circuit, learning: Learning, work: Sample) -> None:
         for event in range(starts[line], starts[line + 1]):
             add_row(response, 0, window * rows, steps, (work.times[event] + 1) * rows)
             work.spikes[line, work.times[event]] = 0
-        own = line * bases * rows, rows
-        add_products(work.weights, own, rows, response, (0, rows), work.table, work.bounds)
+        gather(work.weights, line * bases * rows, rows, response, work.columns, window)
 
 
 @bare
