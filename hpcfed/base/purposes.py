@@ -28,3 +28,4 @@ class Purpose(IntEnum):
     PERFECT_MODEL = 18
     HIDDEN_SPIKES = 19
     EVALUATED_SPIKES = 20
+    DEPTH = 21

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal, Self  # Any: a free table, read by t
 
 from pydantic import Field, model_validator
 
+from hpcfed.config.repeat import RepeatConfig
 from hpcfed.config.section import Count, NonNegative, Positive, Section, check_kind
-from hpcfed.config.stack import Convolution, Dense, Entry, Residual, parse
+from hpcfed.config.stack import Entry, Repeated, Residual, Weighted, parse
 
 LEAK = 0.95
 
@@ -24,8 +25,9 @@ class ModelConfig(Section):
         (128,),
         description='hidden layers: neurons of a dense one, `"64c3"` a convolution (channels, '
         'kernel; stride `s2`, padding `p0`, groups `g4` after it), `"p2"` and `"m2"` average and '
-        'maximum pools, `"p"` the average of all pixels, `"d0.3"` dropout, and a list of '
-        "convolutions a residual block",
+        'maximum pools, `"p"` the average of all pixels, `"d0.3"` dropout, `"64x3"` a '
+        "depthwise-separable convolution, a list of convolutions a residual block, and with "
+        '`"repeat"` before them one that is repeated, as `[model.repeat]` says',
     )
     recurrent: bool = Field(False, description="recurrent weights within each dense hidden layer")
     neuron: Literal["lif", "alif", "if", "leaky"] = Field(
@@ -82,6 +84,9 @@ class ModelConfig(Section):
         description="residual blocks add what flows into their last neurons, or the spikes that "
         "come out of them (SEW); absent: before",
     )
+    repeat: RepeatConfig | None = Field(
+        None, description="how a repeated block is repeated; absent: four times, with a step of 1/4"
+    )
     activation: Literal["leaky-relu", "relu"] | None = Field(
         None, description="of an ANN; absent: leaky ReLU, slope 0.01 below zero"
     )
@@ -110,7 +115,7 @@ class ModelConfig(Section):
         elif self.own is not None:
             raise ValueError(f'own is for a network of your own; kind = "{self.kind}" reads none')
         specs = [parse(entry) for entry in self.hidden]
-        if not any(isinstance(spec, Dense | Convolution | Residual) for spec in specs):
+        if not any(isinstance(spec, Weighted | Residual | Repeated) for spec in specs):
             raise ValueError("hidden needs at least one layer with weights")
         for name in ("leak", "reset", "fire_first"):
             if getattr(self, name) is not None and self.neuron != "leaky":
@@ -118,7 +123,18 @@ class ModelConfig(Section):
         self._check_norms()
         if self.residual is not None and not any(isinstance(spec, Residual) for spec in specs):
             raise ValueError("residual is for residual blocks, and hidden has none")
+        self._check_repeated(any(isinstance(spec, Repeated) for spec in specs))
         return self
+
+    def _check_repeated(self, is_repeated: bool) -> None:
+        if not is_repeated:
+            if self.repeat is not None:
+                raise ValueError('[model.repeat] is for a block with "repeat", and hidden has none')
+            return
+        if self.recurrent:
+            raise ValueError("recurrent weights and a repeated block are not combined")
+        if self.kind == "ann" and self.repetition.neurons is not None:
+            raise ValueError("repeat.neurons is for spiking neurons, and an ann has none")
 
     def _check_norms(self) -> None:
         """Raise ValueError for keys of norms, or of their statistics, where there are none."""
@@ -136,6 +152,16 @@ class ModelConfig(Section):
             raise ValueError(
                 "norm_variance is for averages, and norm_federate leaves statistics where they are"
             )
+
+    @property
+    def repetition(self) -> RepeatConfig:
+        """How a repeated block is repeated."""
+        return self.repeat or RepeatConfig()
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether there is a block that is repeated."""
+        return any(isinstance(parse(entry), Repeated) for entry in self.hidden)
 
     @property
     def widths(self) -> tuple[int, ...]:

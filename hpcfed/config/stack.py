@@ -7,7 +7,11 @@
 "p2", "m2"       average and maximum over 2 x 2, without overlap
 "p"              average over all pixels
 "d0.3"           dropout of 0.3, in training
+"64x3"           a depthwise-separable convolution: 3 x 3 within each channel, then
+                 1 x 1 to 64 channels; stride and padding as above
 ["64c3", "64c3"] a residual block: what comes out of it and what went in are added
+["repeat",       a block that is repeated with the same weights, as `model.repeat`
+ "64c3", "64c3"] says, each time a residual block of what came out before
 ================ ====================================================================
 """
 
@@ -17,8 +21,11 @@ import re
 from typing import NamedTuple
 
 _CONVOLUTION = re.compile(r"([1-9]\d*)c([1-9]\d*)(?:s([1-9]\d*))?(?:p(\d+))?(?:g([1-9]\d*))?")
+_SEPARABLE = re.compile(r"([1-9]\d*)x([1-9]\d*)(?:s([1-9]\d*))?(?:p(\d+))?")
 _POOL = re.compile(r"([pm])([2-9]|[1-9]\d+)|p")
 _DROPOUT = re.compile(r"d(0\.\d+)")
+
+REPEAT = "repeat"
 
 Entry = int | str | tuple[int | str, ...]
 
@@ -39,6 +46,15 @@ class Convolution(NamedTuple):
     groups: int
 
 
+class Separable(NamedTuple):
+    """A convolution within each channel, and one of single pixels over all channels."""
+
+    channels: int
+    kernel: int
+    stride: int
+    padding: int
+
+
 class Pool(NamedTuple):
     """A pool over squares of ``size`` pixels, 0: over all of them."""
 
@@ -55,10 +71,17 @@ class Dropout(NamedTuple):
 class Residual(NamedTuple):
     """A block whose input is added to its output."""
 
-    body: tuple[Dense | Convolution, ...]
+    body: tuple[Weighted, ...]
 
 
-Spec = Dense | Convolution | Pool | Dropout | Residual
+class Repeated(NamedTuple):
+    """A block whose output is added to what went in, several times with the same weights."""
+
+    body: tuple[Weighted, ...]
+
+
+Weighted = Dense | Convolution | Separable
+Spec = Weighted | Pool | Dropout | Residual | Repeated
 
 
 def parse(entry: Entry) -> Spec:
@@ -78,20 +101,25 @@ def parse(entry: Entry) -> Spec:
             int(kernel) // 2 if padding is None else int(padding),
             int(groups or 1),
         )
+    if match := _SEPARABLE.fullmatch(entry):
+        channels, kernel, stride, padding = match.groups()
+        padding = int(kernel) // 2 if padding is None else int(padding)
+        return Separable(int(channels), int(kernel), int(stride or 1), padding)
     if match := _POOL.fullmatch(entry):
         return Pool(match[1] == "m", int(match[2] or 0))
     if match := _DROPOUT.fullmatch(entry):
         return Dropout(float(match[1]))
     raise ValueError(
         f'hidden: "{entry}" is no layer; expected a number of neurons, a convolution such as '
-        '"64c3" or "64c3s2", a pool: "p2", "m2", "p", a dropout: "d0.3", or a residual '
-        "block: a list of convolutions"
+        '"64c3" or "64c3s2", a separable one: "64x3", a pool: "p2", "m2", "p", a dropout: "d0.3", '
+        'or a residual block: a list of convolutions, one that is repeated with "repeat" before'
     )
 
 
-def _block(entry: tuple[int | str, ...]) -> Residual:
-    body = tuple(parse(one) for one in entry)
-    layers = tuple(spec for spec in body if isinstance(spec, Dense | Convolution))
+def _block(entry: tuple[int | str, ...]) -> Residual | Repeated:
+    kind, inner = (Repeated, entry[1:]) if entry[:1] == (REPEAT,) else (Residual, entry)
+    body = tuple(parse(one) for one in inner)
+    layers = tuple(spec for spec in body if isinstance(spec, Weighted))
     if not layers or len(layers) < len(body):
-        raise ValueError(f"hidden: {list(entry)}: a residual block has layers with weights alone")
-    return Residual(layers)
+        raise ValueError(f"hidden: {list(entry)}: such a block has layers with weights alone")
+    return kind(layers)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed import datasets
+from hpcfed.clients.depth import depths
 from hpcfed.clients.memory import Memory
 from hpcfed.clients.participation import (
     arrival_losses,
@@ -29,8 +30,9 @@ from hpcfed.federation import exchange
 from hpcfed.federation.uplink.averaging import averaging
 from hpcfed.federation.uplink.cohort import Cohort, assign
 from hpcfed.federation.uplink.messages import Uplink
+from hpcfed.learning.depths import DEPTH_FIGURES
 from hpcfed.learning.rule import Exchange, Initial, rule_of
-from hpcfed.learning.trainer import Trainer, memory_of
+from hpcfed.learning.trainer import Trainer, memory_of, operations_of
 from hpcfed.records.schema import Field
 from hpcfed.samples.samples import shape_of
 
@@ -79,7 +81,11 @@ class Job:
         else:
             chosen = sampled(config.clients_per_round, num_clients, seed, round_index)
         ids = on_time(chosen, config, num_clients, seed, round_index)
-        ranks = assign(self._work()[ids], num_ranks) if self.owners is None else self.owners[ids]
+        ranks = (
+            self.owners[ids]
+            if self.owners is not None
+            else assign(self._work(round_index)[ids], num_ranks)
+        )
         return Cohort(round_index, ids, ranks, np.setdiff1d(chosen, ids))
 
     @property
@@ -89,11 +95,18 @@ class Job:
         layout = self.trainer.layout
         return Memory(residual, self.exchange.memory, layout.size - layout.num_shared)
 
-    def _work(self) -> I64:
+    def depths(self, round_index: int) -> I64:
+        """Return how often each client (N,) repeats the network's block; 0 without such."""
+        model, seed = self.experiment.model, self.experiment.seed
+        return depths(model, self.population.num_clients, seed, round_index)
+
+    def _work(self, round_index: int) -> I64:
+        """Return how long each client (N,) takes, in units of no meaning."""
         steps, batch = self.experiment.client.steps, self.experiment.client.batch_size
-        if steps is None:
-            return self.num_samples
-        return np.minimum(self.num_samples, batch) * steps
+        passes = self.num_samples
+        if steps is not None:
+            passes = np.minimum(self.num_samples, batch) * steps
+        return passes * costs(self.trainer, self.depths(round_index))
 
 
 def build_job(
@@ -139,10 +152,20 @@ def build_job(
     stays = trainer.layout.num_shared < trainer.layout.size
     exchanged = replace(rule.exchange, memory=rule.exchange.memory or memory_of(trainer))
     keeps = experiment.uplink.error_feedback or exchanged.memory or stays
-    owners = assign(num_samples, num_ranks) if keeps else None
+    first = depths(experiment.model, population.num_clients, experiment.seed, 0)
+    owners = assign(num_samples * costs(trainer, first), num_ranks) if keeps else None
     uplink = Uplink(experiment.uplink, weighting, experiment.seed, trainer.layout)
     uplink.rehearse()
+    figures = rule.columns() | (DEPTH_FIGURES if experiment.model.is_repeated else {})
     return Job(
-        experiment, data, population, trainer, exchanged, rule.columns(), rule.initial, uplink,
+        experiment, data, population, trainer, exchanged, figures, rule.initial, uplink,
         drop, owners, device,
     )  # fmt: skip
+
+
+def costs(trainer: Trainer, depths: I64) -> I64:
+    """Return how long a sample takes with each of ``depths`` (N,), in units of no meaning."""
+    known, places = np.unique(depths, return_inverse=True)
+    once = np.array([operations_of(trainer, depth) for depth in known.tolist()], np.int64)
+    found: I64 = np.maximum(1, once // np.gcd.reduce(once))[places]
+    return found

@@ -16,10 +16,11 @@ from hpcfed.base.atomic import full_disk_stops
 from hpcfed.clients.memory import Memory
 from hpcfed.errors import InputError
 from hpcfed.federation import memory as memories
-from hpcfed.federation.answers import Answers, every_answer
+from hpcfed.federation.answers import every_answer
 from hpcfed.federation.calibration import Calibration
 from hpcfed.federation.costs import costs
 from hpcfed.federation.decision import Decision, taken_over
+from hpcfed.federation.depths import over_depths
 from hpcfed.federation.doubts import AFTER_ROUNDS, doubts
 from hpcfed.federation.evaluation import SplitResult
 from hpcfed.federation.job import Job
@@ -120,10 +121,11 @@ class RunRecorder:
             name = memories.file_name(state.round)
             num_clients = self._job.population.num_clients
             memories.save(self._transport, self._folder / name, memory, num_clients)
-        answers = {}
+        told: dict[str, Any] = {"answers": {}, "depths": {}}
         if status == "finished":
-            answers = every_answer(self._job, self._transport, state.params)
-        self._transport.together("writing", lambda: self._write(state, name, status, answers))
+            told["answers"] = every_answer(self._job, self._transport, state.params)
+            told["depths"] = over_depths(self._job, state.params, self._transport)
+        self._transport.together("writing", lambda: self._write(state, name, status, told))
         self._last_write = time.monotonic()
         self._seconds_write = time.perf_counter() - begin
 
@@ -140,7 +142,7 @@ class RunRecorder:
         write_record(self._folder / RUN_FILE, failed, self._check_not_taken_over)
 
     def _write(
-        self, state: ServerState, memory_name: str, status: str, answers: dict[str, Answers]
+        self, state: ServerState, memory_name: str, status: str, told: dict[str, Any]
     ) -> None:
         if self._transport.rank != 0:
             return
@@ -153,7 +155,7 @@ class RunRecorder:
             attributes=self.record.attributes
             | {"status": status, "error": "", "written": time.time()},
             evaluation=evaluation,
-            answers=answers,
+            **told,
             params=state.params.copy(),
             checkpoint={
                 "round": state.round,

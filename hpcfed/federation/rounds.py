@@ -12,7 +12,8 @@ from hpcfed.clients.memory import Memory
 from hpcfed.clients.population import Client
 from hpcfed.errors import StoppedRunError
 from hpcfed.federation import server
-from hpcfed.federation.evaluation import SplitResult, evaluate
+from hpcfed.federation.depths import evaluations
+from hpcfed.federation.evaluation import SplitResult
 from hpcfed.federation.exchange import Arrived, direction
 from hpcfed.federation.job import Job
 from hpcfed.federation.meter import Meter
@@ -86,7 +87,8 @@ def run_rounds(
         cohort = job.cohort(state.round, transport.size)
         how = chosen_transport(job.uplink, cohort, transport.size)
         statistics = np.zeros((len(cohort.clients), _num_columns(job)))
-        mine = [_client(job, memory, k) for k in cohort.of(transport.rank).tolist()]
+        depths = job.depths(state.round)
+        mine = [_client(job, memory, k, int(depths[k])) for k in cohort.of(transport.rank).tolist()]
         updates = job.trainer.train(state.params, job.data.train, mine, state.round)
         updates = second_moments(updates, job.trainer.layout, state.params)
         sender = Sender(job.uplink, cohort, updates, statistics, memory, tuple(job.figures))
@@ -99,7 +101,8 @@ def run_rounds(
         transport.broadcast(state.params)
         meter.lap("model")
         if state.round % job.experiment.run.eval_every == 0 or state.round == num_rounds:
-            outcome = replace(outcome, evaluations=_evaluate(job, state, transport))
+            found = evaluations(job, job.trainer, state.params, transport)
+            outcome = replace(outcome, evaluations=found)
         meter.lap("evaluation")
         recorder.add(outcome, state, meter)
         stop, write, ended = transport.any(*recorder.wishes())
@@ -123,8 +126,8 @@ def _outcome(job: Job, cohort: Cohort, how: str, rows: NDArray[np.float64]) -> O
     return Outcome(cohort, how, rows[:, :known], activity, groups, {})
 
 
-def _client(job: Job, memory: Memory, number: int) -> Client:
-    client = job.population.client(number)
+def _client(job: Job, memory: Memory, number: int, depth: int) -> Client:
+    client = replace(job.population.client(number), depth=depth)
     if memory.size == memory.residual:
         return client
     return replace(client, memory=memory.of_rule(number), local=memory.of_parts(number))
@@ -167,17 +170,3 @@ def _server_step(
 
 def _ends_diverged(job: Job) -> bool:
     return job.experiment.stop is not None and job.experiment.stop.diverged
-
-
-def _evaluate(job: Job, state: ServerState, transport: Transport) -> dict[str, SplitResult]:
-    data, found = job.data, {}
-    sets = {
-        "validation": (data.train, data.validation_ids),
-        "test": (data.test, data.test_ids),
-    }
-    for name, (events, samples) in sets.items():
-        if events is not None and len(samples):
-            result = evaluate(transport, job.trainer, state.params, events, samples)
-            if result is not None:
-                found[name] = result
-    return found

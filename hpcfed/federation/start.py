@@ -165,6 +165,7 @@ def _empty_record(job: Job) -> Record:
         clients={
             "num_samples": job.num_samples,
             "group": np.array(job.population.group_names(job.data.train), object),
+            **_dealt(job),
         },
         evaluation={},
         params=np.zeros(0, np.float32),
@@ -172,6 +173,12 @@ def _empty_record(job: Job) -> Record:
         checkpoint={},
         attempts=[],
     )
+
+
+def _dealt(job: Job) -> dict[str, NDArray[np.int64]]:
+    """Return how often each client repeats a block, where that never changes."""
+    model = job.experiment.model
+    return {"depth": job.depths(0)} if model.is_repeated and not model.repetition.drawn else {}
 
 
 def _device_kind(job: Job) -> str:

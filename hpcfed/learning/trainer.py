@@ -196,6 +196,15 @@ def memory_of(trainer: Trainer) -> int:
     return found
 
 
+def operations_of(trainer: Trainer, depth: int) -> int:
+    """Return a pass's multiply-accumulates, a sample and a bin, with ``depth`` iterations.
+
+    1 of a trainer that does not say.
+    """
+    count = getattr(trainer, "operations", None)
+    return 1 if count is None else int(count(depth))
+
+
 def products_of(trainer: Trainer) -> tuple[Product, ...]:
     """Return the M products of which ``trainer`` counts what enters; none for many."""
     found: tuple[Product, ...] = getattr(trainer, "products", ())

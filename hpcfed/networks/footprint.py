@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from math import prod
 
 from hpcfed.config import ModelConfig
-from hpcfed.config.stack import Convolution
+from hpcfed.config.stack import Dense
 from hpcfed.networks.stack import Stage, has_norm, weighted
 
 _FLOAT = 4
@@ -31,9 +31,10 @@ def step_bytes(
     for stage in weighted(stages):
         size = prod(stage.output)
         largest = max(largest, size)
+        size *= max(model.repetition.choices) if stage.repeats else 1
         if model.kind == "ann":
             kept += _PLAIN_ANN * _FLOAT * size
-        elif isinstance(stage.spec, Convolution) or has_norm(model, stage):
+        elif not isinstance(stage.spec, Dense) or has_norm(model, stage):
             kept += (_FLOAT + 1) * size
         else:
             kept += (_PLAIN * _FLOAT + 1) * size

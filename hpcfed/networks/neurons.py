@@ -50,8 +50,16 @@ class Neurons:
 
         ``recurrent`` weights are (H, H), or others in each bin, (T, H, H).
         """
+        return self.go_on(drive, recurrent, None)[0]
+
+    def go_on(
+        self, drive: Tensor, recurrent: Tensor | None, state: State | None
+    ) -> tuple[Tensor, State]:
+        """Return the spikes of neurons that were left in ``state``, or are at rest, and theirs."""
         zeros = torch.zeros_like(drive[0])
-        state = _State(z=zeros, v=zeros, d=zeros, b=torch.full_like(zeros, self.model.threshold))
+        if state is None:
+            rest = torch.full_like(zeros, self.model.threshold)
+            state = State(z=zeros, v=zeros, d=zeros, b=rest)
         step = self._leaky_step if self.model.neuron == "leaky" else self._step
         spikes = []
         for number, current in enumerate(drive.unbind(0)):
@@ -60,9 +68,9 @@ class Neurons:
                 current = torch.addmm(current, state.z, own.t())
             state = step(current, state)
             spikes.append(state.z)
-        return torch.stack(spikes)
+        return torch.stack(spikes), state
 
-    def _step(self, current: Tensor, state: _State) -> _State:
+    def _step(self, current: Tensor, state: State) -> State:
         model = self.model
         if model.neuron == "if":
             u, d = state.v + current, state.d
@@ -77,9 +85,9 @@ class Neurons:
         v = (1 - z) * u if full else u.masked_fill(distance > 0, 0.0)
         if model.neuron == "alif":
             b = b + model.beta * (z if full else z.detach())
-        return _State(z, v, d, b)
+        return State(z, v, d, b)
 
-    def _leaky_step(self, current: Tensor, state: _State) -> _State:
+    def _leaky_step(self, current: Tensor, state: State) -> State:
         model, leak = self.model, LEAK if self.model.leak is None else self.model.leak
         if model.fire_first:
             z = self._spike(state.v - model.threshold)
@@ -88,7 +96,7 @@ class Neurons:
             u = leak * state.v + current
             z = self._spike(u - model.threshold)
             v = self._reset(u, z)
-        return _State(z, v, state.d, state.b)
+        return State(z, v, state.d, state.b)
 
     def _reset(self, u: Tensor, z: Tensor) -> Tensor:
         z = z if self.model.reset_gradient == "full" else z.detach()
@@ -107,7 +115,7 @@ class Neurons:
         return LIParameters(1 / self.model.tau_syn, 1 / self.model.tau_mem, 0.0)
 
 
-class _State(NamedTuple):
+class State(NamedTuple):
     """Spikes, voltage after the reset, decayed current and threshold; (B, ...) each."""
 
     z: Tensor

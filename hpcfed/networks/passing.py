@@ -6,27 +6,40 @@ what a layer does with what flows in: ``Fire``.
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any  # Any: a state of neurons is theirs
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, max_pool2d, pad
+from torch.nn.functional import avg_pool2d, conv2d, max_pool2d, pad
 
 from hpcfed.base.seeds import threshold
 from hpcfed.config import ModelConfig
-from hpcfed.config.stack import Convolution, Dropout, Pool
+from hpcfed.config.stack import (
+    Convolution,
+    Dense,
+    Dropout,
+    Pool,
+    Repeated,
+    Residual,
+    Separable,
+)
 from hpcfed.networks.contract import Activity, Pass
 from hpcfed.networks.convolution import convolve
 from hpcfed.networks.norms import Norm, applied, norm
 from hpcfed.networks.stack import Stage, has_norm
 
+_FLAT = 3  # axes (T, B, H)
+
 # what flows in (T, B, ...), its norm, and the recurrent weights (H, H) if there are any: what is
 # sent, and the same as booleans where it is spikes
 Fire = Callable[[Tensor, Norm | None, Tensor | None], tuple[Tensor, Tensor | None]]
+# the same of neurons that go on from a state, or begin (None): what is sent, and their state
+GoOn = Callable[[Tensor, Norm | None, Any], tuple[Tensor, Any]]
 
 
 @dataclass
@@ -41,6 +54,7 @@ class Passage:
     weights: Mapping[str, Tensor]
     call: Pass
     fire: Fire
+    go_on: GoOn | None = None
     spikes: list[Tensor] = field(default_factory=list)
     statistics: dict[str, Tensor] = field(default_factory=dict)
     entering: dict[str, Tensor] = field(default_factory=dict)
@@ -54,10 +68,12 @@ class Passage:
                     signal = pooled(stage.spec, signal)
                 case Dropout(probability):
                     signal = self._dropped(signal, probability)
+                case Residual():
+                    signal = self._block(stage, signal)
+                case Repeated():
+                    signal = self._repeated(stage, signal)
                 case _:
-                    signal = (
-                        self._block(stage, signal) if stage.body else self._layer(stage, signal)
-                    )
+                    signal = self._layer(stage, signal)
         return signal
 
     def readout(self, signal: Tensor) -> Tensor:
@@ -80,25 +96,78 @@ class Passage:
             signal = applied(*self._driven(stage.shortcut, signal))
         return self._fired(last, drive + signal, None)
 
+    def _repeated(self, stage: Stage, signal: Tensor) -> Tensor:
+        """Return what neurons send after the last iteration: Euler's steps of z' = f(s, t).
+
+        z = z + h f(s, k / C), s = fire(z) for k = 0 .. C - 1, with z and s what comes in at first.
+        """
+        config = self.model.repetition
+        depth = self.call.depth or config.evaluated_depth
+        step, stream, states = config.step_of(depth), signal, dict[str, Any]()
+        *before, last = stage.body
+        for k in range(depth):
+            time = k / depth if config.has_time else None
+            kept, self.spikes = self.spikes, []
+            for layer in before:
+                signal = self._fired_on(layer, *self._driven(layer, signal, time), states)
+            drive = applied(*self._driven(last, signal, time))
+            stream = stream + (drive if step == 1 else step * drive)
+            signal = self._fired_on(last, stream, None, states)
+            self.spikes = kept + (self.spikes if k + 1 == depth else [])
+        return signal
+
     def _layer(self, stage: Stage, signal: Tensor) -> Tensor:
         return self._fired(stage, *self._driven(stage, signal))
 
-    def _driven(self, stage: Stage, signal: Tensor) -> tuple[Tensor, Norm | None]:
-        """Return what flows into the neurons of ``stage``, (T, B, *stage.output), and its norm."""
-        name = f"{stage.name}.input"
-        weight, spec = self.weights[name], stage.spec
-        self._enter(name, signal)
-        if isinstance(spec, Convolution):
-            compact = self.last[1] if self.last is not None and self.last[0] is signal else signal
-            convolved = convolve(signal.flatten(0, 1), weight, spec, compact.flatten(0, 1))
-            drive = _over_bins(convolved, signal)
-        else:
-            drive = project(signal.flatten(2), weight)
+    def _driven(
+        self, stage: Stage, signal: Tensor, time: float | None = None
+    ) -> tuple[Tensor, Norm | None]:
+        """Return what flows into the neurons of ``stage``, (T, B, *stage.output), and its norm.
+
+        With a ``time`` the last of its input's channels is that everywhere.
+        """
+        drive = self._multiplied(stage, signal, time)
         if not has_norm(self.model, stage):
             return drive, None
-        found = norm(self.model, stage.name, self.weights, drive, self.call)
+        newest = ChainMap(self.statistics, dict(self.weights))
+        found = norm(self.model, stage.name, newest, drive, self.call)
         self.statistics |= found.statistics
         return drive, found
+
+    def _multiplied(self, stage: Stage, signal: Tensor, time: float | None) -> Tensor:
+        if isinstance(stage.spec, Dense):
+            (name,) = (factor.name for factor in stage.factors)
+            self._enter(name, signal, time)
+            weight = self.weights[name]
+            if time is None:
+                return project(signal.flatten(2), weight)
+            return project(signal.flatten(2), weight[..., :-1]) + time * weight[..., -1].unsqueeze(
+                -2
+            )
+        instant = None if time is None else signal.new_full((1, 1, 1, *signal.shape[3:]), time)
+        for factor, spec in zip(stage.factors, _convolutions(stage), strict=True):
+            self._enter(factor.name, signal, time)
+            signal, instant = self._convolved(factor.name, spec, signal, instant)
+        return signal if instant is None else signal + instant
+
+    def _convolved(
+        self, name: str, spec: Convolution, signal: Tensor, instant: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the convolutions of a signal, and of the time that is its last channel.
+
+        That is the same in all bins and samples, (1, 1, ...), and has no cost.
+        """
+        weight, own = self.weights[name], spec
+        if instant is not None and spec.groups == 1:
+            weight, late = weight[:, :-1], weight[:, -1:]
+        elif instant is not None:
+            weight, late = weight[:-1], weight[-1:]
+            own = spec._replace(groups=spec.groups - 1, channels=spec.channels - 1)
+        compact = self.last[1] if self.last is not None and self.last[0] is signal else signal
+        found = convolve(signal.flatten(0, 1), weight, own, compact.flatten(0, 1))
+        if instant is not None:
+            instant = conv2d(instant[0], late, stride=spec.stride, padding=spec.padding)[None]
+        return _over_bins(found, signal), instant
 
     def _fired(self, stage: Stage, drive: Tensor, found: Norm | None) -> Tensor:
         name = f"{stage.name}.recurrent"
@@ -106,9 +175,22 @@ class Passage:
         if name in self.weights:
             self._enter(name, signal)
         if flags is not None:
-            self.last = signal, flags
-            self.spikes.append(signal if self.call.rates else flags)
+            self._sent(signal, flags)
         return signal
+
+    def _fired_on(
+        self, stage: Stage, drive: Tensor, found: Norm | None, states: dict[str, Any]
+    ) -> Tensor:
+        """Do the same with neurons that may go on from where ``states`` has them."""
+        if self.go_on is None:
+            return self._fired(stage, drive, found)
+        signal, states[stage.name] = self.go_on(drive, found, states.get(stage.name))
+        self._sent(signal, signal.detach().bool())
+        return signal
+
+    def _sent(self, signal: Tensor, flags: Tensor) -> None:
+        self.last = signal, flags
+        self.spikes.append(signal if self.call.rates else flags)
 
     def _dropped(self, signal: Tensor, probability: float) -> Tensor:
         """Leave values out (Srivastava et al. 2014), by a word each."""
@@ -118,15 +200,31 @@ class Passage:
         kept = torch.from_numpy(words).view(signal.shape).to(signal.device)
         return signal * kept / (1 - probability)
 
-    def _enter(self, name: str, signal: Tensor) -> None:
+    def _enter(self, name: str, signal: Tensor, time: float | None = None) -> None:
+        """Count what enters weights, and a channel of ``time`` besides."""
         if self.call.learn:
             return
         if self.last is not None and self.last[0] is signal:  # spikes: each counts as one
             number = num_spikes(self.last[1]).sum().double()
-            self.entering[name] = torch.stack([number, number])
-            return
-        total = signal.abs().sum(dtype=torch.float64)
-        self.entering[name] = torch.stack([signal.count_nonzero().double(), total])
+            found = torch.stack([number, number])
+        else:
+            total = signal.abs().sum(dtype=torch.float64)
+            found = torch.stack([signal.count_nonzero().double(), total])
+        if time:
+            places = signal[:, :, :1].numel() if signal.dim() > _FLAT else signal[..., 0].numel()
+            found += torch.tensor([places, time * places], dtype=torch.float64)
+        self.entering[name] = self.entering[name] + found if name in self.entering else found
+
+
+def _convolutions(stage: Stage) -> tuple[Convolution, ...]:
+    """Return the convolutions that a stage is, one after the other."""
+    spec = stage.spec
+    if isinstance(spec, Separable):
+        seen = stage.input[0]
+        within = Convolution(seen, spec.kernel, spec.stride, spec.padding, seen)
+        return within, Convolution(spec.channels, 1, 1, 0, 1)
+    assert isinstance(spec, Convolution)
+    return (spec,)
 
 
 def pooled(pool: Pool, signal: Tensor) -> Tensor:

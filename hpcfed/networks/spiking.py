@@ -23,10 +23,10 @@ from hpcfed.networks.contract import Activity, Layer, Pass, Product
 from hpcfed.networks.firing import fired
 from hpcfed.networks.footprint import step_bytes
 from hpcfed.networks.layout import Layout
-from hpcfed.networks.neurons import Neurons
+from hpcfed.networks.neurons import Neurons, State
 from hpcfed.networks.norms import Norm, applied
 from hpcfed.networks.passing import Passage, project
-from hpcfed.networks.stack import Stage
+from hpcfed.networks.stack import Stage, operations
 
 with warnings.catch_warnings():  # importing norse compiles with torch.jit, which torch deprecates
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -51,6 +51,11 @@ class SpikingNetwork:
         """Return about how much memory a training step on ``batch`` samples takes."""
         return step_bytes(self.model, self.stages, self.num_bins, batch, self.layout.size)
 
+    def operations(self, depth: int) -> int:
+        """Return a pass's multiply-accumulates, a sample and a bin, with so many iterations."""
+        classes, _ = self.layout.shapes[self.layout.names.index("readout")]
+        return operations(self.model, self.stages, classes, depth)
+
     def forward(self, weights: Mapping[str, Tensor], inputs: Tensor, call: Pass) -> Activity:
         """Return logits (B, K) and spikes [(T, B, ...)] of ``inputs`` (T, B, ...), any float."""
         neurons = Neurons(self.model, self.dt)
@@ -63,7 +68,11 @@ class SpikingNetwork:
             spikes = neurons.spikes(applied(drive, found), recurrent)
             return spikes, spikes.detach().bool()
 
-        passage = Passage(self.model, weights, call, fire)
+        def go_on(drive: Tensor, found: Norm | None, state: State | None) -> tuple[Tensor, State]:
+            return neurons.go_on(applied(drive, found), None, state)
+
+        carried = self.model.repetition.carries
+        passage = Passage(self.model, weights, call, fire, go_on if carried else None)
         signal = passage.readout(passage.through(self.stages, inputs))
         return passage.activity(self._readout(signal, weights["readout"]))
 

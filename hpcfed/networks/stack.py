@@ -7,16 +7,47 @@ all of it in a row.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
+from typing import NamedTuple
 
 from hpcfed.config import ModelConfig
-from hpcfed.config.stack import Convolution, Dense, Dropout, Entry, Pool, Residual, Spec, parse
+from hpcfed.config.repeat import RepeatConfig
+from hpcfed.config.stack import (
+    Convolution,
+    Dense,
+    Dropout,
+    Entry,
+    Pool,
+    Repeated,
+    Residual,
+    Separable,
+    Spec,
+    Weighted,
+    parse,
+)
 from hpcfed.errors import InputError
 from hpcfed.networks.contract import Layer, Product
 from hpcfed.networks.layout import Layout, Part
 from hpcfed.samples.samples import Shape
+
+
+class Factor(NamedTuple):
+    """An array of weights: its name and shape, the shape of what enters it, and where it is used.
+
+    At so many ``places`` of a picture.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    input: tuple[int, ...]
+    places: int
+
+    @property
+    def operations(self) -> int:
+        """Multiply-accumulates, a sample and a bin."""
+        return prod(self.shape) * self.places
 
 
 @dataclass(frozen=True)
@@ -25,9 +56,10 @@ class Stage:
 
     Attributes:
         name: prefix of its parts, "hidden0" for the first with weights; "" for those without.
-        input, output: shapes at one time.
-        body: of a residual block, its stages.
+        input, output: shapes at one time; the input with a channel of the time, where it has one.
+        body: of a block, its stages.
         shortcut: of a residual block whose output has another shape, what its input goes through.
+        repeats: iterations, where it is in a repeated block, of a pass that says nothing of them.
     """
 
     spec: Spec
@@ -36,23 +68,35 @@ class Stage:
     output: tuple[int, ...]
     body: tuple[Stage, ...] = ()
     shortcut: Stage | None = None
+    repeats: int = 0
 
     @property
-    def weight_shape(self) -> tuple[int, ...]:
-        """Shape of its weights; () for a stage without."""
+    def factors(self) -> tuple[Factor, ...]:
+        """The arrays of weights that its input is multiplied by, one after the other."""
         match self.spec:
             case Dense(neurons):
-                return neurons, prod(self.input)
+                return (Factor(f"{self.name}.input", (neurons, prod(self.input)), self.input, 1),)
             case Convolution(channels, kernel, _, _, groups):
-                return channels, self.input[0] // groups, kernel, kernel
+                shape = channels, self.input[0] // groups, kernel, kernel
+                return (Factor(f"{self.name}.input", shape, self.input, prod(self.output[1:])),)
+            case Separable(channels, kernel, _, _):
+                places, between = prod(self.output[1:]), (self.input[0], *self.output[1:])
+                return (
+                    Factor(
+                        f"{self.name}.within",
+                        (self.input[0], 1, kernel, kernel),
+                        self.input,
+                        places,
+                    ),
+                    Factor(f"{self.name}.input", (channels, self.input[0], 1, 1), between, places),
+                )
             case _:
                 return ()
 
     @property
     def operations(self) -> int:
-        """Multiply-accumulates of its input, a sample and a bin."""
-        places = prod(self.output[1:]) if isinstance(self.spec, Convolution) else 1
-        return prod(self.weight_shape) * places
+        """Multiply-accumulates of its input, a sample and a bin, of one iteration."""
+        return sum(factor.operations for factor in self.factors)
 
 
 def stages(model: ModelConfig, shape: Shape) -> tuple[Stage, ...]:
@@ -65,7 +109,11 @@ def stages(model: ModelConfig, shape: Shape) -> tuple[Stage, ...]:
     current = shape.input
     for entry in model.hidden:
         number = sum(1 for stage in weighted(found) if "." not in stage.name)
-        found.append(_stage(entry, parse(entry), current, number))
+        spec = parse(entry)
+        if isinstance(spec, Repeated):
+            found.append(_repeated(model.repetition, entry, spec, current, number))
+        else:
+            found.append(_stage(entry, spec, current, number))
         current = found[-1].output
     return tuple(found)
 
@@ -85,7 +133,7 @@ def stack_layout(model: ModelConfig, shape: Shape, num_bins: int) -> Layout:
     found = stages(model, shape)
     parts: list[Part] = []
     for stage in weighted(found):
-        parts.append(Part(f"{stage.name}.input", stage.weight_shape))
+        parts += [Part(factor.name, factor.shape) for factor in stage.factors]
         if model.recurrent and isinstance(stage.spec, Dense):
             width = stage.spec.neurons
             parts.append(Part(f"{stage.name}.recurrent", (width, width)))
@@ -109,7 +157,7 @@ def has_norm(model: ModelConfig, stage: Stage) -> bool:
     """Say whether what flows into ``stage`` is normed."""
     if model.norm in (None, "none"):
         return False
-    return model.norm_dense is not False or isinstance(stage.spec, Convolution)
+    return model.norm_dense is not False or not isinstance(stage.spec, Dense)
 
 
 def stack_layers(model: ModelConfig, shape: Shape) -> tuple[Layer, ...]:
@@ -127,15 +175,26 @@ def stack_layers(model: ModelConfig, shape: Shape) -> tuple[Layer, ...]:
 
 
 def products(model: ModelConfig, shape: Shape, num_bins: int) -> tuple[Product, ...]:
-    """Return the products of a network of ``model``, in order."""
+    """Return the products of a network of ``model``, in order, as often as it is evaluated."""
     found = stages(model, shape)
     given: list[Product] = []
     for stage in weighted(found):
-        given.append(Product(f"{stage.name}.input", stage.operations, num_bins * prod(stage.input)))
+        times = stage.repeats or 1
+        for factor in stage.factors:
+            entering = times * num_bins * prod(factor.input)
+            given.append(Product(factor.name, times * factor.operations, entering))
         if again := _again(model, stage):
             given.append(Product(f"{stage.name}.recurrent", again, num_bins * prod(stage.output)))
     last = prod(found[-1].output)
     return (*given, Product("readout", shape.classes * last, num_bins * last))
+
+
+def operations(model: ModelConfig, found: Sequence[Stage], classes: int, depth: int) -> int:
+    """Return a pass's multiply-accumulates, a sample and a bin, with so many iterations."""
+    return classes * prod(found[-1].output) + sum(
+        (depth if stage.repeats else 1) * (stage.operations + _again(model, stage))
+        for stage in weighted(found)
+    )
 
 
 def _again(model: ModelConfig, stage: Stage) -> int:
@@ -143,10 +202,30 @@ def _again(model: ModelConfig, stage: Stage) -> int:
     return prod(stage.output) ** 2 if recurrent else 0
 
 
+def _repeated(
+    config: RepeatConfig, entry: Entry, spec: Repeated, shape: tuple[int, ...], number: int
+) -> Stage:
+    """Return a block that is repeated; its layers see the time, if they do, as a channel more."""
+    extra, inner = int(config.has_time), tuple(entry)[1:]  # type: ignore[arg-type]
+    body: list[Stage] = []
+    current = shape
+    for place, (part, layer) in enumerate(zip(inner, spec.body, strict=True)):
+        seen = (current[0] + extra, *current[1:])
+        one = _stage(part, layer, seen, number + place)
+        body.append(replace(one, repeats=config.evaluated_depth))
+        current = one.output
+    if current != shape:
+        raise InputError(
+            f"model.hidden: the repeated block {list(inner)} makes {current} of {shape}; what "
+            "comes out goes in again, so it needs the same channels and size"
+        )
+    return Stage(spec, "", shape, current, tuple(body))
+
+
 def _stage(entry: Entry, spec: Spec, shape: tuple[int, ...], number: int) -> Stage:
     """Return the stage of an entry, on what has ``shape``, after ``number`` with weights."""
     if not isinstance(spec, Residual):
-        name = f"hidden{number}" if isinstance(spec, Dense | Convolution) else ""
+        name = f"hidden{number}" if isinstance(spec, Weighted) else ""
         return Stage(spec, name, shape, _output(entry, spec, shape))
     body: list[Stage] = []
     current = shape
@@ -167,7 +246,8 @@ def _shortcut(entry: Entry, body: Sequence[Stage], shape: tuple[int, ...]) -> St
     name = f"{last.name}.shortcut"
     if isinstance(last.spec, Dense):
         return Stage(Dense(last.spec.neurons), name, shape, last.output)
-    stride = prod(one.spec.stride for one in body if isinstance(one.spec, Convolution))
+    strides: list[int] = [getattr(one.spec, "stride", 1) for one in body]
+    stride = prod(strides)
     spec = Convolution(last.spec.channels, 1, stride, 0, 1)  # type: ignore[union-attr]
     output = _output(name, spec, shape)
     if output != last.output:
@@ -191,10 +271,11 @@ def _output(entry: Entry, spec: Spec, shape: tuple[int, ...]) -> tuple[int, ...]
     channels, *sides = shape
     if isinstance(spec, Pool):
         sides = [1 if spec.size == 0 else side // spec.size for side in sides]
-    elif isinstance(spec, Convolution):
-        if channels % spec.groups or spec.channels % spec.groups:
+    elif isinstance(spec, Convolution | Separable):
+        groups = spec.groups if isinstance(spec, Convolution) else 1
+        if channels % groups or spec.channels % groups:
             raise InputError(
-                f'model.hidden: "{entry}" has {spec.groups} groups, which do not divide {channels} '
+                f'model.hidden: "{entry}" has {groups} groups, which do not divide {channels} '
                 f"channels into {spec.channels}"
             )
         channels = spec.channels

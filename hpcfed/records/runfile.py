@@ -27,6 +27,8 @@ from hpcfed.records.reading import BLOCK_BYTES, DamagedFileError, block, opened
 from hpcfed.records.schema import (
     ACTIVITY_FIELDS,
     ANSWER_FIELDS,
+    CLIENT_FIELDS,
+    DEPTH_FIELDS,
     LATE_FIELDS,
     NAMED,
     RUN_FILE,
@@ -49,6 +51,7 @@ class Record:
         checkpoint: server optimiser state and round.
         attempts: one entry per start.
         answers: what the network says of each sample, by set and name; empty where not kept.
+        depths: how it does with other numbers of iterations, by name; empty where not asked for.
     """
 
     attributes: dict[str, Any]
@@ -60,6 +63,7 @@ class Record:
     checkpoint: dict[str, Any]
     attempts: list[dict[str, Any]]
     answers: dict[str, dict[str, Array]] = field(default_factory=dict)
+    depths: dict[str, Array] = field(default_factory=dict)
 
 
 def write_record(path: Path, record: Record, before: Callable[[], None] = lambda: None) -> None:
@@ -113,7 +117,7 @@ def _read(file: h5py.File) -> Record:
     return Record(
         attributes={k: v for k, v in file.attrs.items() if k not in ("format", "schema_version")},
         log=_read_log(file),
-        clients={n: _texts(file["clients"][n]) for n in ("num_samples", "group")},
+        clients={n: _texts(file["clients"][n]) for n in CLIENT_FIELDS if n in file["clients"]},
         evaluation=_read_evaluation(file["evaluation"]),
         params=file["model/params"][()],
         layout=(
@@ -130,6 +134,7 @@ def _read(file: h5py.File) -> Record:
             name: {column: part[column][()] for column in ANSWER_FIELDS if column in part}
             for name, part in file.get("answers", {}).items()
         },
+        depths={n: file["depths"][n][()] for n in DEPTH_FIELDS if n in file.get("depths", {})},
     )
 
 

@@ -90,6 +90,12 @@ PARTICIPATION_FIELDS: dict[str, Field] = {
     "train_loss": ("f4", "nat", "mean local training loss"),
     "update_norm": ("f4", "1", "L2 norm of the local update"),
 }
+# name -> meaning
+CLIENT_FIELDS = {
+    "num_samples": "training samples",
+    "group": "largest group among its samples",
+    "depth": "iterations of the network's repeated block",
+}
 LATE_FIELDS: dict[str, Field] = {
     "round": ("i8", "1", "round for which the client was selected, counted from 1"),
     "client": ("i8", "1", "number of a client that was late and sent nothing, counted from 0"),
@@ -131,6 +137,15 @@ ANSWER_FIELDS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "expected_entropy": (("sample",), "nat", "mean of the members' entropies; NaN: no members"),
     "coordinate": (("sample", "axis"), "1", "the point that a sample encodes"),
     "target": (("sample",), "1", "how much of the second class there is"),
+}
+# the same after the last round with other numbers of iterations of a repeated block
+DEPTH_FIELDS: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "depth": (("depth",), "1", "iterations of the repeated block"),
+    "operations": (("depth",), "1", "multiply-accumulates, a sample and a bin"),
+    "validation_accuracy": (("depth",), "1", "fraction right on validation; NaN: there is none"),
+    "validation_loss": (("depth",), "nat", "mean loss on validation; NaN: there is none"),
+    "test_accuracy": (("depth",), "1", "fraction right on test; NaN: there is none"),
+    "test_loss": (("depth",), "nat", "mean loss on test; NaN: there is none"),
 }
 # the same of units with probabilities, in a few samples of the last evaluation
 UNIT_FIELDS: dict[str, tuple[tuple[str, ...], str, str]] = {

@@ -17,6 +17,8 @@ from hpcfed.records.schema import (
     ATTEMPT_FIELDS,
     AXES,
     CHECKPOINT_FIELDS,
+    CLIENT_FIELDS,
+    DEPTH_FIELDS,
     EVALUATION_FIELDS,
     FORMAT,
     GROUP_FIELDS,
@@ -53,12 +55,13 @@ def fill(file: h5py.File, record: Record) -> None:
         _fill_late(file.create_group("late"), log)
     clients = file.create_group("clients")
     scale = _scale(clients, "client", len(record.clients["num_samples"]))
-    texts = {"num_samples": "training samples", "group": "largest group among its samples"}
     for name, column in record.clients.items():
-        _put(clients, name, column, ("1", texts[name]), (scale,))
+        _put(clients, name, column, ("1", CLIENT_FIELDS[name]), (scale,))
     _fill_evaluation(file.create_group("evaluation"), record.evaluation)
     if record.answers:
         _fill_answers(file.create_group("answers"), record.answers)
+    if record.depths:
+        _fill_depths(file.create_group("depths"), record.depths)
     model = file.create_group("model")
     params = model.create_dataset("params", data=record.params)
     params.dims[0].attach_scale(_dimension(model, "parameter", len(record.params)))
@@ -132,6 +135,15 @@ def _fill_answers(group: h5py.Group, answers: Mapping[str, Mapping[str, Array]])
     """Write a group for each set of samples."""
     for name, columns in answers.items():
         _fill_columns(group.create_group(name), ANSWER_FIELDS, columns)
+
+
+def _fill_depths(group: h5py.Group, depths: Mapping[str, Array]) -> None:
+    """Write columns by depth, which is their axis as well."""
+    scale = _put(group, "depth", depths["depth"], DEPTH_FIELDS["depth"][1:], ())
+    scale.make_scale("depth")
+    for name, values in depths.items():
+        if name != "depth":
+            _put(group, name, values, DEPTH_FIELDS[name][1:], (scale,))
 
 
 def _fill_columns(

@@ -19,7 +19,7 @@ from hpcfed.errors import InputError
 from hpcfed.records.runfile import read_record
 from hpcfed.report.curves import group
 from hpcfed.report.drawing import our_style
-from hpcfed.report.figures import clients, energy, learning_curve, spikes, spikes_figure
+from hpcfed.report.figures import clients, depth, energy, learning_curve, spikes, spikes_figure
 from hpcfed.report.figures.circuits import every as circuits
 from hpcfed.report.figures.circuits import sending
 from hpcfed.report.figures.search.every import SearchFigure, applicable
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SATURATED = 0.9
+_BY_DEPTH = "Accuracy over the iterations of the repeated block, and against bytes"
 _WAYS = ("rule.kind", "rule.binary.sends", "uplink.dtype")
 MOST_ROWS = 1000  # of a table on the page; all of them are analysis/'s
 
@@ -86,7 +87,17 @@ def sweep_pictures(found: Found) -> list[Picture]:
     if sending.has_data(found):
         caption = "What sending seldom and little costs: accuracy against all that was sent up"
         drawn.append(_together(found, caption, sending))
+    if depth.has_data(found):
+        drawn.append(_picture(_BY_DEPTH, *_of_depths(found)))
     return drawn
+
+
+def _of_depths(found: Found) -> tuple[Callable[[], Figure], Callable[[], list[Table]]]:
+    """Return what draws accuracy over depth, and what makes its tables."""
+    return partial(depth.draw, found), lambda: [
+        _table("By depth of the merged network", depth.COLUMNS, depth.rows(found)),
+        _table("By depth of clients", depth.CLIENT_COLUMNS, depth.client_rows(found)),
+    ]
 
 
 def _together(found: Found, caption: str, shown: ModuleType) -> Picture:
@@ -142,6 +153,8 @@ def _figures(
             ),
         ],
     )
+    if depth.has_data(found):
+        yield _BY_DEPTH, *_of_depths(found)
     answered = Answered(record)
     figures = {**uncertainty.FIGURES, **circuits.FIGURES}
     for shown in uncertainty.applicable(answered, figures).values():

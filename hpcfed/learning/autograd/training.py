@@ -14,10 +14,12 @@ rejects the update.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -33,6 +35,7 @@ from hpcfed.clients.population import Client
 from hpcfed.config import ClientConfig, Experiment
 from hpcfed.learning.autograd.latents import Latents
 from hpcfed.learning.autograd.optimisers import clipped, fresh_state, step
+from hpcfed.learning.depths import depth_figures
 from hpcfed.learning.feed import feed
 from hpcfed.learning.latents import Latent
 from hpcfed.learning.schedule import learning_rate
@@ -70,6 +73,7 @@ class NorseTrainer:
             torch.use_deterministic_algorithms(True)
         self._experiment, self._network, self._device = experiment, network, torch.device(device)
         self._binary = None if binary is None else binary(network.layout)
+        self._depth = 0  # of evaluation: as the network has it
 
     @property
     def layout(self) -> Layout:
@@ -91,6 +95,20 @@ class NorseTrainer:
         """Return about how much memory a step on ``batch`` samples takes; None if nobody knows."""
         one = getattr(self._network, "step_bytes", None)
         return None if one is None else int(one(batch))
+
+    def operations(self, depth: int) -> int:
+        """Return a pass's multiply-accumulates, a sample and a bin, with so many iterations.
+
+        1 where the network does not say.
+        """
+        count = getattr(self._network, "operations", None)
+        return 1 if count is None else int(count(depth))
+
+    def at_depth(self, depth: int) -> Self:
+        """Return a trainer that evaluates with so many iterations."""
+        other = copy(self)
+        other._depth = depth
+        return other
 
     def train(
         self, params: F32, samples: Samples, clients: Sequence[Client], round_index: int
@@ -129,13 +147,13 @@ class NorseTrainer:
 
     def _evaluated(self, params: F32, samples: Samples, ids: I64) -> Activity:
         inputs = feed(self._experiment, samples).batch(ids)
-        return self._forward(self._params(params), inputs, Pass(learn=False))
+        return self._forward(self._params(params), inputs, Pass(learn=False, depth=self._depth))
 
     def _train_client(
         self, params: F32, samples: Samples, round_index: int, client: Client
     ) -> LocalUpdate:
         settings = self._experiment.client
-        rate = learning_rate(settings, round_index)
+        rate, begin = learning_rate(settings, round_index), time.perf_counter()
         received, shared = self._params(params), slice(self.layout.num_shared)
         bounds = self._tensor(limits(self._experiment, self.layers))
         if client.local is not None:
@@ -165,6 +183,7 @@ class NorseTrainer:
             delta=(current - received)[shared].cpu().numpy(),
             loss=float(totals.loss) / totals.num_samples,
             hidden_rate=int(totals.fired) / totals.num_chances if totals.num_chances else np.nan,
+            figures=depth_figures(self._experiment.model, call.depth, time.perf_counter() - begin),
             local=current[shared.stop :].cpu().numpy(),
             activity=totals.activity,
         )

@@ -104,6 +104,14 @@ OTHER = {
     "model.norm_variance": '"pooled"',
     "model.residual": '"spike-add"',
     "model.activation": '"relu"',
+    "model.repeat.depth": "3",
+    "model.repeat.depths": "[2, 4]",
+    "model.repeat.drawn": "true",
+    "model.repeat.step": "1",
+    "model.repeat.time": "false",
+    "model.repeat.neurons": '"carried"',
+    "model.repeat.evaluated": "6",
+    "model.repeat.curve": "[1, 6]",
     "uplink.noise": "0.5",
     "partition.min_samples": "4",
     "server.rounds": "7",
@@ -162,6 +170,7 @@ OTHER = {
     "data.generated.neurons": "5",
 }
 TABLES = {"model.own", "rule.own"}  # of the user's own code, with any keys
+BLOCK = ['model.hidden=["4c3", ["repeat", "4c3"]]', "model.repeat.depth=2"]
 NEEDS = {
     "partition.kind": ["partition.num_clients=4"],
     **{f"data.{name}": ["data.dataset=digits"] for name in ("encoder", "crop_padding", "flip")},
@@ -203,6 +212,10 @@ NEEDS = {
         f"rule.bayes.{name}": ["rule.kind=bayes", "rule.bayes.prior=0.4"]
         for name in ("prior", "strength", "temperature", "noise")
     },
+    **{f"model.repeat.{name}": BLOCK for name in ("step", "time", "neurons", "evaluated", "curve")},
+    "model.repeat.depth": [BLOCK[0], "model.repeat.step=1"],
+    "model.repeat.depths": [BLOCK[0], "model.repeat.step=1"],
+    "model.repeat.drawn": [BLOCK[0], "model.repeat.depths=[3, 5]"],
     "rule.local.tau_ref": ["rule.kind=local", "rule.local.burn_in=3"],
     "rule.local.burn_in": ["rule.kind=local", "rule.local.burn_in=3"],
     "evaluation.draws": ["rule.kind=bayes", "evaluation.answers=false"],

@@ -1,0 +1,135 @@
+"""Repeated blocks of mixed depth: the same bits on any ranks, threads, transports, after a kill."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpcfed.records.runfile import Record, read_record
+from tests.mpi.launch import mpirun
+
+pytestmark = pytest.mark.mpi
+
+JOB = """
+[data]
+dataset = "digits"
+duration = 0.03
+num_bins = 3
+validation_fraction = 0.1
+[model]
+hidden = ["4c3", ["repeat", "4x3", "4c3"], "p2", "p"]
+init = "xavier"
+[client]
+steps = 2
+batch_size = 16
+optimizer = "sgd"
+learning_rate = 0.05
+[participation]
+drop_probability = 0.3
+[server]
+rounds = 3
+[run]
+eval_every = 3
+"""
+WAYS = {
+    "dealt": ("model.kind=ann", "model.norm=group", "model.repeat.depths=[1,3]",
+              "model.repeat.curve=[1,2,5]"),
+    "drawn": ("model.kind=ann", "model.norm=batch", "model.repeat.depths=[1,2,3]",
+              "model.repeat.drawn=true", "uplink.mask=bernoulli", "uplink.mask_probability=0.5"),
+    "spiking": ("model.neuron=leaky", "model.norm=bntt", "model.repeat.depths=[1,3]",
+                "model.repeat.step=1", "uplink.error_feedback=true", "uplink.dtype=float16"),
+    "carried": ("model.neuron=leaky", "model.repeat.depths=[2,3]",
+                "model.repeat.neurons=carried", "model.repeat.time=false"),
+}  # fmt: skip
+PLACES = {
+    1: ("uplink.transport=gather",),
+    2: ("uplink.transport=reduce", "client.threads=2"),
+    3: ("uplink.transport=gather", "client.threads=2"),
+    5: ("uplink.transport=reduce",),
+}
+
+
+def trained(folder: Path, num_ranks: int) -> dict[str, Record]:
+    """Run all ways on so many ranks, in one start."""
+    (folder / "job.toml").write_text(JOB)
+    runs = [
+        {"job": str(folder / "job.toml"), "sets": [*sets, *PLACES[num_ranks]],
+         "out": str(folder / name)}
+        for name, sets in WAYS.items()
+    ]  # fmt: skip
+    (folder / "runs.json").write_text(json.dumps(runs))
+    command = ("-m", "tests.mpi.toy_run", "many", str(folder / "runs.json"))
+    ended = mpirun(num_ranks, *command, limit_s=240)
+    assert ended.rc == 0, ended.stderr
+    return {name: read_record(folder / name) for name in WAYS}
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Record]:
+    return trained(tmp_path_factory.mktemp("alone"), 1)
+
+
+def assert_same_bits(found: Record, expected: Record) -> None:
+    assert found.params.tobytes() == expected.params.tobytes()
+    free = ("seconds_", "mpi_bytes", "predicted_bytes")
+    for name, column in expected.log.rounds.items():
+        if not name.startswith(free):
+            np.testing.assert_array_equal(found.log.rounds[name], column, err_msg=name)
+    for mine, theirs in zip(
+        found.log.participations["depth"], expected.log.participations["depth"], strict=True
+    ):
+        assert mine.tolist() == theirs.tolist()
+    for name, values in expected.depths.items():
+        np.testing.assert_array_equal(found.depths[name], values, err_msg=name)
+
+
+@pytest.mark.parametrize("num_ranks", [2, 3, 5])
+def test_ranks_threads_and_transports_give_the_same_bits(
+    alone: dict[str, Record], tmp_path: Path, num_ranks: int
+) -> None:
+    found = trained(tmp_path, num_ranks)
+    for name in WAYS:
+        assert_same_bits(found[name], alone[name])
+
+
+@pytest.mark.parametrize("name", ["drawn", "spiking"])
+def test_a_killed_run_goes_on_with_the_same_bits(
+    alone: dict[str, Record], tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "job.toml").write_text(JOB)
+    job, out = str(tmp_path / "job.toml"), str(tmp_path / "run")
+    command = ("-m", "tests.mpi.killed_run", job, out, "2", *WAYS[name])
+    killed = mpirun(2, *command, "run.checkpoint_seconds=0.0", limit_s=120)
+    assert killed.rc != 0
+    assert read_record(tmp_path / "run").checkpoint["round"] == 1
+    sets = [part for item in WAYS[name] for part in ("--set", item)]
+    resumed = mpirun(3, "-m", "hpcfed", "run", job, "--quiet", "--resume", "--out", out, *sets,
+                     limit_s=120)  # fmt: skip
+    assert resumed.rc == 0, resumed.stderr
+    assert_same_bits(read_record(tmp_path / "run"), alone[name])
+
+
+def test_the_run_file_says_who_repeats_how_often(alone: dict[str, Record]) -> None:
+    dealt, drawn = alone["dealt"], alone["drawn"]
+    assert dealt.clients["depth"].tolist() == [1, 3] * 5
+    for clients, depths in zip(
+        dealt.log.participations["client"], dealt.log.participations["depth"], strict=True
+    ):
+        assert depths.tolist() == [[1, 3][client % 2] for client in clients]
+    assert "depth" not in drawn.clients
+    seen = np.concatenate(drawn.log.participations["depth"])
+    assert set(seen.tolist()) == {1, 2, 3}
+    assert all(np.concatenate(dealt.log.participations["seconds_client"]) > 0)
+
+
+def test_the_curve_is_of_the_last_network(alone: dict[str, Record]) -> None:
+    record = alone["dealt"]
+    assert record.depths["depth"].tolist() == [1, 2, 5]
+    assert np.isfinite(record.depths["test_loss"]).all()
+    assert len(set(record.depths["test_loss"].tolist())) == 3
+    first, second = np.diff(record.depths["operations"]).tolist()
+    assert second == 3 * first > 0
+    assert alone["drawn"].depths == {}
