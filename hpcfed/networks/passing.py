@@ -141,9 +141,8 @@ class Passage:
             weight = self.weights[name]
             if time is None:
                 return project(signal.flatten(2), weight)
-            return project(signal.flatten(2), weight[..., :-1]) + time * weight[..., -1].unsqueeze(
-                -2
-            )
+            weight, late = weight[..., :-1], weight[..., None, :, -1]
+            return project(signal.flatten(2), weight) + time * late
         instant = None if time is None else signal.new_full((1, 1, 1, *signal.shape[3:]), time)
         for factor, spec in zip(stage.factors, _convolutions(stage), strict=True):
             self._enter(factor.name, signal, time)
@@ -212,7 +211,7 @@ class Passage:
             found = torch.stack([signal.count_nonzero().double(), total])
         if time:
             places = signal[:, :, :1].numel() if signal.dim() > _FLAT else signal[..., 0].numel()
-            found += torch.tensor([places, time * places], dtype=torch.float64)
+            found = found + found.new_tensor([places, time * places])
         self.entering[name] = self.entering[name] + found if name in self.entering else found
 
 

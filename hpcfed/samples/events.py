@@ -118,19 +118,22 @@ class EventSet:
         return out
 
 
-def events_of(samples: Samples, engine: str) -> EventSet:
-    """Return ``samples`` as events with labels. Raises InputError where they are none."""
-    if isinstance(samples, EventSet):
-        if samples.targets is not None:
-            raise InputError(
-                f'client.engine = "{engine}" learns labels, and the data have targets between two '
-                'classes; set client.engine = "norse"'
-            )
-        return samples
-    raise InputError(
-        f'client.engine = "{engine}" works on events, the data are a {type(samples).__name__}; '
-        'set client.engine = "norse"'
-    )
+OTHER_DATA = "choose another data.dataset, or a rule that learns otherwise"
+
+
+def events_of(samples: Samples, who: str, otherwise: str, *, targets: bool = False) -> EventSet:
+    """Return ``samples`` as events, with labels unless ``targets`` between classes will do.
+
+    Raises InputError, saying ``who`` needs them and what to do ``otherwise``.
+    """
+    if not isinstance(samples, EventSet):
+        kind = type(samples).__name__
+        raise InputError(f"{who} works on events, the data are a {kind}; {otherwise}")
+    if samples.targets is not None and not targets:
+        raise InputError(
+            f"{who} learns labels, and the data have targets between two classes; {otherwise}"
+        )
+    return samples
 
 
 def bin_sample(

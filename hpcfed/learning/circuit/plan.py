@@ -37,7 +37,7 @@ from hpcfed.learning.silence import limits
 from hpcfed.networks.contract import Layer
 from hpcfed.networks.layout import Layout, Part
 from hpcfed.samples.events import EventSet
-from hpcfed.samples.samples import Samples, Shape
+from hpcfed.samples.samples import Shape
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -183,24 +183,6 @@ def exist(experiment: Experiment, layout: Layout) -> NDArray[np.bool_]:
     kernel = layout.split(found)[KERNEL]
     kernel *= _synapses(experiment, kernel.shape[1], kernel.shape[2])
     return found > 0
-
-
-def events_of(samples: Samples) -> EventSet:
-    """Return ``samples`` as the events they are.
-
-    Raises InputError where they are none, and for targets between classes.
-    """
-    if not isinstance(samples, EventSet):
-        raise InputError(
-            f"probabilistic units learn from events, the data are a {type(samples).__name__}; "
-            "choose another data.dataset, or a rule that learns otherwise"
-        )
-    if samples.targets is not None:
-        raise InputError(
-            "probabilistic units learn classes, and the data have targets between them; choose "
-            "another data.dataset, or a rule that learns otherwise"
-        )
-    return samples
 
 
 def inputs_of(events: EventSet, samples: I64, addresses: U32, starts: I64) -> Inputs:

@@ -42,7 +42,7 @@ from hpcfed.learning.probabilities import entropy
 from hpcfed.learning.trainer import BatchResult, Committee, LocalUpdate, Traced
 from hpcfed.networks.contract import Layer
 from hpcfed.networks.layout import Layout
-from hpcfed.samples.events import EventSet
+from hpcfed.samples.events import OTHER_DATA, EventSet, events_of
 from hpcfed.samples.samples import Samples, Shape
 
 F32 = NDArray[np.float32]
@@ -50,6 +50,8 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
 LOG_LIKELIHOOD = "log_likelihood"
+
+_NEEDS = "learning by probabilistic units", OTHER_DATA
 
 
 class Trace(NamedTuple):
@@ -106,7 +108,7 @@ class CircuitTrainer:
         self, params: F32, samples: Samples, clients: Sequence[Client], round_index: int
     ) -> Iterator[LocalUpdate]:
         """Yield the update of each client, in the order given, starting from ``params`` (P,)."""
-        events = plan.events_of(samples)
+        events = events_of(samples, *_NEEDS)
         if not self._prepared:
             self._prepare(events)
         one = partial(self._train_client, params, events, round_index)
@@ -116,7 +118,7 @@ class CircuitTrainer:
         """Evaluate one batch of sample ids (B,) with free outputs."""
         evaluation = self._experiment.evaluation
         draws = (evaluation.draws if evaluation is not None else None) or 1
-        events = plan.events_of(samples)
+        events = events_of(samples, *_NEEDS)
         found = [
             self._run(params, self._drawn(events, ids, draw))
             for draw in range(draws if self._is_random else 1)
@@ -135,13 +137,13 @@ class CircuitTrainer:
         """Return the spikes of the hidden units as (B, T, H) bool, if there are any."""
         if not self._layers:
             return []
-        inputs = self._drawn(plan.events_of(samples), ids, 0)
+        inputs = self._drawn(events_of(samples, *_NEEDS), ids, 0)
         raster = self._run(params, inputs, with_raster=True).raster
         return [raster[:, :, : self._circuit.hidden] > 0]
 
     def trace(self, params: F32, samples: Samples, sample: int, *, clamped: bool = False) -> Trace:
         """Return what the units do with one sample, outputs free or ``clamped`` to its label."""
-        inputs = self._drawn(plan.events_of(samples), np.array([sample]), 0)
+        inputs = self._drawn(events_of(samples, *_NEEDS), np.array([sample]), 0)
         found = self._run(params, inputs, clamped=clamped, with_raster=True)
         bins, units = self._circuit.num_bins, self._circuit.units
         potentials = found.potentials[0, :, self._circuit.places].T.reshape(bins, units, -1)

@@ -45,6 +45,8 @@ F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
 Reals = NDArray[np.floating]
 
+_NEEDS = 'client.engine = "event"', 'set client.engine = "norse"'
+
 
 class EventTrainer:
     """Trains one spiking network on events on one CPU; implements ``trainer.Trainer``."""
@@ -90,7 +92,7 @@ class EventTrainer:
         self, params: F32, samples: Samples, clients: Sequence[Client], round_index: int
     ) -> Iterator[LocalUpdate]:
         """Yield the update of each client, in the order given, starting from ``params`` (P,)."""
-        events = events_of(samples, "event")
+        events = events_of(samples, *_NEEDS)
         flat: Reals = params.astype(self._dtype)
         received = self._pack(flat) if self._binary is None else flat
         if not self._prepared:
@@ -100,12 +102,12 @@ class EventTrainer:
 
     def evaluate(self, params: F32, samples: Samples, ids: I64) -> BatchResult:
         """Evaluate one batch of sample ids (B,)."""
-        events = events_of(samples, "event")
+        events = events_of(samples, *_NEEDS)
         return self._evaluate(params, events, ids, np.empty((0, 0, 0), np.bool_))
 
     def hidden_spikes(self, params: F32, samples: Samples, ids: I64) -> list[NDArray[np.bool_]]:
         """Return the spikes of each hidden layer as (B, T, H) bool."""
-        events = events_of(samples, "event")
+        events = events_of(samples, *_NEEDS)
         raster = np.zeros((len(ids), events.num_bins, sum(self._hidden)), np.bool_)
         self._evaluate(params, events, ids, raster)
         return np.split(raster, np.cumsum(self._hidden)[:-1], axis=2)

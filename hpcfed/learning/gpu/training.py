@@ -45,6 +45,8 @@ I64 = NDArray[np.int64]
 _LOG = logging.getLogger("hpcfed")
 _MOST_CLIENTS = 4096  # far more than fill a GPU, far fewer than a grid may have
 
+_NEEDS = 'client.engine = "gpu"', 'set client.engine = "norse"'
+
 
 class GpuTrainer:
     """Trains one spiking network on one GPU; implements ``trainer.Trainer``."""
@@ -90,7 +92,7 @@ class GpuTrainer:
         """
         if not clients:
             return
-        events = events_of(samples, "gpu")
+        events = events_of(samples, *_NEEDS)
         planned = orders(self._experiment, events, clients, round_index)
         done = 0
         while done < len(clients):
@@ -106,7 +108,7 @@ class GpuTrainer:
     def evaluate(self, params: F32, samples: Samples, ids: I64) -> BatchResult:
         """Evaluate one batch of sample ids (B,)."""
         with using(self._device):
-            work, count = self._batch(params, events_of(samples, "gpu"), ids), len(ids)
+            work, count = self._batch(params, events_of(samples, *_NEEDS), ids), len(ids)
             return BatchResult(
                 losses=work.schedule.losses[0, 0, :count].double().cpu().numpy(),
                 predictions=work.predictions[0, :count].long().cpu().numpy(),
@@ -117,7 +119,7 @@ class GpuTrainer:
     def hidden_spikes(self, params: F32, samples: Samples, ids: I64) -> list[NDArray[np.bool_]]:
         """Return the spikes of each hidden layer as (B, T, H) bool."""
         with using(self._device):
-            work = self._batch(params, events_of(samples, "gpu"), ids)
+            work = self._batch(params, events_of(samples, *_NEEDS), ids)
             return [raster.bool().cpu().numpy() for raster in self._rasters(work, len(ids))]
 
     def _rasters(self, work: Buffers, count: int) -> Iterator[torch.Tensor]:

@@ -21,7 +21,7 @@ from hpcfed.learning.silence import limits
 from hpcfed.networks.contract import Layer
 from hpcfed.networks.layout import Layout
 from hpcfed.samples.events import EventSet
-from hpcfed.samples.samples import Samples, Shape
+from hpcfed.samples.samples import Shape
 
 I64 = NDArray[np.int64]
 
@@ -60,16 +60,6 @@ def constants(
         keep_refractory=refractory,
         readouts=_readouts(experiment.seed, widths, shape.classes).astype(dtype),
         limits=limits(experiment, layers),
-    )
-
-
-def events_of(samples: Samples) -> EventSet:
-    """Return ``samples`` as the events they are. Raises InputError where they are none."""
-    if isinstance(samples, EventSet):
-        return samples
-    raise InputError(
-        f"local learning works on events, the data are a {type(samples).__name__}; choose another "
-        "data.dataset, or a rule that learns otherwise"
     )
 
 

@@ -30,21 +30,23 @@ from hpcfed.learning.constants import Reals, RealType
 from hpcfed.learning.latents import Latent
 from hpcfed.learning.local import plan
 from hpcfed.learning.local.kernels import evaluate_batch, train_client
-from hpcfed.learning.local.plan import events_of, inputs_of
-from hpcfed.learning.local.tables import Found, Inputs, Learning, Workspace, make_work
+from hpcfed.learning.local.plan import inputs_of
+from hpcfed.learning.local.tables import Found, Learning, Workspace, make_work
 from hpcfed.learning.probabilities import truth
 from hpcfed.learning.schedule import learning_rate
 from hpcfed.learning.trainer import BatchResult, LocalUpdate
 from hpcfed.networks.contract import Layer
 from hpcfed.networks.layout import Layout
 from hpcfed.networks.stack import dense_layers, dense_layout
-from hpcfed.samples.events import EventSet
+from hpcfed.samples.events import OTHER_DATA, EventSet, events_of
 from hpcfed.samples.samples import Samples, Shape
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
 
 _ROWS = 32  # samples that evaluation takes at once: their states stay in the second cache
+
+_NEEDS = "local learning", OTHER_DATA
 
 
 class LocalTrainer:
@@ -86,7 +88,7 @@ class LocalTrainer:
     ) -> Iterator[LocalUpdate]:
         """Yield the update of each client, in the order given, starting from ``params`` (P,)."""
         received: Reals = params.astype(self._dtype)
-        events = events_of(samples)
+        events = events_of(samples, *_NEEDS, targets=True)
         if not self._prepared:
             self._prepare(received, events)
         one = partial(self._train_client, received, events, round_index)
@@ -94,7 +96,7 @@ class LocalTrainer:
 
     def evaluate(self, params: F32, samples: Samples, ids: I64) -> BatchResult:
         """Evaluate one batch of sample ids (B,) with weights ``params`` (P,), as they enter U."""
-        found = self._evaluate(params, inputs_of(events_of(samples), ids), with_raster=False)
+        found = self._evaluate(params, samples, ids, with_raster=False)
         logits = np.log(found.probabilities)
         return BatchResult(
             losses=-(truth(samples, ids) * logits).sum(axis=1),
@@ -106,11 +108,12 @@ class LocalTrainer:
 
     def hidden_spikes(self, params: F32, samples: Samples, ids: I64) -> list[NDArray[np.bool_]]:
         """Return the spikes of each hidden layer as (B, T, H) bool."""
-        found = self._evaluate(params, inputs_of(events_of(samples), ids), with_raster=True)
+        found = self._evaluate(params, samples, ids, with_raster=True)
         return np.split(found.raster, self._network.outputs[1:-1], axis=2)
 
-    def _evaluate(self, params: F32, inputs: Inputs, with_raster: bool) -> Found:
-        found = self._found(len(inputs.samples), with_raster)
+    def _evaluate(self, params: F32, samples: Samples, ids: I64, with_raster: bool) -> Found:
+        inputs = inputs_of(events_of(samples, *_NEEDS, targets=True), ids)
+        found = self._found(len(ids), with_raster)
         with self._work(_ROWS) as work:
             evaluate_batch(self._network, inputs, params.astype(self._dtype), work, found)
         return found

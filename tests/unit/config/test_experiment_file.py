@@ -354,6 +354,8 @@ RUNS = {
     "two_moons_ways": 10 * 5,
     "fl_snn_tau": 4 * 3 * 5,
     "vowel": 4 * 5,
+    "ode_digits_depths": 6 * 3 * 5,
+    "ode_cifar_depths": 6 * 3,
     "tradeoff_shd": 72,
     "digits_clients": 2 * 3 * 5,
     "digits_stragglers": 2 * 3 * 3,
