@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hpcfed.federation.evaluation import SplitResult, evaluate
 from hpcfed.federation.job import Job
 from hpcfed.federation.mpi.transport import Transport
-from hpcfed.learning.trainer import Trainer, operations_of
+from hpcfed.learning.trainer import Trainer, at_depth, operations_of
 
 F32 = NDArray[np.float32]
 Array = NDArray[Any]
@@ -41,10 +41,9 @@ def over_depths(job: Job, params: F32, transport: Transport) -> dict[str, Array]
     curve = job.experiment.model.repetition.curve
     if curve is None:
         return {}
-    trainer: Any = job.trainer  # the one of repeated blocks has depths
     columns: dict[str, list[float]] = {}
     for depth in curve:
-        results = evaluations(job, trainer.at_depth(depth), params, transport)
+        results = evaluations(job, at_depth(job.trainer, depth), params, transport)
         values: dict[str, float] = {"depth": depth, "operations": operations_of(job.trainer, depth)}
         for name in ("validation", "test"):
             result = results.get(name)

@@ -205,6 +205,12 @@ def operations_of(trainer: Trainer, depth: int) -> int:
     return 1 if count is None else int(count(depth))
 
 
+def at_depth(trainer: Trainer, depth: int) -> Trainer:
+    """Return a trainer of a network with a repeated block that evaluates ``depth`` iterations."""
+    found: Trainer = trainer.at_depth(depth)  # type: ignore[attr-defined]
+    return found
+
+
 def products_of(trainer: Trainer) -> tuple[Product, ...]:
     """Return the M products of which ``trainer`` counts what enters; none for many."""
     found: tuple[Product, ...] = getattr(trainer, "products", ())

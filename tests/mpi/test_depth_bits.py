@@ -41,6 +41,8 @@ WAYS = {
               "model.repeat.drawn=true", "uplink.mask=bernoulli", "uplink.mask_probability=0.5"),
     "spiking": ("model.neuron=leaky", "model.norm=bntt", "model.repeat.depths=[1,3]",
                 "model.repeat.step=1", "uplink.error_feedback=true", "uplink.dtype=float16"),
+    "binary": ("model.kind=ann", "model.norm=group", "rule.kind=bayes", "model.repeat.depths=[1,3]",
+               "model.repeat.curve=[1,4]", "rule.binary.sends=bits", "uplink.dtype=sign"),
     "carried": ("model.neuron=leaky", "model.repeat.depths=[2,3]",
                 "model.repeat.neurons=carried", "model.repeat.time=false"),
 }  # fmt: skip

@@ -39,7 +39,15 @@ from hpcfed.errors import InputError
 from hpcfed.learning.engines import device_of_rank, make_trainer
 from hpcfed.learning.probabilities import entropy, softmax, truth
 from hpcfed.learning.rule import Exchange, Rule
-from hpcfed.learning.trainer import BatchResult, Committee, LocalUpdate, Trainer, products_of
+from hpcfed.learning.trainer import (
+    BatchResult,
+    Committee,
+    LocalUpdate,
+    Trainer,
+    at_depth,
+    operations_of,
+    products_of,
+)
 from hpcfed.networks.contract import Layer, Product
 from hpcfed.networks.layout import Layout, initial_params
 from hpcfed.samples.samples import Samples, Shape
@@ -149,6 +157,14 @@ class BinaryTrainer:
         """Return about how much memory a step on ``batch`` samples takes; None if nobody knows."""
         one = getattr(self.inner, "step_bytes", None)
         return None if one is None else one(batch)
+
+    def operations(self, depth: int) -> int:
+        """Return a pass's multiply-accumulates, a sample and a bin, with so many iterations."""
+        return operations_of(self.inner, depth)
+
+    def at_depth(self, depth: int) -> BinaryTrainer:
+        """Return a trainer that evaluates with so many iterations."""
+        return replace(self, inner=at_depth(self.inner, depth))
 
     def train(
         self, params: F32, samples: Samples, clients: Sequence[Client], round_index: int

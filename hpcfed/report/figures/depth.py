@@ -58,6 +58,7 @@ CLIENT_COLUMNS = {
 }
 DEPTH, SECONDS = "depth", "seconds_client"
 _CURVE = "model.repeat.curve"
+_MUCH = 1.1  # times as many bytes, from which on they are drawn
 
 
 @dataclass(frozen=True)
@@ -148,18 +149,23 @@ def draw(found: Found) -> Figure:
             f"{MOST_COLOURS}); choose some with --where KEY=VALUE"
         )
     texts = told_apart([setting.name for setting in settings])
-    figure = new_figure(4.4 + 0.16 * sum(text.count("\n") + 1 for text in texts))
-    above, below = figure.subplots(2, 1)
+    sent = [_sent(setting) for setting in settings]
+    has_bytes = max(sent) > _MUCH * min(sent)
+    height = 4.4 if has_bytes else 2.6
+    figure = new_figure(height + 0.16 * sum(text.count("\n") + 1 for text in texts))
+    above, *others = figure.subplots(1 + has_bytes, 1, squeeze=False)[:, 0]
     pairs = zip(settings, texts, colours(len(settings)), strict=True)
     for place, (setting, text, colour) in enumerate(pairs):
         look: Look = {"color": colour, "marker": MARKERS[place % len(MARKERS)]}
-        _draw_curve(above, setting, look)
-        _draw_sent(below, setting, look | {"label": text})
+        _draw_curve(above, setting, look | {"label": text})
+        for axes in others:
+            _draw_sent(axes, setting, look | ({} if setting.depths else {"label": text}))
     above.set(xlabel="iterations of the merged network's block", ylabel="accuracy / %")
-    below.set(xlabel="uplink in all rounds", ylabel="accuracy / %")
-    bytes_axis(below)
-    below.margins(x=0.1)
-    for axes in (above, below):
+    for axes in others:
+        axes.set(xlabel="uplink in all rounds", ylabel="accuracy / %")
+        bytes_axis(axes)
+        axes.margins(x=0.1)
+    for axes in (above, *others):
         axes.grid(visible=True)
     figure.legend(loc="outside upper left", borderpad=0.1)
     seeds = sorted({len(setting.records) for setting in settings})
@@ -219,9 +225,13 @@ def _draw_curve(axes: Axes, setting: Setting, look: Look) -> None:
 def _draw_sent(axes: Axes, setting: Setting, look: Look) -> None:
     metric, runs = _metric(setting), setting.curves.runs
     mean = mean_over_seeds([run.final(metric) for run in runs], limits_of(metric))
-    sent = float(np.mean([run.uplink_bytes()[-1] for run in runs]))
-    axes.errorbar([sent], [100 * mean.mean], _bars([mean]), elinewidth=0.7, capsize=1.5, ls="",
-                  **look)  # fmt: skip
+    place, height = [_sent(setting)], [100 * mean.mean]
+    axes.errorbar(place, height, _bars([mean]), elinewidth=0.7, capsize=1.5, ls="", **look)
+
+
+def _sent(setting: Setting) -> float:
+    """Return the bytes sent up in all rounds, mean over seeds."""
+    return float(np.mean([run.uplink_bytes()[-1] for run in setting.curves.runs]))
 
 
 def _bars(means: Sequence[Mean]) -> F64:

@@ -60,7 +60,10 @@ def several(folder: Path) -> Path:
     for seed in range(3):
         write(folder / f"a{seed}", "[2,8]", 0.6, seed)
         write(folder / f"b{seed}", "[8]", 0.8, seed)
-        world = World(test=(0.2, 0.7), seed=seed, num_clients=2)
+        ways = ("uplink_bytes_seed", "uplink_bytes_bitmask", "uplink_bytes_coordinates")
+        world = World(
+            test=(0.2, 0.7), seed=seed, num_clients=2, rounds=dict.fromkeys(ways, (600.0, 600.0))
+        )
         write_run(folder / f"c{seed}", world)  # no block, no curve
     return folder
 
@@ -91,12 +94,20 @@ def test_what_clients_of_each_depth_cost_by_hand(tmp_path: Path) -> None:
 def test_a_line_for_each_mixture_and_a_mark_for_each_setting(tmp_path: Path) -> None:
     with our_style():
         drawn = depth.draw(find(several(tmp_path)))
-    above, below = drawn.axes
+    above, below = drawn.axes  # the network without a block sends more
     heights = [list(line.get_ydata()) for line in above.lines if line.get_marker() in "os^D"]
     assert heights == [pytest.approx([52.0, 62.0]), pytest.approx([72.0, 82.0])]
     marks = [line for line in below.lines if line.get_marker() in "os^D"]
     assert len(marks) == 3
     assert len(drawn.legends[0].texts) == 3
+
+
+def test_bytes_that_are_the_same_are_not_drawn(tmp_path: Path) -> None:
+    with our_style():
+        drawn = depth.draw(find(several(tmp_path).joinpath("a0")))
+    (axes,) = drawn.axes
+    assert len(axes.lines) > 0
+    assert [text.get_text() for text in drawn.legends[0].texts] == ["experiment"]
 
 
 def test_without_a_curve_there_is_nothing_to_draw(tmp_path: Path) -> None:
