@@ -55,6 +55,8 @@ class RepeatConfig(Section):
             raise ValueError("drawn is for depths, and there are none")
         if self.curve is not None and sorted(set(self.curve)) != list(self.curve):
             raise ValueError("curve is in ascending order, each depth once")
+        if self.curve == ():
+            raise ValueError("curve names no depth")
         return self
 
     @property

@@ -63,8 +63,8 @@ def decide(
         experiment = _resumed(experiment, record, path)
         first_round = int(record.checkpoint["round"])
         ended = bool(record.attributes.get("verdict")) or first_round == experiment.server.rounds
-        # a full disk may have taken the rounds and refused the end
-        finished = ended and record.attributes["status"] == "finished"
+        # a full disk may have taken the rounds, and refused the end
+        finished = ended and record.attributes["status"] != "failed"
     else:
         engine = resolve_engine(experiment)
         client = experiment.client.model_copy(update={"engine": engine})

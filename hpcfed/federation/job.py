@@ -152,11 +152,20 @@ def build_job(
     stays = trainer.layout.num_shared < trainer.layout.size
     exchanged = replace(rule.exchange, memory=rule.exchange.memory or memory_of(trainer))
     keeps = experiment.uplink.error_feedback or exchanged.memory or stays
-    first = depths(experiment.model, population.num_clients, experiment.seed, 0)
-    owners = assign(num_samples * costs(trainer, first), num_ranks) if keeps else None
+    owners = None
+    if keeps:  # for the whole run: drawn depths are equally many for all
+        first = depths(experiment.model, population.num_clients, experiment.seed, 0)
+        cost = 1 if experiment.model.repetition.drawn else costs(trainer, first)
+        owners = assign(num_samples * cost, num_ranks)
     uplink = Uplink(experiment.uplink, weighting, experiment.seed, trainer.layout)
     uplink.rehearse()
-    figures = rule.columns() | (DEPTH_FIGURES if experiment.model.is_repeated else {})
+    has_depth = experiment.model.is_repeated and hasattr(trainer, "at_depth")
+    if experiment.model.repetition.curve and not has_depth:
+        raise InputError(
+            f'model.repeat.curve: what rule.kind = "{experiment.learning_rule.kind}" trains is not '
+            "evaluated with other numbers of iterations; leave it out"
+        )
+    figures = rule.columns() | (DEPTH_FIGURES if has_depth else {})
     return Job(
         experiment, data, population, trainer, exchanged, figures, rule.initial, uplink,
         drop, owners, device,

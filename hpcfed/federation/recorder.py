@@ -134,10 +134,13 @@ class RunRecorder:
         if self._transport.rank != 0:
             return
         self._close_attempt(f"failed: {message}", None)
+        kept, attributes = int(self.record.checkpoint["round"]), dict(self.record.attributes)
+        if kept < self.record.log.num_rounds:
+            attributes["verdict"] = ""  # of a round that is not kept
         failed = replace(
             self.record,
-            attributes=self.record.attributes | {"status": "failed", "error": message},
-            log=self.record.log.truncated(int(self.record.checkpoint["round"])),
+            attributes=attributes | {"status": "failed", "error": message},
+            log=self.record.log.truncated(kept),
         )
         write_record(self._folder / RUN_FILE, failed, self._check_not_taken_over)
 

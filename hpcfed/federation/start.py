@@ -26,6 +26,7 @@ from hpcfed.federation.mpi.transport import Transport
 from hpcfed.federation.origins import check_same, digest_of, origins
 from hpcfed.federation.remarks import num_cut
 from hpcfed.federation.server import ServerState, first_state
+from hpcfed.learning.depths import DEPTH
 from hpcfed.networks.layout import initial_params
 from hpcfed.records.log import Log
 from hpcfed.records.origins import read as read_origins
@@ -177,8 +178,8 @@ def _empty_record(job: Job) -> Record:
 
 def _dealt(job: Job) -> dict[str, NDArray[np.int64]]:
     """Return how often each client repeats a block, where that never changes."""
-    model = job.experiment.model
-    return {"depth": job.depths(0)} if model.is_repeated and not model.repetition.drawn else {}
+    drawn = job.experiment.model.repetition.drawn
+    return {DEPTH: job.depths(0)} if DEPTH in job.figures and not drawn else {}
 
 
 def _device_kind(job: Job) -> str:

@@ -2,8 +2,8 @@
 
 T time bins, B batch. A learning pass keeps of each layer what flows in (float32), its spikes as
 bytes, and what enters it where that is no spikes; while it goes back it holds the gradients of the
-largest layer besides. Layers without a compressed way back (dense ones without norm, ANNs) keep
-several values for each neuron and bin.
+largest layer besides. Layers without a compressed way back (dense ones without norm, neurons that
+go on from iteration to iteration, ANNs) keep several values for each neuron and bin.
 """
 
 from __future__ import annotations
@@ -23,6 +23,13 @@ _PLAIN_ANN = 3
 _VECTORS = 6  # parameters, received ones, gradient, two moments, a copy
 
 
+def _is_compressed(model: ModelConfig, stage: Stage) -> bool:
+    """Say whether a layer of spiking neurons has a compressed way back."""
+    if stage.repeats and model.repetition.carries:
+        return False
+    return not isinstance(stage.spec, Dense) or has_norm(model, stage)
+
+
 def step_bytes(
     model: ModelConfig, stages: Sequence[Stage], num_bins: int, batch: int, num_params: int
 ) -> int:
@@ -31,10 +38,12 @@ def step_bytes(
     for stage in weighted(stages):
         size = prod(stage.output)
         largest = max(largest, size)
-        size *= max(model.repetition.choices) if stage.repeats else 1
+        times = max(model.repetition.choices) if stage.repeats else 1
+        size *= times
+        kept += sum(times * _FLOAT * prod(factor.input) for factor in stage.factors[1:])
         if model.kind == "ann":
             kept += _PLAIN_ANN * _FLOAT * size
-        elif not isinstance(stage.spec, Dense) or has_norm(model, stage):
+        elif _is_compressed(model, stage):
             kept += (_FLOAT + 1) * size
         else:
             kept += (_PLAIN * _FLOAT + 1) * size

@@ -33,8 +33,6 @@ from hpcfed.networks.convolution import convolve
 from hpcfed.networks.norms import Norm, applied, norm
 from hpcfed.networks.stack import Stage, has_norm
 
-_FLAT = 3  # axes (T, B, H)
-
 # what flows in (T, B, ...), its norm, and the recurrent weights (H, H) if there are any: what is
 # sent, and the same as booleans where it is spikes
 Fire = Callable[[Tensor, Norm | None, Tensor | None], tuple[Tensor, Tensor | None]]
@@ -137,7 +135,8 @@ class Passage:
     def _multiplied(self, stage: Stage, signal: Tensor, time: float | None) -> Tensor:
         if isinstance(stage.spec, Dense):
             (name,) = (factor.name for factor in stage.factors)
-            self._enter(name, signal, time)
+            instant = None if time is None else signal.new_full((1,), time)
+            self._enter(name, signal, instant)
             weight = self.weights[name]
             if time is None:
                 return project(signal.flatten(2), weight)
@@ -145,7 +144,7 @@ class Passage:
             return project(signal.flatten(2), weight) + time * late
         instant = None if time is None else signal.new_full((1, 1, 1, *signal.shape[3:]), time)
         for factor, spec in zip(stage.factors, _convolutions(stage), strict=True):
-            self._enter(factor.name, signal, time)
+            self._enter(factor.name, signal, instant)
             signal, instant = self._convolved(factor.name, spec, signal, instant)
         return signal if instant is None else signal + instant
 
@@ -199,8 +198,8 @@ class Passage:
         kept = torch.from_numpy(words).view(signal.shape).to(signal.device)
         return signal * kept / (1 - probability)
 
-    def _enter(self, name: str, signal: Tensor, time: float | None = None) -> None:
-        """Count what enters weights, and a channel of ``time`` besides."""
+    def _enter(self, name: str, signal: Tensor, instant: Tensor | None = None) -> None:
+        """Count what enters weights, and a channel that is ``instant`` in each bin and sample."""
         if self.call.learn:
             return
         if self.last is not None and self.last[0] is signal:  # spikes: each counts as one
@@ -209,9 +208,10 @@ class Passage:
         else:
             total = signal.abs().sum(dtype=torch.float64)
             found = torch.stack([signal.count_nonzero().double(), total])
-        if time:
-            places = signal[:, :, :1].numel() if signal.dim() > _FLAT else signal[..., 0].numel()
-            found = found + found.new_tensor([places, time * places])
+        if instant is not None:
+            values = instant.double().abs()
+            once = torch.stack([values.count_nonzero().double(), values.sum()])
+            found = found + signal.shape[0] * signal.shape[1] * once
         self.entering[name] = self.entering[name] + found if name in self.entering else found
 
 

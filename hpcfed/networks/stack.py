@@ -52,7 +52,7 @@ class Factor(NamedTuple):
 
 @dataclass(frozen=True)
 class Stage:
-    """One entry of ``model.hidden``, or of a residual block in it.
+    """One entry of ``model.hidden``, or of a residual or repeated block in it.
 
     Attributes:
         name: prefix of its parts, "hidden0" for the first with weights; "" for those without.
@@ -103,7 +103,7 @@ def stages(model: ModelConfig, shape: Shape) -> tuple[Stage, ...]:
     """Return the layers of ``model`` on inputs of ``shape``.
 
     Raises InputError where a convolution or a pool finds no picture, nothing is left of it, or a
-    residual block cannot add.
+    residual block cannot add, or a repeated one not be repeated.
     """
     found: list[Stage] = []
     current = shape.input
@@ -210,6 +210,11 @@ def _repeated(
     body: list[Stage] = []
     current = shape
     for place, (part, layer) in enumerate(zip(inner, spec.body, strict=True)):
+        if extra and isinstance(layer, Convolution) and layer.groups > 1:
+            raise InputError(
+                f'model.hidden: "{part}" has groups, and in a repeated block the time is a channel '
+                f'more; use "{layer.channels}x{layer.kernel}", or set model.repeat.time = false'
+            )
         seen = (current[0] + extra, *current[1:])
         one = _stage(part, layer, seen, number + place)
         body.append(replace(one, repeats=config.evaluated_depth))

@@ -183,7 +183,9 @@ class NorseTrainer:
             delta=(current - received)[shared].cpu().numpy(),
             loss=float(totals.loss) / totals.num_samples,
             hidden_rate=int(totals.fired) / totals.num_chances if totals.num_chances else np.nan,
-            figures=depth_figures(self._experiment.model, call.depth, time.perf_counter() - begin),
+            figures=depth_figures(
+                self._experiment.model, call.depth, self.operations, time.perf_counter() - begin
+            ),
             local=current[shared.stop :].cpu().numpy(),
             activity=totals.activity,
         )

@@ -46,6 +46,7 @@ U32 = NDArray[np.uint32]
 
 KERNEL, FEEDBACK, BIAS = "kernel", "feedback", "bias"
 MOST_BINS = 512  # of foreseen samples: work grows with their square, and is no less with more
+MOST_PAIRS = 1 << 19  # of bins of the past, in all bins: the same
 
 _SLACK = 4  # bits below the last of a number, where nothing that is added changes it
 
@@ -88,7 +89,9 @@ def is_foreseen(experiment: Experiment) -> bool:
     """
     settings = settings_of(experiment)
     sees_units = settings.hidden or settings.feedback or settings.lateral
-    return not sees_units and settings.bins is None and experiment.data.num_bins <= MOST_BINS
+    bins = experiment.data.num_bins
+    is_short = bins <= MOST_BINS and bins * settings.window**2 <= MOST_PAIRS
+    return not sees_units and settings.bins is None and is_short
 
 
 def circuit(experiment: Experiment, shape: Shape, dtype: RealType) -> Circuit:

@@ -8,7 +8,7 @@ before t took of the gradients d_s x_s of its bins, share(s, t) of each, so that
 
 W x_t and the products of traces are sums over spikes that need no order, and the weights change
 once a sample; bin by bin there is only the sum over errors. That is ``kernels.train_client`` in
-another order, several times as fast; the work grows with the bins' square.
+another order, several times as fast; the work grows with the square of bins, and of W.
 
 T bins, L lines, W bins of the past, B bases, R rows, E events of a sample: see ``tables``.
 """
@@ -43,7 +43,7 @@ from hpcfed.learning.circuit.tables import (
     make_events,
 )
 from hpcfed.learning.circuit.units import exponentials
-from hpcfed.learning.constants import Reals, RealType
+from hpcfed.learning.constants import Real, Reals, RealType
 
 _LANES = 16  # columns of products that are worked out together
 _LARGE = 1e200
@@ -65,7 +65,6 @@ class Sample(NamedTuple):
         potentials: (T + W, R) u.
         steps: (T + W, R) what a bin's errors bring weights, for each unit of x.
         response: (W, R) of a line.
-        undue: (T,) what steps take of a gradient of that bin is 1 / undue.
         chances: (C + 1,).
         denominators: (1,) product of those of P whose logarithm is still to come.
         magnitudes: (T,) sums of |d|.
@@ -84,7 +83,6 @@ class Sample(NamedTuple):
     potentials: Reals
     steps: Reals
     response: Reals
-    undue: Reals
     chances: F64
     denominators: F64
     magnitudes: F64
@@ -95,7 +93,8 @@ def make_sample(circuit: Circuit, num_events: int, dtype: RealType) -> Sample:
     bins, (window, bases), rows = circuit.num_bins, circuit.table.shape, circuit.rows
     lines, broad = len(circuit.bases) // bases, padded(circuit.num_bins + 3, _LANES)
     overlaps = np.zeros((window, window + broad), dtype)
-    overlaps[:, :window] = (circuit.table @ circuit.table.T)[::-1, ::-1]
+    exact = circuit.table.astype(np.float64)
+    overlaps[:, :window] = (exact @ exact.T)[::-1, ::-1]
     return Sample(
         weights=np.zeros((len(circuit.bases) + 2) * rows, dtype),
         events=make_events(circuit, num_events),
@@ -110,7 +109,6 @@ def make_sample(circuit: Circuit, num_events: int, dtype: RealType) -> Sample:
         potentials=np.zeros((bins + window, rows), dtype),
         steps=np.zeros((bins + window, rows), dtype),
         response=np.zeros((window, rows), dtype),
-        undue=np.zeros(bins, dtype),
         chances=np.zeros(circuit.values + 1),
         denominators=np.ones(1),
         magnitudes=np.zeros(bins),
@@ -122,8 +120,6 @@ def train_visible(
     circuit: Circuit, learning: Learning, inputs: Inputs, work: Sample, sums: Sums
 ) -> None:
     """Learn from samples, in their order, without hidden units, feedback or lateral kernels."""
-    for t in range(circuit.num_bins):
-        work.undue[t] = 1 / learning.due[t % learning.every]
     for sample in range(len(inputs.samples)):
         decode(circuit, inputs, sample, work.events)
         _line_up(circuit, work)
@@ -190,11 +186,24 @@ def _foresee(circuit: Circuit, work: Sample) -> None:
 @bare
 def _correct(circuit: Circuit, learning: Learning, t: int, work: Sample) -> None:
     """Add to the potentials of bin ``t`` what the bins before have taught."""
-    rows, products, powers = circuit.rows, work.products[t], learning.powers
-    due = learning.due[t % learning.every]
-    for then in range(max(0, t + 1 - len(powers)), t):
-        products[then] -= products[then] * (powers[t - then] * (due * work.undue[then]))
+    rows, products = circuit.rows, work.products[t]
+    for then in range(_first_to_come(learning, t), t):
+        products[then] -= products[then] * _still_to_come(learning, then, t)
     add_product(work.potentials, t * rows, rows, work.steps, 0, rows, t, products, 0)
+
+
+@bare
+def _first_to_come(learning: Learning, t: int) -> int:
+    """Return the first bin of whose gradients steps from bin ``t`` on still take something."""
+    steps = (len(learning.powers) - 1) // learning.every
+    return max(0, (t // learning.every - steps) * learning.every)
+
+
+@bare
+def _still_to_come(learning: Learning, then: int, t: int) -> Real:
+    """Return which part of what all steps take of a gradient those before ``t`` have not."""
+    left: Real = learning.powers[learning.every * (t // learning.every - then // learning.every)]
+    return left
 
 
 @bare
@@ -228,10 +237,10 @@ def _answer(
 def _take_steps(circuit: Circuit, learning: Learning, work: Sample) -> None:
     """Bring to the weights what the sample's steps have taken of its gradients."""
     (window, bases), rows, bins = circuit.table.shape, circuit.rows, circuit.num_bins
-    steps, response, powers, starts = work.steps, work.response, learning.powers, work.starts
-    due, biases = learning.due[bins % learning.every], (len(circuit.bases) + 1) * rows
-    for t in range(max(0, bins + 1 - len(powers)), bins):
-        left = powers[bins - t] * (due * work.undue[t])
+    steps, response, starts = work.steps, work.response, work.starts
+    biases = (len(circuit.bases) + 1) * rows
+    for t in range(_first_to_come(learning, bins), bins):
+        left = _still_to_come(learning, t, bins)
         for row in range(rows):
             steps[t, row] -= left * steps[t, row]
     for t in range(bins):

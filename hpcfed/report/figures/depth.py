@@ -51,12 +51,12 @@ CLIENT_COLUMNS = {
     "participations": "how often such clients trained, all seeds and rounds",
     "parameters": "of the network",
     "message_bytes": "bytes that a client sends up in a round, mean",
-    "operations": "multiply-accumulates, a sample and a bin; empty: not known",
+    "operations": "multiply-accumulates, a sample and a bin; empty: no block",
     "seconds": "a client's local training in a round, mean; empty: not known",
     "metric": "test_accuracy, or validation_accuracy where no run was tested",
     "accuracy": "of the merged network after the last round, mean over seeds, fraction",
 }
-DEPTH, SECONDS = "depth", "seconds_client"
+DEPTH, OPERATIONS, SECONDS = "depth", "operations", "seconds_client"
 _CURVE = "model.repeat.curve"
 _MUCH = 1.1  # times as many bytes, from which on they are drawn
 
@@ -79,15 +79,6 @@ class Setting:
         values = [float(record.depths[metric][place]) for record in self.records]
         return mean_over_seeds(values, limits_of(metric))
 
-    def operations(self, depth: float) -> float:
-        """Return the multiply-accumulates at a depth: what two of the curve say of all."""
-        known = self.records[0].depths
-        if len(self.depths) < 2:
-            return float("nan")
-        (first, second), counts = known[DEPTH][:2], known["operations"]
-        once = (counts[1] - counts[0]) / (second - first)
-        return float(counts[0] + once * (depth - first))
-
 
 def has_data(found: Found) -> bool:
     """Say whether a finished run of ``found`` has a curve over depths."""
@@ -103,7 +94,7 @@ def rows(found: Found) -> Iterator[dict[str, Any]]:
             yield {
                 "setting": setting.name,
                 "depth": depth,
-                "operations": setting.operations(depth),
+                "operations": int(setting.records[0].depths[OPERATIONS][place]),
                 "metric": metric,
                 "seeds": mean.count,
                 "mean": mean.mean,
@@ -127,13 +118,14 @@ def client_rows(found: Found) -> Iterator[dict[str, Any]]:
             "metric": metric,
             "accuracy": final.mean,
         }
-        depths, seconds = (_joined(setting.records, name) for name in (DEPTH, SECONDS))
+        named = (DEPTH, OPERATIONS, SECONDS)
+        depths, operations, seconds = (_joined(setting.records, name) for name in named)
         for depth in np.unique(depths).tolist():
             mine = depths == depth
             yield common | {
                 "depth": int(depth),
                 "participations": int(mine.sum()),
-                "operations": setting.operations(depth),
+                "operations": int(operations[mine][0]),
                 "seconds": float(seconds[mine].mean()),
             }
         if not len(depths):

@@ -310,6 +310,21 @@ def test_foreseen_samples_teach_what_their_bins_do_one_by_one(
     assert_allclose(at_once.importance, one_by_one.importance, rtol=1e-10)
 
 
+@pytest.mark.parametrize("every", [57, 80])
+def test_seldom_steps_of_foreseen_samples_are_finite(
+    monkeypatch: pytest.MonkeyPatch, every: int
+) -> None:
+    events = patterns(3, num_bins=80)
+    data = {"duration": 0.8, "num_bins": 80}
+    settings = experiment(circuit={"every": every, "kappa": 0.2}, data=data)
+    at_once = train(settings, events, np.float32)
+    monkeypatch.setattr(plan, "is_foreseen", lambda settings: False)
+    one_by_one = train(settings, events, np.float32)
+    assert np.isfinite(at_once.delta).all()
+    assert_allclose(at_once.delta, one_by_one.delta, rtol=0, atol=1e-6)
+    assert np.abs(at_once.delta).max() > 1e-5
+
+
 @pytest.mark.parametrize(
     "circuit", [{"hidden": 1}, {"feedback": True}, {"lateral": True}, {"bins": 5}]
 )
@@ -317,6 +332,9 @@ def test_what_is_not_known_beforehand_is_not_foreseen(circuit: dict[str, Any]) -
     assert not plan.is_foreseen(experiment(circuit=circuit))
     many = {"num_bins": plan.MOST_BINS + 1, "duration": 10.0}
     assert not plan.is_foreseen(experiment(data=many))
+    half = {"num_bins": plan.MOST_BINS // 2, "duration": 10.0}
+    assert plan.is_foreseen(experiment(data=half))
+    assert not plan.is_foreseen(experiment(data=half, circuit={"window": 100}))
 
 
 def test_traces_are_gradients_of_the_units_log_probabilities() -> None:

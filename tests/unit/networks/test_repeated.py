@@ -230,9 +230,41 @@ def test_a_block_that_makes_something_else_cannot_be_repeated() -> None:
         stages(model, SMALL)
 
 
+def test_groups_and_a_channel_of_the_time_are_not_combined() -> None:
+    hidden = ["4c3", ["repeat", "4c3g4", "4c1"]]
+    with pytest.raises(InputError, match=r'use "4x3", or set model\.repeat\.time = false'):
+        stages(experiment(hidden).model, SMALL)
+    found, _ = run(network([*hidden, "p"], repeat={"depth": 2, "time": False}))
+    assert torch.isfinite(found.logits).all()
+
+
+def test_what_enters_a_separable_layers_second_product_is_what_the_first_made() -> None:
+    net = network(["4c3", ["repeat", "4x3"], "p"], repeat={"depth": 2}, norm="group")
+    found, _ = run(net, learn=False)
+    layout = net.layout
+    params = torch.tensor(initial_params(experiment(PLAIN).model, layout, 0))
+    within = matrices(layout, params)["hidden1.within"]
+    instant = conv2d(torch.full((1, 1, 6, 6), 0.5), within[-1:], padding=1)
+    longer, _ = run(net, learn=False, depth=1)  # without a time of its own
+    more = found.entering["hidden1.input"] - longer.entering["hidden1.input"]
+    assert more[1] >= BINS * BATCH * instant.abs().sum() * (1 - 1e-6)
+
+
+def test_memory_grows_with_the_depth_and_most_where_neurons_go_on() -> None:
+    def bytes_of(**repeat: Any) -> int:
+        net: Any = network(["4c3", AGAIN, "p"], "snn", repeat=repeat)
+        found: int = net.step_bytes(100)
+        return found
+
+    cells = BINS * 100 * 4 * 36
+    assert bytes_of(depth=3) - bytes_of(depth=2) == 2 * 5 * cells
+    assert bytes_of(depth=3, neurons="carried") - bytes_of(depth=3) == 3 * 2 * 28 * cells
+
+
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
+        ({"repeat": {"curve": []}}, "curve names no depth"),
         ({"repeat": {"depth": 2}, "hidden": [8]}, "hidden has none"),
         ({"repeat": {"depth": 2, "depths": [2]}}, "give one of them"),
         ({"repeat": {"depths": []}}, "names no depth"),

@@ -50,8 +50,13 @@ def write(folder: Path, depths: str, accuracy: float, seed: int) -> Path:
     for index in range(2):
         values = {name: column[index] for name, column in record.log.rounds.items()}
         rows = {name: part[index] for name, part in record.log.participations.items()}
-        own = {"depth": np.array([2.0, 8.0]), "seconds_client": np.array([1.0, 4.0 + index])}
-        log.append(values | {"depth": 5.0, "seconds_client": 2.5}, rows | own)
+        own = {
+            "depth": np.array([2.0, 8.0]),
+            "operations": np.array([200.0, 800.0]),
+            "seconds_client": np.array([1.0, 4.0 + index]),
+        }
+        means = {"depth": 5.0, "operations": 500.0, "seconds_client": 2.5}
+        log.append(values | means, rows | own)
     write_record(path, replace(record, log=log))
     return path
 
