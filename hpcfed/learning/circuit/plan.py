@@ -133,6 +133,7 @@ def learning(experiment: Experiment, round_index: int, dtype: RealType) -> Learn
     settings, values = settings_of(experiment), num_values(experiment)
     until = np.arange(settings.every)[::-1]  # bins to the next step
     due = settings.kappa**until / (1 - settings.kappa**settings.every)
+    kept = settings.kappa ** np.arange(_hold(settings.kappa, dtype) + 1)
     return Learning(
         rate=dtype(learning_rate(experiment.client, round_index)),
         kappa=dtype(settings.kappa),
@@ -145,7 +146,8 @@ def learning(experiment: Experiment, round_index: int, dtype: RealType) -> Learn
         smooths_signal=smooths_signal(experiment),
         every=settings.every,
         due=due.astype(dtype),
-        powers=(settings.kappa ** np.arange(_hold(settings.kappa, dtype) + 1)).astype(dtype),
+        powers=kept.astype(dtype),
+        fading=kept[:: settings.every][::-1].repeat(settings.every).astype(dtype),
         hold=_hold(max(settings.kappa, settings.beta), dtype),
     )
 

@@ -89,6 +89,8 @@ class Learning(NamedTuple):
         due: (every,) what all steps from bin t on, t modulo ``every``, take of a trace: the sum of
             what kappa leaves of it.
         powers: what kappa leaves after so many bins; then it is nothing.
+        fading: what is still to come of the steps of a gradient, by its bin, the newest last: of
+            the bins since the last step all, of each ``every`` before what kappa leaves.
         hold: bins after which a hidden unit's trace that nothing enters is nothing.
     """
 
@@ -104,6 +106,7 @@ class Learning(NamedTuple):
     every: int
     due: Reals
     powers: Reals
+    fading: Reals
     hold: int
 
 

@@ -43,7 +43,7 @@ from hpcfed.learning.circuit.tables import (
     make_events,
 )
 from hpcfed.learning.circuit.units import exponentials
-from hpcfed.learning.constants import Real, Reals, RealType
+from hpcfed.learning.constants import Reals, RealType
 
 _LANES = 16  # columns of products that are worked out together
 _LARGE = 1e200
@@ -100,7 +100,7 @@ def make_sample(circuit: Circuit, num_events: int, dtype: RealType) -> Sample:
         events=make_events(circuit, num_events),
         starts=np.zeros(lines + 2, np.int64),
         times=np.zeros(num_events, np.int64),
-        spikes=np.zeros((lines, padded(bins)), dtype),
+        spikes=np.zeros((lines, padded(bins, _LANES)), dtype),
         coincidences=np.zeros((bins + 3 + window, window + broad), dtype),
         overlaps=overlaps.ravel(),
         lags=np.flatnonzero(overlaps),
@@ -187,23 +187,19 @@ def _foresee(circuit: Circuit, work: Sample) -> None:
 def _correct(circuit: Circuit, learning: Learning, t: int, work: Sample) -> None:
     """Add to the potentials of bin ``t`` what the bins before have taught."""
     rows, products = circuit.rows, work.products[t]
-    for then in range(_first_to_come(learning, t), t):
-        products[then] -= products[then] * _still_to_come(learning, then, t)
+    begins, fading = _begins(learning, t), learning.fading
+    for then in range(max(0, begins), t):
+        products[then] -= products[then] * fading[then - begins]
     add_product(work.potentials, t * rows, rows, work.steps, 0, rows, t, products, 0)
 
 
 @bare
-def _first_to_come(learning: Learning, t: int) -> int:
-    """Return the first bin of whose gradients steps from bin ``t`` on still take something."""
-    steps = (len(learning.powers) - 1) // learning.every
-    return max(0, (t // learning.every - steps) * learning.every)
+def _begins(learning: Learning, t: int) -> int:
+    """Return the bin that ``learning.fading`` begins with, seen from bin ``t``; it may be below 0.
 
-
-@bare
-def _still_to_come(learning: Learning, then: int, t: int) -> Real:
-    """Return which part of what all steps take of a gradient those before ``t`` have not."""
-    left: Real = learning.powers[learning.every * (t // learning.every - then // learning.every)]
-    return left
+    The steps before t have not taken fading[then - that] of the gradients of bin ``then``.
+    """
+    return (t // learning.every + 1) * learning.every - len(learning.fading)
 
 
 @bare
@@ -239,8 +235,9 @@ def _take_steps(circuit: Circuit, learning: Learning, work: Sample) -> None:
     (window, bases), rows, bins = circuit.table.shape, circuit.rows, circuit.num_bins
     steps, response, starts = work.steps, work.response, work.starts
     biases = (len(circuit.bases) + 1) * rows
-    for t in range(_first_to_come(learning, bins), bins):
-        left = _still_to_come(learning, t, bins)
+    begins = _begins(learning, bins)
+    for t in range(max(0, begins), bins):
+        left = learning.fading[t - begins]
         for row in range(rows):
             steps[t, row] -= left * steps[t, row]
     for t in range(bins):
