@@ -68,6 +68,7 @@ def test_the_numbers_of_the_purposes_never_change() -> None:
         "PERFECT_MODEL": 18,
         "HIDDEN_SPIKES": 19,
         "EVALUATED_SPIKES": 20,
+        "DEPTH": 21,
     }
 
 
