@@ -14,37 +14,18 @@ import torch
 from torch import Tensor
 from torch.nn.functional import leaky_relu
 
-from hpcfed.config import ModelConfig
-from hpcfed.networks.contract import Activity, Layer, Pass, Product
-from hpcfed.networks.footprint import step_bytes
-from hpcfed.networks.layout import Layout
+from hpcfed.networks.contract import Activity, Pass
 from hpcfed.networks.norms import Norm, applied
 from hpcfed.networks.passing import Passage
-from hpcfed.networks.stack import Stage, operations
+from hpcfed.networks.stacked import Stacked
 
 _IMAGES = 4  # axes (B, C, H, W); events have (T, B, C) or (T, B, polarity, height, width)
 _SLOPE_BELOW_ZERO = 0.01  # torch's default, and Maas et al. 2013
 
 
 @dataclass(frozen=True)
-class AnnNetwork:
+class AnnNetwork(Stacked):
     """A leaky ReLU network over time bins, multilayer or recurrent."""
-
-    model: ModelConfig
-    layout: Layout
-    layers: tuple[Layer, ...]
-    stages: tuple[Stage, ...]
-    products: tuple[Product, ...]
-    num_bins: int
-
-    def step_bytes(self, batch: int) -> int:
-        """Return about how much memory a training step on ``batch`` samples takes."""
-        return step_bytes(self.model, self.stages, self.num_bins, batch, self.layout.size)
-
-    def operations(self, depth: int) -> int:
-        """Return a pass's multiply-accumulates, a sample and a bin, with so many iterations."""
-        classes, _ = self.layout.shapes[self.layout.names.index("readout")]
-        return operations(self.model, self.stages, classes, depth)
 
     def forward(self, weights: Mapping[str, Tensor], events: Tensor, call: Pass) -> Activity:
         """Return logits (B, K) of ``events`` (T, B, C), and no spikes; any float dtype."""

@@ -18,15 +18,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hpcfed.config import ModelConfig
-from hpcfed.networks.contract import Activity, Layer, Pass, Product
+from hpcfed.networks.contract import Activity, Pass
 from hpcfed.networks.firing import fired
-from hpcfed.networks.footprint import step_bytes
-from hpcfed.networks.layout import Layout
 from hpcfed.networks.neurons import Neurons, State
 from hpcfed.networks.norms import Norm, applied
 from hpcfed.networks.passing import Passage, project
-from hpcfed.networks.stack import Stage, operations
+from hpcfed.networks.stacked import Stacked
 
 with warnings.catch_warnings():  # importing norse compiles with torch.jit, which torch deprecates
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -36,25 +33,10 @@ _DENSE = 3  # axes (T, B, H); pictures have (T, B, channels, height, width)
 
 
 @dataclass(frozen=True)
-class SpikingNetwork:
+class SpikingNetwork(Stacked):
     """Dense layers, convolutions and pools, of neurons of one kind."""
 
-    model: ModelConfig
-    layout: Layout
-    layers: tuple[Layer, ...]
-    stages: tuple[Stage, ...]
-    products: tuple[Product, ...]
     dt: float
-    num_bins: int
-
-    def step_bytes(self, batch: int) -> int:
-        """Return about how much memory a training step on ``batch`` samples takes."""
-        return step_bytes(self.model, self.stages, self.num_bins, batch, self.layout.size)
-
-    def operations(self, depth: int) -> int:
-        """Return a pass's multiply-accumulates, a sample and a bin, with so many iterations."""
-        classes, _ = self.layout.shapes[self.layout.names.index("readout")]
-        return operations(self.model, self.stages, classes, depth)
 
     def forward(self, weights: Mapping[str, Tensor], inputs: Tensor, call: Pass) -> Activity:
         """Return logits (B, K) and spikes [(T, B, ...)] of ``inputs`` (T, B, ...), any float."""

@@ -5,20 +5,16 @@ On any number of ranks and threads, by both transports, and after a kill.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hpcfed.records.runfile import Record, read_record
-from tests.mpi.launch import mpirun
+from hpcfed.records.runfile import Record
+from tests.mpi import ways
+from tests.mpi.ways import OnRanks, assert_same_rounds, killed_and_resumed
 
 pytestmark = pytest.mark.mpi
-
-OnRanks = Callable[[int], dict[str, Record]]
 
 JOB = """
 [data]
@@ -67,33 +63,12 @@ WAYS = {
     "local bins": (BAYES, COMMITTEE, *LOCAL, "rule.bayes.noise=bin", *VOTES, *MASK),
     "one for all": ("uplink.dtype=sign", "uplink.error_feedback=true", *MASK),
 }  # fmt: skip
-PLACES = {
-    1: ("uplink.transport=gather",),
-    2: ("uplink.transport=reduce", "client.threads=2"),
-    3: ("uplink.transport=gather", "client.threads=2"),
-    5: ("uplink.transport=reduce",),
-}
-
-
-def trained(folder: Path, num_ranks: int) -> dict[str, Record]:
-    """Run all ways on so many ranks, in one start."""
-    (folder / "job.toml").write_text(JOB)
-    runs = [
-        {"job": str(folder / "job.toml"), "sets": [*sets, *PLACES[num_ranks]],
-         "out": str(folder / name)}
-        for name, sets in WAYS.items()
-    ]  # fmt: skip
-    (folder / "runs.json").write_text(json.dumps(runs))
-    command = ("-m", "tests.mpi.toy_run", "many", str(folder / "runs.json"))
-    ended = mpirun(num_ranks, *command, limit_s=240)
-    assert ended.rc == 0, ended.stderr
-    return {name: read_record(folder / name) for name in WAYS}
 
 
 @pytest.fixture(scope="module")
 def on_ranks(tmp_path_factory: pytest.TempPathFactory) -> OnRanks:
-    """Return all ways on so many ranks; each number is started once."""
-    return cache(lambda number: trained(tmp_path_factory.mktemp(f"ranks{number}"), number))
+    """Return all ways on so many ranks."""
+    return ways.on_ranks(tmp_path_factory, JOB, WAYS)
 
 
 @pytest.fixture(scope="module")
@@ -102,11 +77,7 @@ def alone(on_ranks: OnRanks) -> dict[str, Record]:
 
 
 def assert_same_bits(found: Record, expected: Record) -> None:
-    assert found.params.tobytes() == expected.params.tobytes()
-    free = ("seconds_", "mpi_bytes", "predicted_bytes")
-    for name, column in expected.log.rounds.items():
-        if not name.startswith(free):
-            np.testing.assert_array_equal(found.log.rounds[name], column, err_msg=name)
+    assert_same_rounds(found, expected)
     assert found.answers.keys() == expected.answers.keys() == {"known", "probe"}
     for part, columns in expected.answers.items():
         for name, values in columns.items():
@@ -173,14 +144,5 @@ def test_bits_take_an_eighth_of_a_byte_each(alone: dict[str, Record], on_ranks: 
 def test_a_killed_run_goes_on_with_the_same_bits(
     alone: dict[str, Record], tmp_path: Path, name: str
 ) -> None:
-    (tmp_path / "job.toml").write_text(JOB)
-    out = str(tmp_path / "run")
-    command = ("-m", "tests.mpi.killed_run", str(tmp_path / "job.toml"), out, "2", *WAYS[name])
-    killed = mpirun(2, *command, "run.checkpoint_seconds=0.0", limit_s=120)
-    assert killed.rc != 0
-    assert read_record(tmp_path / "run").checkpoint["round"] == 1
-    sets = [part for item in WAYS[name] for part in ("--set", item)]
-    resumed = mpirun(3, "-m", "hpcfed", "run", str(tmp_path / "job.toml"), "--quiet", "--resume",
-                     "--out", out, *sets, limit_s=120)  # fmt: skip
-    assert resumed.rc == 0, resumed.stderr
-    assert_same_bits(read_record(tmp_path / "run"), alone[name])
+    found = killed_and_resumed(tmp_path, JOB, WAYS[name], 2)
+    assert_same_bits(found, alone[name])

@@ -6,20 +6,16 @@ sample that takes several rounds.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hpcfed.records.runfile import Record, read_record
-from tests.mpi.launch import mpirun
+from hpcfed.records.runfile import Record
+from tests.mpi import ways
+from tests.mpi.ways import OnRanks, assert_same_rounds, killed_and_resumed
 
 pytestmark = pytest.mark.mpi
-
-OnRanks = Callable[[int], dict[str, Record]]
 
 JOB = """
 [data]
@@ -60,33 +56,12 @@ WAYS = {
     "every third bin": (WTA, "rule.circuit.every=3", "uplink.mask=bernoulli",
                         "uplink.mask_probability=0.5"),
 }  # fmt: skip
-PLACES = {
-    1: ("uplink.transport=gather",),
-    2: ("uplink.transport=reduce", "client.threads=2"),
-    3: ("uplink.transport=gather", "client.threads=2"),
-    5: ("uplink.transport=reduce",),
-}
-
-
-def trained(folder: Path, num_ranks: int) -> dict[str, Record]:
-    """Run all ways on so many ranks, in one start."""
-    (folder / "job.toml").write_text(JOB)
-    runs = [
-        {"job": str(folder / "job.toml"), "sets": [*sets, *PLACES[num_ranks]],
-         "out": str(folder / name)}
-        for name, sets in WAYS.items()
-    ]  # fmt: skip
-    (folder / "runs.json").write_text(json.dumps(runs))
-    command = ("-m", "tests.mpi.toy_run", "many", str(folder / "runs.json"))
-    ended = mpirun(num_ranks, *command, limit_s=240)
-    assert ended.rc == 0, ended.stderr
-    return {name: read_record(folder / name) for name in WAYS}
 
 
 @pytest.fixture(scope="module")
 def on_ranks(tmp_path_factory: pytest.TempPathFactory) -> OnRanks:
-    """Return all ways on so many ranks; each number is started once."""
-    return cache(lambda number: trained(tmp_path_factory.mktemp(f"ranks{number}"), number))
+    """Return all ways on so many ranks."""
+    return ways.on_ranks(tmp_path_factory, JOB, WAYS)
 
 
 @pytest.fixture(scope="module")
@@ -95,11 +70,7 @@ def alone(on_ranks: OnRanks) -> dict[str, Record]:
 
 
 def assert_same_bits(found: Record, expected: Record) -> None:
-    assert found.params.tobytes() == expected.params.tobytes()
-    free = ("seconds_", "mpi_bytes", "predicted_bytes")
-    for name, column in expected.log.rounds.items():
-        if not name.startswith(free):
-            np.testing.assert_array_equal(found.log.rounds[name], column, err_msg=name)
+    assert_same_rounds(found, expected)
     for sent, others in zip(found.log.groups, expected.log.groups, strict=True):
         assert sent.tolist() == others.tolist()
     units = expected.evaluation["example_units"]
@@ -148,14 +119,5 @@ def test_two_of_eight_bases_are_counted_to_the_byte(alone: dict[str, Record]) ->
 def test_a_killed_run_goes_on_with_the_same_bits(
     alone: dict[str, Record], tmp_path: Path, name: str
 ) -> None:
-    (tmp_path / "job.toml").write_text(JOB)
-    out = str(tmp_path / "run")
-    command = ("-m", "tests.mpi.killed_run", str(tmp_path / "job.toml"), out, "3", *WAYS[name])
-    killed = mpirun(2, *command, "run.checkpoint_seconds=0.0", limit_s=120)
-    assert killed.rc != 0
-    assert read_record(tmp_path / "run").checkpoint["round"] == 2
-    sets = [part for item in WAYS[name] for part in ("--set", item)]
-    resumed = mpirun(3, "-m", "hpcfed", "run", str(tmp_path / "job.toml"), "--quiet", "--resume",
-                     "--out", out, *sets, limit_s=120)  # fmt: skip
-    assert resumed.rc == 0, resumed.stderr
-    assert_same_bits(read_record(tmp_path / "run"), alone[name])
+    found = killed_and_resumed(tmp_path, JOB, WAYS[name], 3)
+    assert_same_bits(found, alone[name])

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hpcfed.records.runfile import Record, read_record
-from tests.mpi.launch import mpirun
+from hpcfed.records.runfile import Record
+from tests.mpi import ways
+from tests.mpi.ways import OnRanks, assert_same_rounds, killed_and_resumed
 
 pytestmark = pytest.mark.mpi
 
@@ -46,40 +46,21 @@ WAYS = {
     "carried": ("model.neuron=leaky", "model.repeat.depths=[2,3]",
                 "model.repeat.neurons=carried", "model.repeat.time=false"),
 }  # fmt: skip
-PLACES = {
-    1: ("uplink.transport=gather",),
-    2: ("uplink.transport=reduce", "client.threads=2"),
-    3: ("uplink.transport=gather", "client.threads=2"),
-    5: ("uplink.transport=reduce",),
-}
-
-
-def trained(folder: Path, num_ranks: int) -> dict[str, Record]:
-    """Run all ways on so many ranks, in one start."""
-    (folder / "job.toml").write_text(JOB)
-    runs = [
-        {"job": str(folder / "job.toml"), "sets": [*sets, *PLACES[num_ranks]],
-         "out": str(folder / name)}
-        for name, sets in WAYS.items()
-    ]  # fmt: skip
-    (folder / "runs.json").write_text(json.dumps(runs))
-    command = ("-m", "tests.mpi.toy_run", "many", str(folder / "runs.json"))
-    ended = mpirun(num_ranks, *command, limit_s=240)
-    assert ended.rc == 0, ended.stderr
-    return {name: read_record(folder / name) for name in WAYS}
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Record]:
-    return trained(tmp_path_factory.mktemp("alone"), 1)
+def on_ranks(tmp_path_factory: pytest.TempPathFactory) -> OnRanks:
+    """Return all ways on so many ranks."""
+    return ways.on_ranks(tmp_path_factory, JOB, WAYS)
+
+
+@pytest.fixture(scope="module")
+def alone(on_ranks: OnRanks) -> dict[str, Record]:
+    return on_ranks(1)
 
 
 def assert_same_bits(found: Record, expected: Record) -> None:
-    assert found.params.tobytes() == expected.params.tobytes()
-    free = ("seconds_", "mpi_bytes", "predicted_bytes")
-    for name, column in expected.log.rounds.items():
-        if not name.startswith(free):
-            np.testing.assert_array_equal(found.log.rounds[name], column, err_msg=name)
+    assert_same_rounds(found, expected)
     for mine, theirs in zip(
         found.log.participations["depth"], expected.log.participations["depth"], strict=True
     ):
@@ -88,30 +69,20 @@ def assert_same_bits(found: Record, expected: Record) -> None:
         np.testing.assert_array_equal(found.depths[name], values, err_msg=name)
 
 
+@pytest.mark.parametrize("name", WAYS)
 @pytest.mark.parametrize("num_ranks", [2, 3, 5])
 def test_ranks_threads_and_transports_give_the_same_bits(
-    alone: dict[str, Record], tmp_path: Path, num_ranks: int
+    alone: dict[str, Record], on_ranks: OnRanks, name: str, num_ranks: int
 ) -> None:
-    found = trained(tmp_path, num_ranks)
-    for name in WAYS:
-        assert_same_bits(found[name], alone[name])
+    assert_same_bits(on_ranks(num_ranks)[name], alone[name])
 
 
 @pytest.mark.parametrize("name", ["drawn", "spiking"])
 def test_a_killed_run_goes_on_with_the_same_bits(
     alone: dict[str, Record], tmp_path: Path, name: str
 ) -> None:
-    (tmp_path / "job.toml").write_text(JOB)
-    job, out = str(tmp_path / "job.toml"), str(tmp_path / "run")
-    command = ("-m", "tests.mpi.killed_run", job, out, "2", *WAYS[name])
-    killed = mpirun(2, *command, "run.checkpoint_seconds=0.0", limit_s=120)
-    assert killed.rc != 0
-    assert read_record(tmp_path / "run").checkpoint["round"] == 1
-    sets = [part for item in WAYS[name] for part in ("--set", item)]
-    resumed = mpirun(3, "-m", "hpcfed", "run", job, "--quiet", "--resume", "--out", out, *sets,
-                     limit_s=120)  # fmt: skip
-    assert resumed.rc == 0, resumed.stderr
-    assert_same_bits(read_record(tmp_path / "run"), alone[name])
+    found = killed_and_resumed(tmp_path, JOB, WAYS[name], 2)
+    assert_same_bits(found, alone[name])
 
 
 def test_the_run_file_says_who_repeats_how_often(alone: dict[str, Record]) -> None:
