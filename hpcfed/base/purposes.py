@@ -29,3 +29,4 @@ class Purpose(IntEnum):
     HIDDEN_SPIKES = 19
     EVALUATED_SPIKES = 20
     DEPTH = 21
+    WINNER = 22

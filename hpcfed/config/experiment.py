@@ -81,8 +81,9 @@ class Experiment(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        by_circuits = self.learning_rule.is_circuit  # they ask no model
-        if self.model.kind == "snn" and not by_circuits:  # one of your own may have its own
+        rule = self.learning_rule
+        asks_model = not (rule.is_circuit or rule.is_stdp)
+        if self.model.kind == "snn" and asks_model:  # one of your own may have its own
             _check_time_constants(self)
         if self.server.rescale:
             _check_rescale(self)

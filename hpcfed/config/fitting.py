@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from hpcfed.config.generated import REGRESSION
-from hpcfed.config.rule import BAYES, CIRCUITS, LOCAL
+from hpcfed.config.rule import BAYES, CIRCUITS, KINDS, LOCAL
 from hpcfed.config.server import ServerConfig, UplinkConfig
 
 if TYPE_CHECKING:
@@ -52,6 +52,10 @@ def rule_faults(experiment: Experiment) -> Iterator[str]:
         yield from _local_faults(experiment)
     if rule.is_circuit:
         yield from _circuit_faults(experiment)
+    if rule.is_stdp:
+        yield from _stdp_faults(experiment)
+    if experiment.server.client_weights == "spikes":
+        yield from _spike_weight_faults(experiment)
     if rule.is_binary and experiment.client.engine == "gpu":
         yield f'client.engine = "gpu" has no rule.kind = "{rule.kind}"; set it to "auto"'
     if rule.draws_in_bins and not rule.is_local:
@@ -116,6 +120,59 @@ def _circuit_faults(experiment: Experiment) -> Iterator[str]:
     if settings.bins is not None and (client.steps is not None or client.epochs != 1):
         yield (
             "rule.circuit.bins says how long a round is; leave client.epochs and client.steps out"
+        )
+
+
+def _stdp_faults(experiment: Experiment) -> Iterator[str]:
+    rule, data, client = experiment.learning_rule, experiment.data, experiment.client
+    where, settings = f'rule.kind = "{rule.kind}"', rule.stdp_settings
+    if data.dataset == REGRESSION:
+        yield f'{where} learns classes, and data.dataset = "{REGRESSION}" has targets between them'
+    if data.encoder is not None:
+        yield f"{where} makes spikes of pixels by rule.stdp.intensity; leave data.encoder out"
+    if data.is_images and settings.white * experiment.dt > 1:
+        yield (
+            f"rule.stdp.intensity = {settings.white:g} would be more than one spike in a bin of "
+            f"{experiment.dt:g} s; lower it, or raise data.num_bins"
+        )
+    if not data.is_images and ":" not in data.dataset and settings.intensity is not None:
+        yield f"rule.stdp.intensity is for images, and {data.dataset} are events"
+    if data.crop_padding or data.flip or data.time_jitter or data.channel_jitter or data.drop:
+        yield (
+            f"{where} does not change samples; leave the jitters, data.drop, data.flip and "
+            "data.crop_padding out"
+        )
+    if client.engine != "auto":
+        yield f'{where} uses no engine; leave client.engine = "{client.engine}" out'
+    if client.optimizer != "sgd" or client.momentum:
+        yield f'{where} has no gradient; set client.optimizer = "sgd", and leave momentum out'
+    for name in ("weight_decay", "proximal", "clip_norm"):
+        if getattr(client, name):
+            yield f"{where} has no gradient to change; leave client.{name} out"
+    if client.rate_lower > 0 or client.rate_upper < 1:
+        yield f"{where} has no rate penalties; leave client.rate_lower and client.rate_upper out"
+    if settings.blocks is not None and experiment.server.average != "received":
+        yield (
+            f'server.average = "{experiment.server.average}" would divide a block of neurons by '
+            'clients that train another; with rule.stdp.blocks set it to "received"'
+        )
+    if settings.blocks is not None and experiment.uplink.mask != "groups":
+        yield (
+            "rule.stdp.blocks: a client sends the block that it trains; set uplink.mask = "
+            '"groups" and uplink.groups = 1'
+        )
+
+
+def _spike_weight_faults(experiment: Experiment) -> Iterator[str]:
+    if experiment.learning_rule.kind in KINDS and not experiment.learning_rule.is_stdp:
+        yield (
+            'server.client_weights = "spikes" is for rule.kind = "stdp", whose clients count the '
+            'spikes of each neuron; set it to "samples" or "uniform"'
+        )
+    if experiment.server.average != "received":
+        yield (
+            'server.client_weights = "spikes" divides each neuron by its own weights; set '
+            'server.average = "received"'
         )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self  # Any: a free table, read by t
 from pydantic import Field, model_validator
 
 from hpcfed.config.section import Count, NonNegative, Positive, Section, check_kind
+from hpcfed.config.stdp import StdpConfig
 
 BACKPROP = "backprop"
 STRAIGHT_THROUGH = "straight-through"
@@ -14,7 +15,8 @@ BAYES = "bayes"
 LOCAL = "local"
 GLM = "glm"
 WTA = "wta"
-KINDS = (BACKPROP, STRAIGHT_THROUGH, BAYES, LOCAL, GLM, WTA)
+STDP = "stdp"
+KINDS = (BACKPROP, STRAIGHT_THROUGH, BAYES, LOCAL, GLM, WTA, STDP)
 BINARY = (STRAIGHT_THROUGH, BAYES)
 CIRCUITS = (GLM, WTA)
 
@@ -23,6 +25,7 @@ _TABLES = {
     "bayes": (BAYES,),
     "local": (*BINARY, LOCAL),
     "circuit": CIRCUITS,
+    "stdp": (STDP,),
 }
 
 Open = Annotated[float, Field(gt=0, lt=1)]
@@ -135,12 +138,14 @@ class RuleConfig(Section):
         '`"straight-through"` and `"bayes"`, binary weights by the same gradients, or with '
         '`[rule.local]` by local ones; `"local"`, real weights by local gradients; `"glm"` and '
         '`"wta"`, probabilistic neurons and winner-take-all circuits that learn online from local '
-        "feedback and one reward; or a path `module:NAME` to a Rule of your own",
+        'feedback and one reward; `"stdp"`, neurons that compete and learn without labels; or a '
+        "path `module:NAME` to a Rule of your own",
     )
     binary: BinaryConfig | None = None
     bayes: BayesConfig | None = None
     local: LocalConfig | None = None
     circuit: CircuitConfig | None = None
+    stdp: StdpConfig | None = None
     own: dict[str, Any] | None = Field(
         None, description="a free table `[rule.own]`, for a rule of your own"
     )
@@ -187,6 +192,21 @@ class RuleConfig(Section):
     def circuit_settings(self) -> CircuitConfig:
         """What holds of probabilistic units, given or not."""
         return self.circuit or CircuitConfig()
+
+    @property
+    def is_stdp(self) -> bool:
+        """Whether neurons compete, and learn by the timing of spikes."""
+        return self.kind == STDP
+
+    @property
+    def has_loss(self) -> bool:
+        """Whether training has a loss."""
+        return not self.is_stdp
+
+    @property
+    def stdp_settings(self) -> StdpConfig:
+        """What holds of neurons that compete, given or not."""
+        return self.stdp or StdpConfig()
 
     @property
     def is_binary(self) -> bool:

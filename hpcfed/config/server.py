@@ -63,8 +63,10 @@ class ServerConfig(Section):
         description="divide by the probability of arrival: the mask's, for `all` the "
         "participation's too",
     )
-    client_weights: Literal["samples", "uniform"] = Field(
-        "samples", description="weight of a client in the average"
+    client_weights: Literal["samples", "uniform", "spikes"] = Field(
+        "samples",
+        description='weight of a client in the average; spikes, of `rule.kind = "stdp"`: for each '
+        'neuron how often it spiked there, with `average = "received"`',
     )
     optimizer: Literal["plain", "momentum", "adam"] = Field("plain", description="server optimiser")
     learning_rate: Positive = Field(1.0, description="server step size")

@@ -14,8 +14,10 @@ Share = Annotated[float, Field(gt=0, le=1)]
 class SilentConfig(Section):
     """A network falls silent: too many training samples send too few spikes through a layer."""
 
-    alpha: Count = Field(
-        1, description="a sample is silent in a hidden layer with fewer spikes than this"
+    alpha: Count | tuple[Count, ...] = Field(
+        1,
+        description="a sample is silent in a hidden layer with fewer spikes than this; or a number "
+        "for each hidden layer",
     )
     beta: Probability = Field(
         0.2, description="the run ends when more than this part of the samples is, in any layer"

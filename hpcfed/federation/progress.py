@@ -52,7 +52,7 @@ def describe(report: RoundReport) -> str:
 
 
 def _parts(report: RoundReport) -> list[str]:
-    parts = [f"train loss {report.values['train_loss']:.3f}"]
+    parts = [f"train loss {report.values['train_loss']:.3f}"] if report.has_loss else []
     for name in ("validation", "test"):
         accuracy = report.values[f"{name}_accuracy"]
         if not math.isnan(accuracy):
@@ -116,15 +116,12 @@ class _Bar(Reporter):
 def _fitting(report: RoundReport, left: str, width: int) -> str:
     """Return as much of a report as a line of ``width`` columns holds, the most telling first."""
     place = f"{report.round}/{report.num_rounds}, {left} left"
-    loss, *accuracies, uplink = _parts(report)
-    known = [loss, *accuracies, uplink]
-    for dropped in (None, *reversed(accuracies[1:])):
-        if dropped is not None:
-            known.remove(dropped)
+    known, most = _parts(report), 1 + report.has_loss
+    while True:
         text = ", ".join([place, *known])
-        if len(text) < width:
-            break
-    return text
+        if len(text) < width or len(known) <= most + 1:
+            return text
+        del known[-2]
 
 
 def _bar_width(live: Console) -> int:

@@ -51,6 +51,7 @@ class RoundReport:
     num_rounds: int
     values: dict[str, Any]
     uplink_bytes: float
+    has_loss: bool = True
 
 
 @dataclass(frozen=True)
@@ -104,11 +105,14 @@ class RunRecorder:
         log = self.record.log
         rows, late = self._participations(outcome), outcome.cohort.late
         log.append(values, rows, late, outcome.activity, outcome.groups)
-        ended = verdict(self._job.experiment.stop, log.rounds, log.activity)
+        experiment = self._job.experiment
+        has_loss = experiment.learning_rule.has_loss
+        ended = verdict(experiment.stop, log.rounds, log.activity, has_loss=has_loss)
         self.record.attributes["verdict"] = ended
         self._uplink_bytes += float(uplink_bytes(values))
-        num_rounds = self._job.experiment.server.rounds
-        self._hooks.progress(RoundReport(state.round, num_rounds, values, self._uplink_bytes))
+        num_rounds = experiment.server.rounds
+        report = RoundReport(state.round, num_rounds, values, self._uplink_bytes, has_loss)
+        self._hooks.progress(report)
         if state.round == AFTER_ROUNDS:
             for doubt in doubts(self.record.log.rounds, len(self._job.data.train.class_names)):
                 self._hooks.notify(doubt)

@@ -38,15 +38,19 @@ def largest_share(activity: I64, which: str) -> float:
 
 
 def verdict(
-    stop: StopConfig | None, rounds: Mapping[str, Sequence[Any]], activity: Sequence[I64]
+    stop: StopConfig | None,
+    rounds: Mapping[str, Sequence[Any]],
+    activity: Sequence[I64],
+    *,
+    has_loss: bool = True,
 ) -> str:
     """Return why the run ends now, "" if it goes on.
 
-    ``rounds`` are the log's columns, ``activity`` (L, 3) of each round.
+    ``rounds`` are the log's columns, ``activity`` (L, 3) of each round; some rules have no loss.
     """
     if stop is None:
         return ""
-    if stop.diverged and _has_diverged(rounds):
+    if stop.diverged and _has_diverged(rounds, has_loss):
         return DIVERGED
     told = (counts for counts in reversed(activity) if len(counts) and counts[:, 0].all())
     recent = list(islice(told, stop.silent.rounds))
@@ -58,10 +62,10 @@ def verdict(
     return ""
 
 
-def _has_diverged(rounds: Mapping[str, Sequence[Any]]) -> bool:
+def _has_diverged(rounds: Mapping[str, Sequence[Any]], has_loss: bool) -> bool:
     """Say whether nothing of the last round's updates counts, or its loss is not finite."""
     if not rounds["num_participants"] or not rounds["num_participants"][-1]:
         return False
     if rounds["num_rejected"][-1] == rounds["num_participants"][-1]:
         return True
-    return not math.isfinite(rounds["train_loss"][-1])
+    return has_loss and not math.isfinite(rounds["train_loss"][-1])

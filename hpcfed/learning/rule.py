@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hpcfed.base.dotted import resolve
 from hpcfed.config import Experiment
-from hpcfed.config.rule import BACKPROP, BAYES, GLM, LOCAL, STRAIGHT_THROUGH, WTA
+from hpcfed.config.rule import BACKPROP, BAYES, GLM, LOCAL, STDP, STRAIGHT_THROUGH, WTA
 from hpcfed.errors import InputError
 from hpcfed.learning.trainer import Trainer
 from hpcfed.networks.layout import Layout
@@ -34,6 +34,7 @@ RULES = {
     LOCAL: "hpcfed.learning.rules.local:RULE",
     GLM: "hpcfed.learning.rules.circuit:rule",
     WTA: "hpcfed.learning.rules.circuit:rule",
+    STDP: "hpcfed.learning.rules.stdp:RULE",
 }
 
 

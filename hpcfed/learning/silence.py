@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hpcfed.config import Experiment
 from hpcfed.config.stop import StopConfig
+from hpcfed.errors import InputError
 from hpcfed.networks.contract import Layer
 
 I64 = NDArray[np.int64]
@@ -23,9 +24,21 @@ COUNTS = ("samples", "silent", "saturated")
 
 
 def limits(experiment: Experiment, layers: Sequence[Layer]) -> I64:
-    """Return (L, 2) int64: spikes below which a sample is silent, from which it is saturated."""
+    """Return (L, 2) int64: spikes below which a sample is silent, from which it is saturated.
+
+    Raises InputError for another number of limits than of layers.
+    """
     stop, bins = experiment.stop or StopConfig(), experiment.data.num_bins
+    alphas = stop.silent.alpha
+    if isinstance(alphas, int):
+        alphas = (alphas,) * len(layers)
+    if len(alphas) != len(layers):
+        raise InputError(
+            f"stop.silent.alpha has {len(alphas)} numbers, and there are {len(layers)} hidden "
+            f"layers: {', '.join(layer.name for layer in layers)}"
+        )
     rows = [
-        (stop.silent.alpha, math.ceil(stop.saturated * bins * layer.neurons)) for layer in layers
+        (alpha, math.ceil(stop.saturated * bins * layer.neurons))
+        for alpha, layer in zip(alphas, layers, strict=True)
     ]
     return np.array(rows, np.int64).reshape(len(layers), 2)

@@ -5,9 +5,9 @@ The multilayer and recurrent networks have matrices (out, in), in the order: for
 its input weights and, if recurrent, its recurrent weights; then the readout. There are no biases:
 the equations have none.
 
-Three kinds of parts follow each other, so that each acts on a head of the vector: what a mask may
-thin out; what is trained but always sent whole; and statistics, which are averaged and never
-trained. What stays with its client comes last.
+Kinds of parts follow each other, so that each acts on a head of the vector: what a mask may thin
+out; what is trained but always sent whole; statistics, which are averaged and never trained; and
+counts, which are added up. What stays with its client comes last.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from hpcfed.errors import InputError
 F32 = NDArray[np.float32]
 
 Slices = Iterator[tuple[str, slice, tuple[int, ...]]]
+MOST_COUNT = 1 << 24  # float32 holds whole numbers up to it
 _FIXED = {"zeros": 0.0, "ones": 1.0}
 
 
@@ -43,6 +44,9 @@ class Part:
         groups: slices of axis 0 that may be exchanged one by one.
         shared: False for a part that stays with its client.
         spread_of: of a variance, the part of its means: clients' variances are then pooled.
+        summed: what clients count: whole numbers below MOST_COUNT, which the root adds to its own.
+        counted_by: a part of counts with as many rows: with ``server.client_weights = "spikes"`` a
+            row of this one weighs what the row there adds up to.
     """
 
     name: str
@@ -53,6 +57,8 @@ class Part:
     groups: int = 1
     shared: bool = True
     spread_of: str | None = None
+    summed: bool = False
+    counted_by: str | None = None
 
     @property
     def size(self) -> int:
@@ -78,6 +84,8 @@ class Part:
             return "is a statistic (trained=False), and a mask would thin it out; set masked=False"
         if self.masked and not self.shared:
             return "stays with its client (shared=False), and a mask is for what is sent"
+        if self.summed and (self.trained or not self.shared):
+            return "is a count (summed=True); set trained=False, and leave shared as it is"
         if self.groups < 1 or self.shape[0] % self.groups:
             return f"has {self.shape[0]} outputs in {self.groups} groups; expected equal groups"
         return None
@@ -104,16 +112,22 @@ class Layout:
         for part in self.parts:
             if (fault := part._fault()) is not None:
                 raise InputError(f"the part {part.name} of a layout {fault}")
-        kinds = [(not part.masked, not part.trained) for part in self.parts]
+        kinds = [(not part.masked, not part.trained, part.summed) for part in self.parts]
         shared = [not part.shared for part in self.parts]
         if kinds != sorted(kinds) or shared != sorted(shared):
             raise InputError(
                 f"the parts of a layout are out of order ({', '.join(self.names)}); expected those "
                 "that masks may thin out, then trained ones that are sent whole, then statistics, "
-                "and none after those that stay with their client"
+                "then counts, and none after those that stay with their client"
             )
         sizes = {part.name: part.size for part in self.parts}
+        counts = {part.name: part.shape[0] for part in self.parts if part.summed}
         for part in self.parts:
+            if part.counted_by is not None and counts.get(part.counted_by) != part.shape[0]:
+                raise InputError(
+                    f"the part {part.name} of a layout is counted by {part.counted_by}, and there "
+                    "are no such counts of as many rows"
+                )
             if part.spread_of is not None and sizes.get(part.spread_of) != part.size:
                 raise InputError(
                     f"the part {part.name} of a layout is the spread of {part.spread_of}, and "
@@ -144,6 +158,11 @@ class Layout:
     def num_trained(self) -> int:
         """Length of the head that is trained; statistics follow."""
         return sum(part.size for part in self.parts if part.trained)
+
+    @cached_property
+    def num_averaged(self) -> int:
+        """Length of the head that is averaged; counts follow, which are added up."""
+        return sum(part.size for part in self.parts if part.shared and not part.summed)
 
     @cached_property
     def num_shared(self) -> int:

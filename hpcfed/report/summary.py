@@ -138,7 +138,7 @@ def _results(rounds: dict[str, list[Any]]) -> Rows:
     if best is not None:
         text = f"{percent(best.validation)} validation, {percent(best.test)} test"
         lines.append(("best on validation", f"round {best.round}: {text}"))
-    lines.append(("hidden rate", f"{rounds['hidden_rate'][-1]:.3f} spikes per neuron and bin"))
+    lines.append(("hidden rate", f"{rounds['hidden_rate'][-1]:.3g} spikes per neuron and bin"))
     return lines
 
 

@@ -15,7 +15,7 @@ from tests.places import PACKAGE
 ROOMS = (
     *("errors", "base", "config", "samples", "clients", "records", "datasets", "networks"),
     *("learning", "learning/autograd", "learning/event", "learning/gpu", "learning/local"),
-    *("learning/circuit", "learning/engines", "learning/rules", "learning/model"),
+    *("learning/circuit", "learning/stdp", "learning/engines", "learning/rules", "learning/model"),
     *("report", "launch"),
     *("federation/mpi", "federation/uplink", "federation"),
     *("sweep/planning", "sweep/search", "sweep/slurm", "sweep/working", "sweep/collecting"),
@@ -83,11 +83,12 @@ KERNELS = {
     "learning/event/lanes.py",
     "learning/event/vectors.py",
     "learning/local/kernels.py",
-    "learning/circuit/bare.py",
+    "base/bare.py",
     "learning/circuit/kernels.py",
     "learning/circuit/products.py",
     "learning/circuit/rows.py",
     "learning/circuit/visible.py",
+    "learning/stdp/kernels.py",
 }
 # heavy libraries are imported where they are used, never by importing a light module
 LAZY = {

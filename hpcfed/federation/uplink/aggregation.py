@@ -124,10 +124,17 @@ class Sender:
                 f"{sorted(self.figures)}"
             )
         own = (local.figures[name] for name in self.figures)
-        known = (local.loss, norm(local.delta), local.hidden_rate, num_values, not accepted)
+        known = (local.loss, self._norm(local), local.hidden_rate, num_values, not accepted)
         counts = () if local.activity is None else local.activity.ravel()
         told = (*known, *own, *counts)
         self.statistics[row, : len(told)] = told
+
+    def _norm(self, local: LocalUpdate) -> float:
+        """Return how far training went; counts are no way."""
+        averaged = self.uplink.layout.num_averaged
+        if averaged == self.uplink.size:
+            return norm(local.delta)
+        return norm(np.asarray(local.delta)[:averaged])
 
 
 def aggregate(transport: Transport, sender: Sender, how: str) -> Totals:

@@ -17,6 +17,8 @@ from hpcfed.federation.uplink.exact import Grid, Totals, grid
 from hpcfed.federation.uplink.selection import selection
 from hpcfed.networks.layout import Layout
 
+MOST_WEIGHT = 1 << 20  # of a row: sums of 2^20 clients stay below 2^62
+
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
@@ -31,6 +33,8 @@ class Averaging:
         factors: (N,) float64 applied to each client's update before it is summed: 1, or
             1 / (1 - q_k) where an unbiased average over all clients is asked for.
         keep: probability that an entry is sent, (P,) or for all, if it is divided by; else 1.
+        num_averaged: length of the head that is averaged; what follows is added up.
+        by_spikes: a row weighs what the client counted of it, up to MOST_WEIGHT.
     """
 
     mode: str
@@ -38,9 +42,16 @@ class Averaging:
     weights: I64
     factors: F64
     keep: float | F64
+    num_averaged: int
+    by_spikes: bool = False
 
     def mean(self, totals: Totals, accepted: I64) -> F64:
         """Return the aggregated update, (P,) float64, of at least one ``accepted`` client."""
+        mean = self._mean(totals, accepted)
+        mean[self.num_averaged :] = totals.sums[self.num_averaged :]
+        return mean
+
+    def _mean(self, totals: Totals, accepted: I64) -> F64:
         sums = self.grid.reals(totals.sums)
         if self.mode == "received" and totals.arrived is not None:
             return np.divide(
@@ -57,7 +68,13 @@ def averaging(experiment: Experiment, num_samples: I64, drop: F64, parts: Layout
     would be divided by the weight of clients that sent none.
     """
     server, uplink = experiment.server, experiment.uplink
-    weights = num_samples if server.client_weights == "samples" else np.ones_like(num_samples)
+    by_spikes = server.client_weights == "spikes"
+    if by_spikes and not all(part.counted_by or part.summed for part in parts.parts):
+        raise InputError(
+            'server.client_weights = "spikes" is for rule.kind = "stdp": this network counts no '
+            'spikes of its neurons; set it to "samples" or "uniform"'
+        )
+    weights = np.ones_like(num_samples) if server.client_weights == "uniform" else num_samples
     factors = np.ones(len(weights))
     keep: float | F64 = 1.0
     if server.average == "all" and parts.num_trained < parts.num_shared:
@@ -78,4 +95,7 @@ def averaging(experiment: Experiment, num_samples: I64, drop: F64, parts: Layout
         keep = 1.0 if arrival is None else arrival
         if parts.num_masked < parts.num_shared:
             keep = np.where(np.arange(parts.num_shared) < parts.num_masked, keep, 1.0)
-    return Averaging(server.average, grid(weights), weights, factors, keep)
+    reach = np.full(len(weights), MOST_WEIGHT) if by_spikes else weights
+    return Averaging(
+        server.average, grid(reach), weights, factors, keep, parts.num_averaged, by_spikes
+    )

@@ -21,9 +21,10 @@ from hpcfed.federation.uplink.entries import Entries, norm, on_host
 from hpcfed.federation.uplink.exact import Totals, admissible
 from hpcfed.federation.uplink.groups import Groups
 from hpcfed.federation.uplink.reception import disturbed
+from hpcfed.federation.uplink.rows import add_by_rows
 from hpcfed.federation.uplink.wire import CODES, HEADER_BYTES, WHOLE, WHOLE_ITEM_BYTES, Code
 from hpcfed.learning.trainer import DeviceVector
-from hpcfed.networks.layout import Layout
+from hpcfed.networks.layout import MOST_COUNT, Layout
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -121,19 +122,34 @@ class Uplink:
 
     def accepts(self, values: F32, client: int) -> bool:
         """Say whether a decoded update counts."""
+        values, counts = self._counts_apart(values)
+        if counts.size and not (counts.min() >= 0 and counts.max() < MOST_COUNT):
+            return False
         return admissible(values, float(self.averaging.factors[client]))
 
     def add(self, totals: Totals, entries: Entries, values: F32, client: int) -> None:
         """Add one accepted client's decoded values to ``totals``, exactly."""
+        values, counts = self._counts_apart(values)
+        if counts.size:
+            totals.sums[self.layout.num_averaged :] += counts.astype(np.int64)
+        if self.averaging.by_spikes:
+            sent = entries, values, counts
+            add_by_rows(totals, self.layout, self.averaging.grid, sent)
+            return
         weight = int(self.averaging.weights[client])
         scale = self.averaging.grid.scale(weight, float(self.averaging.factors[client]))
         if not self.num_whole:
             totals.add(entries, values, scale, weight)
             return
-        cut = len(values) - self.num_whole
+        cut = len(values) - (self.layout.num_averaged - self.num_masked)
         totals.part(slice(self.num_masked)).add(entries, values[:cut], scale, weight)
-        whole = totals.part(slice(self.num_masked, self.size))
+        whole = totals.part(slice(self.num_masked, self.layout.num_averaged))
         whole.add(slice(None), values[cut:], scale, weight)
+
+    def _counts_apart(self, values: F32) -> tuple[F32, F32]:
+        """Return the values of a message that are averaged, and the counts (q,) behind them."""
+        end = len(values) - (self.size - self.layout.num_averaged)
+        return values[:end], values[end:]
 
     def left(self, update: F32 | DeviceVector, entries: Entries, values: F32) -> F32:
         """Return what a message does not say of ``update`` (P,): itself minus what was decoded."""

@@ -3,8 +3,8 @@
 Each part of an update gets normal noise whose standard deviation is ``uplink.noise`` times the mean
 magnitude of what arrived of this part (as in the code of Venkatesha et al. 2021, arXiv 2106.06579,
 where it is taken from the received parameters less the global ones). Statistics are disturbed as
-well. The words follow from round, client and place in the message, so that they are the same
-wherever the message is read. s values of a message, those sent whole among them.
+well, counts are not. The words follow from round, client and place in the message, so that they are
+the same wherever the message is read. s values of a message, those sent whole among them.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ def disturbed(
     stream = CompiledStream(seed, Purpose.RECEPTION, round_index, client)
     normal = stream.normals(len(values))
     found = values.astype(np.float64)
-    for part in _parts(entries, layout):
+    kinds = [part for part in layout.parts if part.shared]
+    for kind, part in zip(kinds, _parts(entries, layout), strict=True):
         if part.start < part.stop:
-            normal[part] *= noise * np.abs(found[part]).mean()
+            normal[part] *= 0 if kind.summed else noise * np.abs(found[part]).mean()
     return np.asarray(found + normal, np.float32)
 
 

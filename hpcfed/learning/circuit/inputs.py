@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hpcfed.learning.circuit.bare import bare
+from hpcfed.base.bare import bare
 from hpcfed.learning.circuit.tables import COUNTS, I64, PLANE, Circuit, Events, Inputs
 
 

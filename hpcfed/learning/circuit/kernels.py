@@ -22,8 +22,8 @@ hidden units some bins longer.
 
 from __future__ import annotations
 
+from hpcfed.base.bare import bare
 from hpcfed.base.compiled import compiled
-from hpcfed.learning.circuit.bare import bare
 from hpcfed.learning.circuit.inputs import decode
 from hpcfed.learning.circuit.learn import learn
 from hpcfed.learning.circuit.steps import forget, settle, wake

@@ -5,7 +5,7 @@ Letters and shapes: hpcfed.learning.circuit.tables; equations: hpcfed.learning.c
 
 from __future__ import annotations
 
-from hpcfed.learning.circuit.bare import bare
+from hpcfed.base.bare import bare
 from hpcfed.learning.circuit.steps import hold, let_go, step_hidden, step_outputs
 from hpcfed.learning.circuit.tables import I64, Circuit, Learning, Sums, Workspace
 from hpcfed.learning.circuit.units import first_row, leave

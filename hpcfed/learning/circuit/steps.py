@@ -19,8 +19,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from hpcfed.base.bare import bare
 from hpcfed.learning.circuit import rows
-from hpcfed.learning.circuit.bare import bare
 from hpcfed.learning.circuit.tables import I64, Circuit, Learning, Traces, Workspace
 from hpcfed.learning.constants import Real
 

@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 
+from hpcfed.base.bare import bare
 from hpcfed.base.philox import draw
-from hpcfed.learning.circuit.bare import bare
 from hpcfed.learning.circuit.rows import add_up_pairs, add_up_rows
 from hpcfed.learning.circuit.steps import pending_rate
 from hpcfed.learning.circuit.tables import F64, I64, Circuit, Inputs, Learning, Workspace

@@ -20,8 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hpcfed.base.bare import bare
 from hpcfed.base.compiled import compiled
-from hpcfed.learning.circuit.bare import bare
 from hpcfed.learning.circuit.inputs import decode
 from hpcfed.learning.circuit.products import (
     add_product,

@@ -17,7 +17,7 @@ from typing import Any  # Any: a table's values are text or numbers
 
 import numpy as np
 
-from hpcfed.config.rule import CIRCUITS
+from hpcfed.config.rule import CIRCUITS, STDP
 from hpcfed.config.tree import Value
 from hpcfed.errors import InputError
 from hpcfed.records.runfile import Record
@@ -86,7 +86,9 @@ def operations(record: Record, keys: dict[str, Value]) -> list[Count]:
     one's own either, whose operations are not known.
     """
     found, neuron = record.evaluation, keys.get("model.neuron")
-    if keys.get("rule.kind") in CIRCUITS:  # an input's spike adds as many rows as there are bases
+    # an input's spike of circuits adds as many rows as there are bases; spikes of neurons that
+    # compete reach all others
+    if keys.get("rule.kind") in (*CIRCUITS, STDP):
         return []
     if keys.get("model.kind") != "snn" or neuron not in UPDATES or "layer_rates" not in found:
         return []

@@ -69,6 +69,7 @@ def test_the_numbers_of_the_purposes_never_change() -> None:
         "HIDDEN_SPIKES": 19,
         "EVALUATED_SPIKES": 20,
         "DEPTH": 21,
+        "WINNER": 22,
     }
 
 

@@ -159,6 +159,28 @@ OTHER = {
     "rule.circuit.start": "0.1",
     "rule.circuit.every": "2",
     "rule.circuit.bins": "7",
+    "rule.stdp.neurons": "64",
+    "rule.stdp.blocks": "5",
+    "rule.stdp.prediction": '"counts"',
+    "rule.stdp.intensity": "63.5",
+    "rule.stdp.norm": "16.0",
+    "rule.stdp.start": "0.2",
+    "rule.stdp.depression": "0.02",
+    "rule.stdp.tau_trace": "0.03",
+    "rule.stdp.excitation": "30.0",
+    "rule.stdp.inhibition": "17.5",
+    "rule.stdp.excitatory.tau": "0.2",
+    "rule.stdp.excitatory.rest": "-66.0",
+    "rule.stdp.excitatory.reset": "-61.0",
+    "rule.stdp.excitatory.threshold": "-51.0",
+    "rule.stdp.excitatory.refractory": "0.02",
+    "rule.stdp.excitatory.theta_plus": "0.1",
+    "rule.stdp.excitatory.tau_theta": "100.0",
+    "rule.stdp.inhibitory.tau": "0.02",
+    "rule.stdp.inhibitory.rest": "-61.0",
+    "rule.stdp.inhibitory.reset": "-46.0",
+    "rule.stdp.inhibitory.threshold": "-41.0",
+    "rule.stdp.inhibitory.refractory": "0.01",
     "rule.local.burn_in": "4",
     "evaluation.draws": "3",
     "evaluation.answers": "true",
@@ -171,6 +193,7 @@ OTHER = {
 }
 TABLES = {"model.own", "rule.own"}  # of the user's own code, with any keys
 BLOCK = ['model.hidden=["4c3", ["repeat", "4c3"]]', "model.repeat.depth=2"]
+STDP = ["rule.kind=stdp", "client.optimizer=sgd", "rule.stdp.tau_trace=0.04"]
 NEEDS = {
     "partition.kind": ["partition.num_clients=4"],
     **{f"data.{name}": ["data.dataset=digits"] for name in ("encoder", "crop_padding", "flip")},
@@ -200,6 +223,12 @@ NEEDS = {
             *("beta", "gamma", "silence", "smoothing", "start", "every", "bins"),
         )
     },
+    **{key: STDP for key in OTHER if key.startswith("rule.stdp.")},
+    "rule.stdp.intensity": [*STDP, "data.dataset=digits", "data.num_bins=200"],
+    "rule.stdp.blocks": [
+        *(*STDP, "rule.stdp.blocks=4", "server.average=received"),
+        *("uplink.mask=groups", "uplink.groups=1"),
+    ],
     **{
         f"rule.binary.{name}": [
             *("rule.kind=bayes", "rule.binary.limit=5.0", "rule.binary.sends=bits"),
