@@ -32,6 +32,7 @@ from hpcfed.samples.images import ImageSet
 from hpcfed.samples.samples import Samples, Shape
 
 F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 U32 = NDArray[np.uint32]
 
@@ -111,6 +112,16 @@ def block_of(experiment: Experiment, client: int) -> slice:
     length = settings.neurons // settings.num_blocks
     first = client % settings.num_blocks * length
     return slice(first, first + length)
+
+
+def level(theta: F64, blocks: int) -> F64:
+    """Return theta (N,) with the same mean in all blocks: each has risen by its own competition.
+
+    Without it a union is ruled by the blocks that have seen the fewest samples.
+    """
+    by_block = theta.reshape(blocks, -1)
+    found: F64 = by_block + (by_block.mean() - by_block.mean(axis=1, keepdims=True))
+    return found.ravel() if blocks > 1 else theta
 
 
 def training_inputs(

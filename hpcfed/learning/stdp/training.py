@@ -156,6 +156,7 @@ class StdpTrainer:
         inputs = plan.evaluated_inputs(self._experiment, samples, ids)
         with self._work(neurons) as work:
             self._load(self._layout.split(params), slice(neurons), work)
+            work.theta[:] = plan.level(work.theta, plan.settings_of(self._experiment).num_blocks)
             run_samples(self._network, inputs, work, found)
         return found
 

@@ -383,6 +383,7 @@ RUNS = {
     "two_moons_ways": 10 * 5,
     "fl_snn_tau": 4 * 3 * 5,
     "vowel": 4 * 5,
+    "stdp_merges": 7 * 5,
     "ode_digits_depths": 4 * 3 * 5,
     "ode_digits_spiking": 2 * 3 * 5,
     "ode_cifar_depths": 6 * 3,

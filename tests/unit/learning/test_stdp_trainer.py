@@ -107,6 +107,12 @@ def test_a_block_learns_as_if_there_were_no_other() -> None:
     assert_array_equal(sent["responses"][3:], expected["responses"])
 
 
+def test_thresholds_of_blocks_are_brought_to_one_level() -> None:
+    theta = np.array([40.0, 42.0, 51.0, 53.0])
+    assert plan.level(theta, 2).tolist() == [45.5, 47.5, 45.5, 47.5]
+    assert plan.level(theta, 1) is theta
+
+
 def test_the_block_that_was_trained_is_the_one_that_is_wanted() -> None:
     for client in range(4):
         wanted = update(experiment(blocks=2), client=client).importance
