@@ -11,8 +11,8 @@ from pathlib import Path
 
 from hpcfed.errors import InputError
 from hpcfed.report.drawing import our_style, save
-from hpcfed.report.figures.uncertainty.every import RunFigure
-from hpcfed.report.figures.uncertainty.view import View
+from hpcfed.report.figures.of_a_run import RunFigure
+from hpcfed.report.figures.view import View
 from hpcfed.report.runs import Found, find
 from hpcfed.report.tables import skipped_lines, write_csv
 from hpcfed.report.values import parse_conditions

@@ -19,14 +19,24 @@ from hpcfed.errors import InputError
 from hpcfed.records.runfile import read_record
 from hpcfed.report.curves import group
 from hpcfed.report.drawing import our_style
-from hpcfed.report.figures import clients, depth, energy, learning_curve, spikes, spikes_figure
+from hpcfed.report.figures import (
+    clients,
+    depth,
+    energy,
+    learning_curve,
+    neurons,
+    spikes,
+    spikes_figure,
+)
 from hpcfed.report.figures.circuits import every as circuits
 from hpcfed.report.figures.circuits import sending
+from hpcfed.report.figures.of_a_run import RunFigure
+from hpcfed.report.figures.of_a_run import applicable as applicable_to_run
 from hpcfed.report.figures.search.every import SearchFigure, applicable
 from hpcfed.report.figures.search.view import View, read_view
 from hpcfed.report.figures.uncertainty import bytes as bytes_figure
 from hpcfed.report.figures.uncertainty import every as uncertainty
-from hpcfed.report.figures.uncertainty.view import View as Answered
+from hpcfed.report.figures.view import View as Answered
 from hpcfed.report.runs import Found, Run
 from hpcfed.report.tables import Row, field
 
@@ -156,13 +166,13 @@ def _figures(
     if depth.has_data(found):
         yield _BY_DEPTH, *_of_depths(found)
     answered = Answered(record)
-    figures = {**uncertainty.FIGURES, **circuits.FIGURES}
-    for shown in uncertainty.applicable(answered, figures).values():
+    figures = {**uncertainty.FIGURES, **circuits.FIGURES, **neurons.FIGURES}
+    for shown in applicable_to_run(answered, figures).values():
         draw, tables = partial(shown.draw, answered), partial(_tables, shown, answered)
         yield shown.caption, draw, tables
 
 
-def _tables(figure: uncertainty.RunFigure, answered: Answered) -> list[Table]:
+def _tables(figure: RunFigure, answered: Answered) -> list[Table]:
     return [_table(item.title, item.columns, item.rows(answered)) for item in figure.tables]
 
 

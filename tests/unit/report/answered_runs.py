@@ -10,7 +10,7 @@ from run_files import record
 
 from hpcfed.config.file import parse_experiment, to_toml
 from hpcfed.records.runfile import Record
-from hpcfed.report.figures.uncertainty.view import View
+from hpcfed.report.figures.view import View
 
 
 def answers(probability: Any, label: Any, **columns: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from hpcfed.config.file import parse_experiment, to_toml
 from hpcfed.records.log import Log
 from hpcfed.records.runfile import Record
 from hpcfed.records.schema import PARTICIPATION_FIELDS, ROUND_FIELDS
-from hpcfed.report.figures.uncertainty.view import View
+from hpcfed.report.figures.view import View
 
 GLM = ("rule.kind='glm'", "rule.circuit.bases=2", "rule.circuit.window=4", "rule.circuit.width=1.0")
 WTA = ("rule.kind='wta'", "rule.circuit.hidden=1", "rule.circuit.lateral=true",

@@ -22,8 +22,8 @@ from hpcfed.report.figures.circuits import confusion, kernels, likelihood, sent,
 from hpcfed.report.figures.circuits.basis import raised_cosines
 from hpcfed.report.figures.circuits.every import FIGURES
 from hpcfed.report.figures.circuits.view import base_rate, parameters, units_of
-from hpcfed.report.figures.uncertainty.every import applicable
-from hpcfed.report.figures.uncertainty.view import View
+from hpcfed.report.figures.of_a_run import applicable
+from hpcfed.report.figures.view import View
 from hpcfed.report.page import write_page
 from scripts import run_script, table
 from tests.unit.report.answered_runs import run as answered_run

@@ -14,10 +14,11 @@ from hpcfed.errors import InputError
 from hpcfed.records.runfile import write_record
 from hpcfed.records.schema import RUN_FILE
 from hpcfed.report.drawing import our_style
+from hpcfed.report.figures.of_a_run import applicable
 from hpcfed.report.figures.uncertainty import band, posterior, rejection, reliability, unknown
 from hpcfed.report.figures.uncertainty import map as plane_map
-from hpcfed.report.figures.uncertainty.every import FIGURES, applicable
-from hpcfed.report.figures.uncertainty.view import View
+from hpcfed.report.figures.uncertainty.every import FIGURES
+from hpcfed.report.figures.view import View
 from hpcfed.report.page import write_page
 from scripts import run_script, table
 from tests.unit.report.answered_runs import answers, kinds, plane, run, two_class, view
@@ -198,8 +199,8 @@ def test_other_rules_have_no_posterior() -> None:
 def test_every_picture_of_a_run_that_has_data_is_drawn(kind: str) -> None:
     record, expected = KINDS[kind]
     shown = View(record)
-    assert set(applicable(shown)) == expected
-    for name, figure in applicable(shown).items():
+    assert set(applicable(shown, FIGURES)) == expected
+    for name, figure in applicable(shown, FIGURES).items():
         with our_style():
             drawn = figure.draw(shown)
             for kind_of_file in ("png", "svg"):

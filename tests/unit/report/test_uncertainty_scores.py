@@ -16,7 +16,7 @@ from hpcfed.report.figures.uncertainty.scores import (
     negative_log_likelihood,
     noise_floor,
 )
-from hpcfed.report.figures.uncertainty.view import View
+from hpcfed.report.figures.view import View
 from tests.unit.report.answered_runs import answers, run, two_class, view
 
 # probabilities of 3 classes in ten-thousandths, and the label, of 40 samples

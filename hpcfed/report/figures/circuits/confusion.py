@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hpcfed.errors import InputError
 from hpcfed.report.drawing import SEQUENCE, Look, new_figure, told_apart
 from hpcfed.report.figures.circuits.view import base_rate, has_units, units_of
-from hpcfed.report.figures.uncertainty.view import View
+from hpcfed.report.figures.view import View
 from hpcfed.report.summary import percent
 
 if TYPE_CHECKING:

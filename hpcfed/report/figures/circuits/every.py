@@ -1,12 +1,9 @@
-"""All pictures of a run of units with probabilities: what a page shows, and analysis/circuits.py.
-
-They are of a run as those of its uncertainty are.
-"""
+"""All pictures of a run of units with probabilities: what a page and analysis/circuits.py show."""
 
 from __future__ import annotations
 
 from hpcfed.report.figures.circuits import confusion, kernels, likelihood, sent, traces, units, view
-from hpcfed.report.figures.uncertainty.every import Numbers, RunFigure
+from hpcfed.report.figures.of_a_run import Numbers, RunFigure
 
 FIGURES = {
     "likelihood": RunFigure(

@@ -17,7 +17,7 @@ from hpcfed.errors import InputError
 from hpcfed.report.drawing import COLOURS, SEQUENCE, new_figure, note
 from hpcfed.report.figures.circuits.basis import raised_cosines
 from hpcfed.report.figures.circuits.view import BIAS, KERNEL, Units, parameters, units_of
-from hpcfed.report.figures.uncertainty.view import View
+from hpcfed.report.figures.view import View
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

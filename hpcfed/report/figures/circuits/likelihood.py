@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hpcfed.errors import InputError
 from hpcfed.report.drawing import COLOURS, new_figure, note
 from hpcfed.report.figures.circuits.view import base_rate, has_units, units_of
-from hpcfed.report.figures.uncertainty.view import View
+from hpcfed.report.figures.view import View
 from hpcfed.report.summary import percent
 
 if TYPE_CHECKING:

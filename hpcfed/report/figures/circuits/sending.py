@@ -28,7 +28,7 @@ from hpcfed.report.drawing import (
 )
 from hpcfed.report.figures.circuits.view import base_rate, is_circuit, settings_of
 from hpcfed.report.figures.tradeoff import best_metric
-from hpcfed.report.figures.uncertainty.view import View
+from hpcfed.report.figures.view import View
 from hpcfed.report.grid import SEEDS, sort_key
 from hpcfed.report.runs import Found, Run
 from hpcfed.report.statistics import T_INTERVAL, Mean, limits_of, mean_over_seeds

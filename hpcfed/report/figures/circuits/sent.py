@@ -16,7 +16,7 @@ from hpcfed.errors import InputError
 from hpcfed.report.drawing import COLOURS, SEQUENCE, new_figure, note
 from hpcfed.report.figures.circuits.basis import raised_cosines
 from hpcfed.report.figures.circuits.view import has_units, units_of
-from hpcfed.report.figures.uncertainty.view import View
+from hpcfed.report.figures.view import View
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hpcfed.errors import InputError
 from hpcfed.report.figures.circuits.view import Units, has_units, units_of
-from hpcfed.report.figures.uncertainty.view import View
+from hpcfed.report.figures.view import View
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]

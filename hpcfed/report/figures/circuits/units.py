@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hpcfed.report.drawing import COLOURS, WIDTH, Look, colours, new_figure, note
 from hpcfed.report.figures.circuits.traces import Traces, traces
-from hpcfed.report.figures.uncertainty.view import View
+from hpcfed.report.figures.view import View
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

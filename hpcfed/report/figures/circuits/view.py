@@ -17,7 +17,7 @@ from hpcfed.base.seeds import Stream
 from hpcfed.config.rule import CIRCUITS, GLM, CircuitConfig
 from hpcfed.errors import InputError
 from hpcfed.report.drawing import told_apart
-from hpcfed.report.figures.uncertainty.view import View
+from hpcfed.report.figures.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

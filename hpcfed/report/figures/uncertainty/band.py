@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hpcfed.errors import InputError
 from hpcfed.report.drawing import COLOURS, new_figure
-from hpcfed.report.figures.uncertainty.view import KNOWN, View
+from hpcfed.report.figures.view import KNOWN, View
 from hpcfed.report.summary import percent
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hpcfed.errors import InputError
 from hpcfed.report.drawing import COLOURS, MARKERS, new_figure, note, plain
-from hpcfed.report.figures.uncertainty.view import ENTROPY, INFORMATION, KNOWN, PROBE, Answers, View
+from hpcfed.report.figures.view import ENTROPY, INFORMATION, KNOWN, PROBE, Answers, View
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

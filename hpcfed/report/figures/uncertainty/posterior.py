@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hpcfed.config.rule import BAYES
 from hpcfed.errors import InputError
 from hpcfed.report.drawing import COLOURS, Look, new_figure, plain
-from hpcfed.report.figures.uncertainty.view import View
+from hpcfed.report.figures.view import View
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hpcfed.errors import InputError
 from hpcfed.report.drawing import COLOURS, new_figure, note
-from hpcfed.report.figures.uncertainty.view import ENTROPY, INFORMATION, KNOWN, Answers, View
+from hpcfed.report.figures.view import ENTROPY, INFORMATION, KNOWN, Answers, View
 from hpcfed.report.summary import percent
 
 if TYPE_CHECKING:

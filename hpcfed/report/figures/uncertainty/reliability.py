@@ -25,7 +25,7 @@ from hpcfed.report.figures.uncertainty.scores import (
     negative_log_likelihood,
     noise_floor,
 )
-from hpcfed.report.figures.uncertainty.view import KNOWN, NUM_BINS, View
+from hpcfed.report.figures.view import KNOWN, NUM_BINS, View
 from hpcfed.report.summary import percent
 
 if TYPE_CHECKING:

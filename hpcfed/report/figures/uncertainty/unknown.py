@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.report.drawing import COLOURS, new_figure, note
-from hpcfed.report.figures.uncertainty.view import KNOWN, UNKNOWN, View
+from hpcfed.report.figures.view import KNOWN, UNKNOWN, View
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
