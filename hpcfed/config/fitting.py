@@ -151,6 +151,12 @@ def _stdp_faults(experiment: Experiment) -> Iterator[str]:
             yield f"{where} has no gradient to change; leave client.{name} out"
     if client.rate_lower > 0 or client.rate_upper < 1:
         yield f"{where} has no rate penalties; leave client.rate_lower and client.rate_upper out"
+    clients = experiment.partition.num_clients
+    if clients is not None and clients < settings.num_blocks:
+        yield (
+            f"rule.stdp.blocks = {settings.num_blocks} of {clients} clients would leave blocks "
+            "that nobody trains; lower it"
+        )
     if settings.blocks is not None and experiment.server.average != "received":
         yield (
             f'server.average = "{experiment.server.average}" would divide a block of neurons by '

@@ -34,15 +34,15 @@ class Evaluation:
 
     Attributes:
         accuracy: fraction of samples whose predicted class is their label.
-        loss: mean cross-entropy.
+        loss: mean cross-entropy; NaN of a rule that gives no probabilities.
         predictions: (S,) int64 class of each sample.
-        logits: (S, K) float64, whose softmax are the probabilities.
+        logits: (S, K) float64, whose softmax are the probabilities; None of a rule without.
     """
 
     accuracy: float
     loss: float
     predictions: I64
-    logits: F64
+    logits: F64 | None
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,17 @@ class TrainedModel:
         return self.evaluate(events, samples).predictions
 
     def logits(self, events: Samples, samples: I64 | None = None) -> F64:
-        """Return the logits (S, K) float64 of each of ``samples`` (S,), by default of all."""
-        return self.evaluate(events, samples).logits
+        """Return the logits (S, K) float64 of each of ``samples`` (S,), by default of all.
+
+        Raises InputError for a model that says classes alone.
+        """
+        found = self.evaluate(events, samples).logits
+        if found is None:
+            raise InputError(
+                f'logits of a model of rule.kind = "{self.experiment.learning_rule.kind}": it says '
+                "classes alone; use predict"
+            )
+        return found
 
     def hidden_spikes(self, events: Samples, samples: I64 | None = None) -> list[Spikes]:
         """Return the spikes of each hidden layer, (S, T, H) bool, of ``samples`` (S,).
@@ -93,11 +102,12 @@ class TrainedModel:
             for start in range(0, len(chosen), _BATCH)
         ]
         predictions = np.concatenate([result.predictions for result in results])
+        logits = [result.logits for result in results if result.logits is not None]
         return Evaluation(
             accuracy=float(np.mean(predictions == events.labels[chosen])),
             loss=float(np.mean(np.concatenate([result.losses for result in results]))),
             predictions=predictions,
-            logits=np.concatenate([np.asarray(result.logits) for result in results]),
+            logits=np.concatenate(logits) if logits else None,
         )
 
     def _chosen(self, events: Samples, samples: I64 | None) -> I64:

@@ -69,3 +69,11 @@ def test_a_round_without_anybody_leaves_the_count_as_it_was() -> None:
 def test_a_run_has_diverged_when_nothing_counts(changes: dict[str, Any], expected: str) -> None:
     assert verdict(stop(), GOOD | changes, [LIVELY]) == expected
     assert verdict(stop(diverged=False), GOOD | changes, [LIVELY]) == ""
+
+
+def test_a_rule_without_a_loss_has_not_diverged_for_want_of_one() -> None:
+    lossless = GOOD | {"train_loss": [math.nan]}
+    assert verdict(stop(), lossless, [LIVELY], has_loss=False) == ""
+    assert verdict(stop(), lossless, [QUIET], has_loss=False) == "silent"
+    rejected = lossless | {"num_rejected": GOOD["num_participants"]}
+    assert verdict(stop(), rejected, [LIVELY], has_loss=False) == "diverged"

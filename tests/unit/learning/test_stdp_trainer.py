@@ -12,6 +12,7 @@ from hpcfed.clients.population import Client
 from hpcfed.config import Experiment
 from hpcfed.config.file import parse_experiment
 from hpcfed.errors import InputError
+from hpcfed.learning.model import TrainedModel
 from hpcfed.learning.rule import rule_of
 from hpcfed.learning.stdp import plan
 from hpcfed.learning.stdp.training import StdpTrainer
@@ -177,6 +178,7 @@ def test_before_it_has_learned_it_says_the_first_class() -> None:
         ((*STDP, "data.dataset=regression"), "learns classes"),
         ((*STDP, "rule.stdp.blocks=3"), "not 3 equal blocks"),
         ((*BLOCKS[:-2],), "mask"),
+        ((*BLOCKS, "partition.kind=iid", "partition.num_clients=1"), "that nobody trains"),
         ((*BLOCKS[:-3], *BLOCKS[-2:]), "divide a block of neurons"),
         ((*STDP, "server.client_weights=spikes"), 'average = "received"'),
         (("server.client_weights=spikes", "server.average=received"), "is for rule.kind"),
@@ -206,3 +208,16 @@ def test_silence_has_a_limit_for_each_population() -> None:
         plan.network(
             parse_experiment("", [*STDP, "stop.silent.alpha=[5, 1, 1]"]), shape_of(images())
         )
+
+
+def test_a_loaded_model_says_classes_and_logits_where_it_has_them() -> None:
+    for prediction in ("all", "counts"):
+        told = experiment(prediction=prediction)
+        layout = StdpTrainer(told, shape_of(images())).layout
+        model = TrainedModel(told, layout, trained(told))
+        assert model.predict(images()).shape == (12,)
+        if prediction == "counts":
+            assert model.logits(images()).shape == (12, 3)
+        else:
+            with pytest.raises(InputError, match="says classes alone"):
+                model.logits(images())
