@@ -32,27 +32,28 @@ def learn_from_teacher(
 ) -> None:
     """Turn losses and gradients of the labels into those of labels and teacher (S, K).
 
-    ``samples`` (rows,) are ids; the logits lie in ``work.outputs``, which are then free.
+    ``samples`` (rows,) are ids; the logits lie in ``work.outputs``, which are free after it, as is
+    ``work.spike``: both networks' powers are kept there.
     """
     num_classes, width = plan.widths[-1], plan.padded[-1]
     weight, tau = teaching.weight, teaching.temperature
     for row in range(len(samples)):
         own = work.outputs[row * width : row * width + num_classes]
+        aims = work.spike[row * width : row * width + num_classes]
         change = work.logits[row * width : row * width + num_classes]
         theirs = teacher[samples[row]]
         highest, high = np.float64(own[0]), np.float64(theirs[0])
         for k in range(1, num_classes):
             highest, high = max(highest, np.float64(own[k])), max(high, np.float64(theirs[k]))
-        total, whole = 0.0, 0.0
-        for k in range(num_classes):
-            total += math.exp((np.float64(own[k]) - highest) / tau)
-            whole += math.exp((np.float64(theirs[k]) - high) / tau)
-        divergence = math.log(total) - math.log(whole)
+        total, whole, apart = 0.0, 0.0, 0.0
         for k in range(num_classes):
             mine = (np.float64(own[k]) - highest) / tau
             their = (np.float64(theirs[k]) - high) / tau
-            aim = math.exp(their) / whole
-            divergence += aim * (their - mine)
-            part = weight * tau * (math.exp(mine) / total - aim) / batch
+            part, aim = math.exp(mine), math.exp(their)
+            total, whole, apart = total + part, whole + aim, apart + aim * (their - mine)
+            own[k], aims[k] = part, aim
+        divergence = apart / whole + math.log(total) - math.log(whole)
+        for k in range(num_classes):
+            part = weight * tau * (own[k] / total - aims[k] / whole) / batch
             change[k] = (1 - weight) * change[k] + part
         work.losses[row] = (1 - weight) * work.losses[row] + weight * tau * tau * divergence
