@@ -115,6 +115,23 @@ def report(
 
 
 @app.command()
+def convert(
+    run: Annotated[Path, typer.Argument(help="run file of an ANN on images, or its folder")],
+    out: Annotated[Path, typer.Argument(help="folder of the spiking network's run file")],
+    percentile: Annotated[
+        float, typer.Option(min=50, max=100, help="of activations, that a rate of 1 stands for")
+    ] = 99.9,
+    steps: Annotated[int, typer.Option(min=1, help="most time steps, and those of the file")] = 64,
+) -> None:
+    """Turn a trained ANN into a spiking network of its weights, without training."""
+    from hpcfed.federation.conversion import Conversion
+    from hpcfed.federation.conversion import convert as convert_run
+    from hpcfed.report.summary import print_summary
+
+    print_summary(convert_run(Conversion(run, out, percentile, steps)))
+
+
+@app.command()
 def doctor(
     out: Annotated[Path, typer.Option(help="output folder to check")] = Path("results"),
 ) -> None:
