@@ -15,7 +15,7 @@ from hpcfed.base.terminal import never_fail_to_encode
 from hpcfed.cli.data import data_app
 from hpcfed.cli.rank import RunOptions, complain, train
 from hpcfed.cli.sweep import sweep_app
-from hpcfed.errors import BAD_INPUT, FAILED, STOPPED, InputError
+from hpcfed.errors import BAD_INPUT, FAILED, STOPPED, InputError, StoppedRunError
 
 if TYPE_CHECKING:
     from hpcfed.config import Experiment
@@ -128,7 +128,11 @@ def convert(
     from hpcfed.federation.conversion import convert as convert_run
     from hpcfed.report.summary import print_summary
 
-    print_summary(convert_run(Conversion(run, out, percentile, steps)))
+    try:
+        print_summary(convert_run(Conversion(run, out, percentile, steps)))
+    except StoppedRunError as error:
+        complain(error)
+        sys.exit(FAILED)
 
 
 @app.command()

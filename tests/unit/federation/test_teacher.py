@@ -86,6 +86,16 @@ def test_the_logits_are_those_of_the_loaded_run_in_batches_of_64(teacher: Path) 
     assert not rows[data.validation_ids].any()
 
 
+def test_a_teacher_of_another_split_is_said(teacher: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    for seed in (0, 1):
+        sets = [f"client.teacher={teacher}", f"data.split_seed={seed}"]
+        experiment = parse_experiment(JOB, sets)
+        out = tmp_path / f"{seed}"
+        run(Request(lambda experiment=experiment: experiment, out, notify=said.append))
+    assert sum("may have seen the validation samples" in line for line in said) == 1
+
+
 def test_a_changed_teacher_is_refused_on_resume_and_the_old_one_goes_on(
     teacher: Path, tmp_path: Path
 ) -> None:
