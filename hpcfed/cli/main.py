@@ -122,6 +122,9 @@ def convert(
         float, typer.Option(min=50, max=100, help="of activations, that a rate of 1 stands for")
     ] = 99.9,
     steps: Annotated[int, typer.Option(min=1, help="most time steps, and those of the file")] = 64,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="import code of your own that the run file names")
+    ] = False,
 ) -> None:
     """Turn a trained ANN into a spiking network of its weights, without training."""
     from hpcfed.federation.conversion import Conversion
@@ -129,7 +132,7 @@ def convert(
     from hpcfed.report.summary import print_summary
 
     try:
-        print_summary(convert_run(Conversion(run, out, percentile, steps)))
+        print_summary(convert_run(Conversion(run, out, percentile, steps, trust)))
     except StoppedRunError as error:
         complain(error)
         sys.exit(FAILED)

@@ -1,7 +1,7 @@
 """A finished run's ANN as a spiking network, in a run file of its own: nothing is trained.
 
 The file is that of a run of one round in which nobody took part; its ``/steps`` say how the network
-does after 1, 2, 4, ... steps, and how the ANN does. N clients, L hidden layers, S numbers of steps.
+does after 1, 2, 4, ... steps, and how the ANN does. P parameters.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.config.file import parse_experiment
+from hpcfed.config.own import own_code
 from hpcfed.errors import InputError
 from hpcfed.federation.decision import Decision, decide
 from hpcfed.federation.depths import evaluations
@@ -48,12 +49,16 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Conversion:
-    """What is asked for: the run, a folder for the other, a percentile, and the most steps."""
+    """What is asked for: the run, a folder for the other, a percentile, and the most steps.
+
+    ``trust`` says whether code of data and partition that the run file names may be imported.
+    """
 
     source: Path
     out: Path
     percentile: float
     steps: int
+    trust: bool = False
 
 
 def convert(asked: Conversion) -> Path:
@@ -67,6 +72,11 @@ def convert(asked: Conversion) -> Path:
         experiment = spiking_experiment(model.experiment, asked.steps)
     except InputError as error:
         raise InputError(f"{asked.source}: {error}") from None
+    if (code := list(own_code(experiment).values())) and not asked.trust:
+        raise InputError(
+            f"{asked.source}: its data and clients come from {', '.join(code)}, which the run file "
+            "names; if you trust that code, convert with --trust"
+        )
     plan = decide(experiment, asked.out, resume=False)
     transport = Transport(mpi.world())
     if transport.size > 1:

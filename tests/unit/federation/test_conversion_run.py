@@ -150,6 +150,22 @@ def test_what_cannot_be_converted_leaves_nothing(anns: dict[str, Path], tmp_path
     assert words.startswith(f"{tmp_path / 'changed.h5'}: cannot be converted: model.kind")
 
 
+def test_code_that_the_file_names_is_imported_with_trust_alone(
+    anns: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_images.py").write_text("raise RuntimeError('imported')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = read_record(anns["dense"])
+    text = before.attributes["config_toml"].replace('"digits"', '"my_images:load"', 1)
+    own = replace(before, attributes=before.attributes | {"config_toml": text})
+    write_record(tmp_path / "own.h5", own)
+    words = refused(tmp_path / "own.h5", tmp_path)
+    assert "my_images:load" in words
+    assert "--trust" in words
+    with pytest.raises(Exception, match="imported"):
+        convert(Conversion(tmp_path / "own.h5", tmp_path / "out", 99.9, 4, trust=True))
+
+
 def test_an_ann_on_events_is_refused(tmp_path: Path) -> None:
     sets = ["data.dataset=spoken-digits", "data.num_bins=5", "model.hidden=[4]", "client.steps=1",
             "server.rounds=1"]  # fmt: skip
