@@ -64,7 +64,7 @@ class ClientConfig(Section):
         "probabilities, which is the loss that is trained on and recorded; absent: 0.5",
     )
     teacher_temperature: Positive | None = Field(
-        None, description="tau: both networks' logits are divided by it; absent: 2"
+        None, description="tau: both networks' logits are divided by it; absent: 1"
     )
     teacher_trust: bool | None = Field(
         None,
@@ -99,4 +99,4 @@ class ClientConfig(Section):
     def distillation(self) -> tuple[float, float]:
         """Weight and temperature of what is learned from the teacher; weight 0 without one."""
         weight = 0.5 if self.teacher_weight is None else self.teacher_weight
-        return (0.0 if self.teacher is None else weight), self.teacher_temperature or 2.0
+        return (0.0 if self.teacher is None else weight), self.teacher_temperature or 1.0

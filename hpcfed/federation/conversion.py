@@ -13,6 +13,7 @@ from typing import Any, cast  # Any: arrays of several dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcfed.config import Experiment
 from hpcfed.config.file import parse_experiment
 from hpcfed.config.own import own_code
 from hpcfed.errors import InputError
@@ -68,16 +69,7 @@ def convert(asked: Conversion) -> Path:
     """
     record = read_record(asked.source)
     model = model_of(record, str(asked.source), trust=False)
-    try:
-        experiment = spiking_experiment(model.experiment, asked.steps)
-    except InputError as error:
-        raise InputError(f"{asked.source}: {error}") from None
-    if (code := list(own_code(experiment).values())) and not asked.trust:
-        raise InputError(
-            f"{asked.source}: its data and clients come from {', '.join(code)}, which the run file "
-            "names; if you trust that code, convert with --trust"
-        )
-    plan = decide(experiment, asked.out, resume=False)
+    plan = decide(_experiment(model, asked), asked.out, resume=False)
     transport = Transport(mpi.world())
     if transport.size > 1:
         raise InputError("a conversion trains nothing and takes one process; start it without MPI")
@@ -93,6 +85,20 @@ def convert(asked: Conversion) -> Path:
     _write(asked, job, plan, transport, steps | {"activation": np.array(scales)}, last)
     transport.close()
     return Path(plan.folder) / RUN_FILE
+
+
+def _experiment(model: TrainedModel, asked: Conversion) -> Experiment:
+    """Return the experiment of the spiking network."""
+    try:
+        experiment = spiking_experiment(model.experiment, asked.steps)
+    except InputError as error:
+        raise InputError(f"{asked.source}: {error}") from None
+    if (code := list(own_code(experiment).values())) and not asked.trust:
+        raise InputError(
+            f"{asked.source}: its data and clients come from {', '.join(code)}, which the run file "
+            "names; if you trust that code, convert with --trust"
+        )
+    return experiment
 
 
 def _balanced(model: TrainedModel, job: Job, asked: Conversion) -> tuple[F32, list[float]]:
