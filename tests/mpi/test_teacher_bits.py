@@ -56,8 +56,7 @@ def students(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, .
     """Return the settings of each student, whose teacher has been trained for three rounds."""
     folder, found = tmp_path_factory.mktemp("teachers"), dict[str, tuple[str, ...]]()
     for name, sets in TEACHERS.items():
-        experiment = parse_experiment(JOB, sets)
-        run(Request(lambda experiment=experiment: experiment, folder / name))
+        trained(folder / name, sets)
         found[name] = (*STUDENTS[name], f"client.teacher={folder / name / 'run.h5'}")
     return found
 
@@ -66,21 +65,41 @@ def students(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, .
 def on_ranks(
     tmp_path_factory: pytest.TempPathFactory, students: dict[str, tuple[str, ...]]
 ) -> OnRanks:
-    """Return all students on so many ranks."""
-    return ways.on_ranks(tmp_path_factory, JOB, students)
+    """Return the students of event networks on so many ranks: their engine starts quickly."""
+    of_events = {name: sets for name, sets in students.items() if name != "ann"}
+    return ways.on_ranks(tmp_path_factory, JOB, of_events)
 
 
 @pytest.fixture(scope="module")
-def alone(on_ranks: OnRanks) -> dict[str, Record]:
-    return on_ranks(1)
+def alone(
+    tmp_path_factory: pytest.TempPathFactory, students: dict[str, tuple[str, ...]]
+) -> dict[str, Record]:
+    """Return each student on one rank, in this process."""
+    folder = tmp_path_factory.mktemp("alone")
+    return {name: trained(folder / name, sets) for name, sets in students.items()}
 
 
-@pytest.mark.parametrize("name", STUDENTS)
+def trained(folder: Path, sets: tuple[str, ...]) -> Record:
+    experiment = parse_experiment(JOB, sets)
+    run(Request(lambda: experiment, folder))
+    return read_record(folder)
+
+
+@pytest.mark.parametrize("name", ["recurrent", "committee"])
 @pytest.mark.parametrize("num_ranks", [2, 3, 5])
 def test_ranks_threads_and_transports_give_the_same_bits(
     alone: dict[str, Record], on_ranks: OnRanks, name: str, num_ranks: int
 ) -> None:
     assert_same_rounds(on_ranks(num_ranks)[name], alone[name])
+
+
+def test_an_ann_teaches_a_spiking_network_alike_on_two_ranks(
+    alone: dict[str, Record],
+    students: dict[str, tuple[str, ...]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    found = ways.on_ranks(tmp_path_factory, JOB, {"ann": students["ann"]})(2)
+    assert_same_rounds(found["ann"], alone["ann"])
 
 
 def test_a_killed_run_goes_on_with_the_same_bits(
@@ -95,12 +114,7 @@ def test_weight_0_gives_the_bits_without_a_teacher(
     alone: dict[str, Record], students: dict[str, tuple[str, ...]], tmp_path: Path, name: str
 ) -> None:
     plain = tuple(item for item in STUDENTS[name] if not item.startswith("client."))
-    for folder, sets in (
-        ("plain", plain),
-        ("weightless", (*students[name], "client.teacher_weight=0.0")),
-    ):
-        experiment = parse_experiment(JOB, sets)
-        run(Request(lambda experiment=experiment: experiment, tmp_path / folder))
-    first, second = (read_record(tmp_path / folder) for folder in ("plain", "weightless"))
+    first = trained(tmp_path / "plain", plain)
+    second = trained(tmp_path / "weightless", (*students[name], "client.teacher_weight=0.0"))
     assert_same_rounds(second, first)
     assert not np.array_equal(first.params, alone[name].params)
