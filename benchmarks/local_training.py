@@ -9,7 +9,7 @@ within each repeat, from the same weights with the same batches:
 - norse unbind   the good user's norse: input product hoisted out of the time loop, x.unbind(0), the
                  readout's time loop collapsed. It is our norse engine, the reference of the others
 - engine         the event engine with one and with two threads over the clients
-- teacher        the event engine with one thread, learning a teacher's answers as well
+- teacher        the event engine with one thread and a teacher: another loss, so other updates
 - dense GEMMs    torch.mm in the shapes of forward and backward alone: any dense method's floor
 
 norse's layers cannot be told the slope of their surrogate (superspike: it is 1) nor how the reset
