@@ -9,6 +9,7 @@ within each repeat, from the same weights with the same batches:
 - norse unbind   the good user's norse: input product hoisted out of the time loop, x.unbind(0), the
                  readout's time loop collapsed. It is our norse engine, the reference of the others
 - engine         the event engine with one and with two threads over the clients
+- teacher        the event engine with one thread and a teacher: another loss, so other updates
 - dense GEMMs    torch.mm in the shapes of forward and backward alone: any dense method's floor
 
 norse's layers cannot be told the slope of their surrogate (superspike: it is 1) nor how the reset
@@ -67,8 +68,8 @@ from contenders import (
 
 NETWORKS, DENSITIES = ("feed-forward", "recurrent"), (1.5, 5.0, 10.0)
 INPUT_GAIN = 1.4  # hidden rates of 4 to 7 % at any density
-LAYERS, UNBIND, ONE, TWO, GEMM = (
-    "norse layers", "norse unbind", "engine", "engine, 2 threads", "dense GEMMs",
+LAYERS, UNBIND, ONE, TWO, TAUGHT, GEMM = (
+    "norse layers", "norse unbind", "engine", "engine, 2 threads", "engine, teacher", "dense GEMMs",
 )  # fmt: skip
 AT_LEAST = {  # (network, percent): times faster than norse's layers on one core
     ("feed-forward", 1.5): 50.0, ("feed-forward", 5.0): 22.0, ("feed-forward", 10.0): 14.0,
@@ -83,6 +84,7 @@ SCALES = {  # bins, channels, most times slower; finer bins spread the input: 1.
     "2 x channels": (BINS, 2 * CHANNELS, INPUT_GAIN, 1.15),
 }
 MOST_DIFFERENCE = 0.01  # of the updates' norm; room for spikes that rounding moves
+MOST_TAUGHT = 1.05  # times as slow as without a teacher
 MOST_CORES = 1.1  # processor seconds per second of a contender of one thread
 
 
@@ -141,6 +143,7 @@ def compare(network: str, density: float, repeats: int) -> list[str]:
         UNBIND: trainer(world, "norse", threads=1),
         ONE: trainer(world, "event", threads=1),
         TWO: trainer(world, "event", threads=2),
+        TAUGHT: trainer(world, "event", threads=1, taught=True),
         GEMM: lambda: dense_products(world.experiment.model.recurrent),
     }
     times = alternate(contenders, repeats)
@@ -171,10 +174,12 @@ def judge(row: tuple[str, float], times: dict[str, Times], updates: dict[str, fl
         ratio, least = times[base].median / times[ONE].median, targets.get(row, 0.0)
         if ratio < least:
             missed.append(f"{ratio:.1f}x {base}, required {least:g}x")
+    if (ratio := times[TAUGHT].median / times[ONE].median) > MOST_TAUGHT:
+        missed.append(f"with a teacher {ratio:.3f}x the time, at most {MOST_TAUGHT:g}x")
     rate = times[UNBIND].result[1]
     if not 0.02 <= rate <= 0.20:
         missed.append(f"hidden rate {rate:.1%}, required 2 to 20 %")
-    for name in (LAYERS, UNBIND, ONE, GEMM):
+    for name in (LAYERS, UNBIND, ONE, TAUGHT, GEMM):
         if times[name].cores > MOST_CORES:
             missed.append(f"{name} used {times[name].cores:.2f} cores, not one")
     for name in (LAYERS, ONE, TWO):

@@ -33,15 +33,10 @@ def load(run_file: Path | str, trust: bool = False) -> TrainedModel:
     Nothing that the file names is imported before the model is used, and then only with ``trust``:
     a network or a rule of somebody's own is a program.
     """
-    from hpcfed.config.file import parse_experiment
-    from hpcfed.learning.model import TrainedModel
-    from hpcfed.networks.layout import Layout
+    from hpcfed.learning.model import model_of
     from hpcfed.records.runfile import read_record
 
-    record = read_record(Path(run_file))
-    experiment = parse_experiment(record.attributes["config_toml"], source=str(run_file))
-    shapes = dict(zip(*record.layout, strict=True))
-    return TrainedModel(experiment, Layout.of(shapes), record.params, trust)
+    return model_of(read_record(Path(run_file)), str(run_file), trust)
 
 
 _USERS = {  # names for users, and where they are; imported when they are asked for

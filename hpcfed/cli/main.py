@@ -15,7 +15,7 @@ from hpcfed.base.terminal import never_fail_to_encode
 from hpcfed.cli.data import data_app
 from hpcfed.cli.rank import RunOptions, complain, train
 from hpcfed.cli.sweep import sweep_app
-from hpcfed.errors import BAD_INPUT, FAILED, STOPPED, InputError
+from hpcfed.errors import BAD_INPUT, FAILED, STOPPED, InputError, StoppedRunError
 
 if TYPE_CHECKING:
     from hpcfed.config import Experiment
@@ -112,6 +112,30 @@ def report(
     from hpcfed.report.page import write_page
 
     print(write_page(path, out))
+
+
+@app.command()
+def convert(
+    run: Annotated[Path, typer.Argument(help="run file of an ANN on images, or its folder")],
+    out: Annotated[Path, typer.Argument(help="folder of the spiking network's run file")],
+    percentile: Annotated[
+        float, typer.Option(min=50, max=100, help="of activations, that a rate of 1 stands for")
+    ] = 99.9,
+    steps: Annotated[int, typer.Option(min=1, help="most time steps, and those of the file")] = 64,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="import code of your own that the run file names")
+    ] = False,
+) -> None:
+    """Turn a trained ANN into a spiking network of its weights, without training."""
+    from hpcfed.federation.conversion import Conversion
+    from hpcfed.federation.conversion import convert as convert_run
+    from hpcfed.report.summary import print_summary
+
+    try:
+        print_summary(convert_run(Conversion(run, out, percentile, steps, trust)))
+    except StoppedRunError as error:
+        complain(error)
+        sys.exit(FAILED)
 
 
 @app.command()

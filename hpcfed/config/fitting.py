@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from hpcfed.config.generated import REGRESSION
-from hpcfed.config.rule import BAYES, CIRCUITS, KINDS, LOCAL
+from hpcfed.config.rule import BACKPROP, BAYES, BINARY, CIRCUITS, KINDS, LOCAL
 from hpcfed.config.server import ServerConfig, UplinkConfig
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ def rule_faults(experiment: Experiment) -> Iterator[str]:
         )
     if evaluation is not None and evaluation.unknown and experiment.data.classes is None:
         yield "evaluation.unknown is for samples that data.classes leaves out; set data.classes"
+    if experiment.client.teacher is not None:
+        yield from _teacher_faults(experiment)
     if rule.is_local:
         yield from _local_faults(experiment)
     if rule.is_circuit:
@@ -71,6 +73,21 @@ def rule_faults(experiment: Experiment) -> Iterator[str]:
             )
     if rule.is_binary and rule.binary_settings.sends != "latents":
         yield from _sent_faults(experiment)
+
+
+def _teacher_faults(experiment: Experiment) -> Iterator[str]:
+    rule, dataset = experiment.learning_rule, experiment.data.dataset
+    if rule.is_local or rule.kind not in (BACKPROP, *BINARY):
+        which = "[rule.local]" if rule.is_local else f'rule.kind = "{rule.kind}"'
+        yield (
+            f"client.teacher is learned from by a gradient that begins at the logits, and {which} "
+            f"learns otherwise; leave it out, or choose one of {', '.join((BACKPROP, *BINARY))}"
+        )
+    if dataset == REGRESSION:
+        yield (
+            f'client.teacher answers with classes, and data.dataset = "{dataset}" has targets '
+            "between them; leave it out"
+        )
 
 
 def _local_faults(experiment: Experiment) -> Iterator[str]:

@@ -55,6 +55,22 @@ class ClientConfig(Section):
     drop_last: bool | None = Field(
         None, description="leave out a pass's last batch if it is short; absent: it is trained on"
     )
+    teacher: str | None = Field(
+        None, description="run file of a network whose answers are learned beside the labels"
+    )
+    teacher_weight: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None,
+        description="a in (1 - a) cross-entropy + a tau^2 divergence from the teacher's softened "
+        "probabilities, which is the loss that is trained on and recorded; absent: 0.5",
+    )
+    teacher_temperature: Positive | None = Field(
+        None, description="tau: both networks' logits are divided by it; absent: 1"
+    )
+    teacher_trust: bool | None = Field(
+        None,
+        description="code of your own that the teacher's run file names may be imported; absent: "
+        "it may not",
+    )
     threads: Count = Field(1, description="clients trained at once on each rank")
 
     @model_validator(mode="before")
@@ -74,4 +90,13 @@ class ClientConfig(Section):
             raise ValueError('schedule = "milestones" and schedule_milestones need each other')
         if self.momentum and self.optimizer == "adam":
             raise ValueError('momentum belongs to optimizer = "sgd"')
+        for name in ("teacher_weight", "teacher_temperature", "teacher_trust"):
+            if getattr(self, name) is not None and self.teacher is None:
+                raise ValueError(f"{name} is for a teacher; set teacher to a run file")
         return self
+
+    @property
+    def distillation(self) -> tuple[float, float]:
+        """Weight and temperature of what is learned from the teacher; weight 0 without one."""
+        weight = 0.5 if self.teacher_weight is None else self.teacher_weight
+        return (0.0 if self.teacher is None else weight), self.teacher_temperature or 1.0

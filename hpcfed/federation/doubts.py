@@ -12,8 +12,13 @@ from typing import Any  # Any: columns of the log are of any scalar type
 AFTER_ROUNDS = 20
 
 
-def doubts(rounds: Mapping[str, list[Any]], num_classes: int) -> Iterator[str]:
-    """Yield what the first AFTER_ROUNDS rounds make doubtful; ``rounds`` are the log's columns."""
+def doubts(
+    rounds: Mapping[str, list[Any]], num_classes: int, taught: bool = False
+) -> Iterator[str]:
+    """Yield what the first AFTER_ROUNDS rounds make doubtful; ``rounds`` are the log's columns.
+
+    A loss that is partly that of a teacher, ``taught``, has no chance to be compared with.
+    """
     rates = [float(rate) for rate in rounds["hidden_rate"][:AFTER_ROUNDS]]
     losses = [float(loss) for loss in rounds["train_loss"][:AFTER_ROUNDS]]
     known = [loss for loss in losses if math.isfinite(loss)]
@@ -23,7 +28,7 @@ def doubts(rounds: Mapping[str, list[Any]], num_classes: int) -> Iterator[str]:
             f"warning: no hidden neuron has spiked in {AFTER_ROUNDS} rounds, so nothing can be "
             "learned; raise model.init_scale, or lower model.threshold"
         )
-    elif known and min(known) >= chance:
+    elif known and min(known) >= chance and not taught:
         yield (
             f"warning: in {AFTER_ROUNDS} rounds the training loss has not fallen below chance, "
             f"{chance:.3f} for {num_classes} classes; change client.learning_rate, or look at the "

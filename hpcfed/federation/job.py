@@ -27,10 +27,12 @@ from hpcfed.clients.population import Listed, Population
 from hpcfed.config import DataConfig, Experiment
 from hpcfed.errors import InputError
 from hpcfed.federation import exchange
+from hpcfed.federation.teacher import read_teacher
 from hpcfed.federation.uplink.averaging import averaging
 from hpcfed.federation.uplink.cohort import Cohort, assign
 from hpcfed.federation.uplink.messages import Uplink
 from hpcfed.learning.depths import DEPTH_FIGURES
+from hpcfed.learning.model import TrainedModel
 from hpcfed.learning.rule import Exchange, Initial, rule_of
 from hpcfed.learning.trainer import Trainer, memory_of, operations_of
 from hpcfed.records.schema import Field
@@ -50,6 +52,7 @@ class Job:
         population: the N clients.
         figures: what the rule measures, as columns of the run file.
         initial: what gives the first parameters; None: ``model.init`` draws them.
+        teacher: the network whose answers clients learn beside the labels; None without.
         drop: (N,) float64, q of each client.
         device: torch's name of this rank's device.
         owners: (N,) int64 rank that keeps a client's memory; None if clients have none.
@@ -62,6 +65,7 @@ class Job:
     exchange: Exchange
     figures: dict[str, Field]
     initial: Initial | None
+    teacher: TrainedModel | None
     uplink: Uplink
     drop: F64
     owners: I64 | None
@@ -136,6 +140,7 @@ def build_job(
             f"participation.clients_per_round = {conditions.clients_per_round}, but there are "
             f"{population.num_clients} clients"
         )
+    teacher = read_teacher(experiment, data)
     rule = rule_of(experiment)
     exchange.check(rule.exchange, experiment)
     device = rule.device(experiment, local_rank)
@@ -167,8 +172,8 @@ def build_job(
         )
     figures = rule.columns() | (DEPTH_FIGURES if has_depth else {})
     return Job(
-        experiment, data, population, trainer, exchanged, figures, rule.initial, uplink,
-        drop, owners, device,
+        experiment, data, population, trainer, exchanged, figures, rule.initial, teacher,
+        uplink, drop, owners, device,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hpcfed.config.own import code_digests
 from hpcfed.errors import InputError
 from hpcfed.federation.job import Job
+from hpcfed.federation.teacher import teacher_parts
 
 _WORDS = {
     "data": "the events",
@@ -32,6 +33,8 @@ def origins(job: Job) -> dict[str, str]:
         "splits": digest_of(data.train_ids, data.validation_ids, data.test_ids, data.train.labels),
         "partition": digest_of(population.num_samples, *population.all_samples()),
     }
+    if job.teacher is not None:
+        found["teacher"] = digest_of(*teacher_parts(job.teacher))
     codes = code_digests(job.experiment)
     return found | {f"code of {key}": digest for key, digest in codes.items()}
 

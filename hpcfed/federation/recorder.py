@@ -114,7 +114,9 @@ class RunRecorder:
         report = RoundReport(state.round, num_rounds, values, self._uplink_bytes, has_loss)
         self._hooks.progress(report)
         if state.round == AFTER_ROUNDS:
-            for doubt in doubts(self.record.log.rounds, len(self._job.data.train.class_names)):
+            taught = self._job.experiment.client.distillation[0] > 0
+            num_classes = len(self._job.data.train.class_names)
+            for doubt in doubts(self.record.log.rounds, num_classes, taught):
                 self._hooks.notify(doubt)
 
     def write(self, state: ServerState, memory: Memory, status: str) -> None:

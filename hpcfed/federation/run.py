@@ -29,6 +29,7 @@ from hpcfed.federation.remarks import remarks
 from hpcfed.federation.rounds import run_rounds
 from hpcfed.federation.server import ServerState
 from hpcfed.federation.start import Start, begin
+from hpcfed.federation.teacher import with_answers
 from hpcfed.records.schema import RUN_FILE
 from hpcfed.records.state import Holder
 
@@ -95,6 +96,7 @@ def _work(request: Request, plan: Decision, transport: Transport, past: Past) ->
     )
     _check_devices(job, transport)
     _check_same(job, transport)
+    job = replace(job, data=with_answers(job.teacher, experiment, job.data, transport))
     local_ranks = transport.hosts.count(transport.hosts[transport.rank])
     transport.together("predicting memory", lambda: check_memory(job, local_ranks))
     start = transport.together("starting", lambda: begin(job, plan, transport, past))

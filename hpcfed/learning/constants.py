@@ -68,6 +68,13 @@ class Penalty(NamedTuple):
     upper: float
 
 
+class Teaching(NamedTuple):
+    """How much of the loss is a teacher's, a, and the temperature tau of both networks' logits."""
+
+    weight: float
+    temperature: float
+
+
 class Optimiser(NamedTuple):
     """The client's settings in the dtype of the weights, with the round's learning rate."""
 

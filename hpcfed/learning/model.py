@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcfed.config import Experiment
+from hpcfed.config.file import parse_experiment
 from hpcfed.config.own import own_code
 from hpcfed.errors import InputError
 from hpcfed.learning.rule import rule_of
 from hpcfed.learning.trainer import Trainer
 from hpcfed.networks.layout import Layout
+from hpcfed.records.runfile import Record
 from hpcfed.samples.events import EventSet
 from hpcfed.samples.samples import Samples, shape_of
 
@@ -43,6 +45,13 @@ class Evaluation:
     loss: float
     predictions: I64
     logits: F64 | None
+
+
+def model_of(record: Record, source: str, trust: bool) -> TrainedModel:
+    """Return the network of a run file that was read from ``source``."""
+    experiment = parse_experiment(record.attributes["config_toml"], source=source)
+    shapes = dict(zip(*record.layout, strict=True))
+    return TrainedModel(experiment, Layout.of(shapes), record.params, trust)
 
 
 @dataclass(frozen=True)
@@ -83,7 +92,7 @@ class TrainedModel:
 
         An empty list for a network without spikes.
         """
-        chosen, trainer = self._chosen(events, samples), self._trainer(events)
+        chosen, trainer = self._chosen(events, samples), self.trainer(events)
         parts = [
             trainer.hidden_spikes(self.params, events, chosen[start : start + _BATCH])
             for start in range(0, len(chosen), _BATCH)
@@ -96,7 +105,7 @@ class TrainedModel:
         ``events`` must be binned as in the experiment. Raises InputError if they do not fit the
         network.
         """
-        chosen, trainer = self._chosen(events, samples), self._trainer(events)
+        chosen, trainer = self._chosen(events, samples), self.trainer(events)
         results = [
             trainer.evaluate(self.params, events, chosen[start : start + _BATCH])
             for start in range(0, len(chosen), _BATCH)
@@ -116,14 +125,19 @@ class TrainedModel:
             raise InputError("evaluating a model: no samples were given")
         return chosen
 
-    def _trainer(self, events: Samples) -> Trainer:
+    def trainer(self, events: Samples) -> Trainer:
+        """Return what evaluates this network on ``events``, on the CPU.
+
+        Raises InputError if they do not fit it, and for code that must not be imported.
+        """
         data = self.experiment.data
         named = own_code(self.experiment)
         code = [named[key] for key in ("model.kind", "rule.kind") if key in named]
         if code and not self.trust:
             raise InputError(
                 f"using this model imports {', '.join(code)}, which its run file names; if you "
-                "trust that code, hpcfed.load(run_file, trust=True)"
+                "trust that code, hpcfed.load(run_file, trust=True), or as a teacher "
+                "client.teacher_trust = true"
             )
         binned = (data.num_bins, data.duration)
         if isinstance(events, EventSet) and (events.num_bins, events.duration) != binned:

@@ -74,8 +74,8 @@ class LocalUpdate:
     Attributes:
         delta: (P,) float32, trained minus received parameters, on the host or on a device; without
             those that stay with the client.
-        loss: mean training loss (cross-entropy and rate penalties) over all steps of the round,
-            each step weighted by its batch size.
+        loss: mean training loss (cross-entropy, what is learned of a teacher and rate penalties)
+            over all steps of the round, each step weighted by its batch size.
         hidden_rate: mean fraction of hidden neurons that spike in a time bin; NaN for an ANN.
         figures: what else the rule measures, under the names of its ``Rule.figures``.
         memory: (Q,) float32 that the client keeps for its next round; None without.

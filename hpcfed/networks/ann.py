@@ -29,22 +29,38 @@ class AnnNetwork(Stacked):
 
     def forward(self, weights: Mapping[str, Tensor], events: Tensor, call: Pass) -> Activity:
         """Return logits (B, K) of ``events`` (T, B, C), and no spikes; any float dtype."""
-        signal = events[None] if events.dim() == _IMAGES else events  # images are a single bin
-
-        def fire(
-            drive: Tensor, found: Norm | None, recurrent: Tensor | None
-        ) -> tuple[Tensor, None]:
-            slope = 0.0 if self.model.activation == "relu" else _SLOPE_BELOW_ZERO
-            return _activations(applied(drive, found), recurrent, slope), None
-
-        passage = Passage(self.model, weights, call, fire)
-        signal = passage.readout(passage.through(self.stages, signal))
+        passage = Passage(self.model, weights, call, self._fire)
+        signal = passage.readout(passage.through(self.stages, _in_bins(events)))
         outputs = signal @ weights["readout"].t()
         if self.model.readout == "last":
             return passage.activity(outputs[-1])
         if self.model.readout == "max":
             return passage.activity(outputs.max(0).values)
         return passage.activity(outputs.mean(0))
+
+    def activations(self, weights: Mapping[str, Tensor], events: Tensor) -> list[Tensor]:
+        """Return what each layer sends, (T, B, ...), for ``events`` as ``forward`` takes them."""
+        sent: list[Tensor] = []
+
+        def fire(
+            drive: Tensor, found: Norm | None, recurrent: Tensor | None
+        ) -> tuple[Tensor, None]:
+            sent.append(self._fire(drive, found, recurrent)[0])
+            return sent[-1], None
+
+        Passage(self.model, weights, Pass(learn=False), fire).through(self.stages, _in_bins(events))
+        return sent
+
+    def _fire(
+        self, drive: Tensor, found: Norm | None, recurrent: Tensor | None
+    ) -> tuple[Tensor, None]:
+        slope = 0.0 if self.model.activation == "relu" else _SLOPE_BELOW_ZERO
+        return _activations(applied(drive, found), recurrent, slope), None
+
+
+def _in_bins(events: Tensor) -> Tensor:
+    """Return images as a single bin, and events as they are."""
+    return events[None] if events.dim() == _IMAGES else events
 
 
 def _activations(drive: Tensor, recurrent: Tensor | None, slope: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a run was made of besides its configuration: data, code of one's own, parameters begun with.
+"""What a run was made of besides its configuration: data, own code, first parameters, a teacher.
 
 A configuration names these by a path alone, and what lies there may change. A run file holds their
 digests; runs of one study whose digests differ under one name do not belong together.
@@ -71,6 +71,8 @@ def _facts(run: Made) -> Iterator[tuple[tuple[Any, ...], str]]:
         yield ("data", dataset, *(str(run.keys.get(key)) for key in keys)), origins["data"]
     if "warm_start" in origins:
         yield ("first parameters", str(run.keys.get("model.warm_start"))), origins["warm_start"]
+    if "teacher" in origins:
+        yield ("teachers", str(run.keys.get("client.teacher"))), origins["teacher"]
     for key in OWN_CODE:
         if f"code of {key}" in origins:
             yield ("code", str(run.keys.get(key))), origins[f"code of {key}"]

@@ -32,6 +32,7 @@ from hpcfed.records.schema import (
     LATE_FIELDS,
     NAMED,
     RUN_FILE,
+    STEP_FIELDS,
     check,
 )
 from hpcfed.records.writing import fill
@@ -52,6 +53,7 @@ class Record:
         attempts: one entry per start.
         answers: what the network says of each sample, by set and name; empty where not kept.
         depths: how it does with other numbers of iterations, by name; empty where not asked for.
+        steps: of a converted ANN, how it does after so many steps, by name; else empty.
     """
 
     attributes: dict[str, Any]
@@ -64,6 +66,7 @@ class Record:
     attempts: list[dict[str, Any]]
     answers: dict[str, dict[str, Array]] = field(default_factory=dict)
     depths: dict[str, Array] = field(default_factory=dict)
+    steps: dict[str, Array] = field(default_factory=dict)
 
 
 def write_record(path: Path, record: Record, before: Callable[[], None] = lambda: None) -> None:
@@ -135,6 +138,7 @@ def _read(file: h5py.File) -> Record:
             for name, part in file.get("answers", {}).items()
         },
         depths={n: file["depths"][n][()] for n in DEPTH_FIELDS if n in file.get("depths", {})},
+        steps={n: file["steps"][n][()] for n in STEP_FIELDS if n in file.get("steps", {})},
     )
 
 

@@ -147,6 +147,17 @@ DEPTH_FIELDS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "test_accuracy": (("depth",), "1", "fraction right on test; NaN: there is none"),
     "test_loss": (("depth",), "nat", "mean loss on test; NaN: there is none"),
 }
+# of an ANN that became a spiking network: how that one does after so many steps
+STEP_FIELDS: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "steps": (("steps",), "1", "time steps for which an image is shown"),
+    "validation_accuracy": (("steps",), "1", "fraction right on validation; NaN: there is none"),
+    "validation_loss": (("steps",), "nat", "mean loss on validation; NaN: there is none"),
+    "test_accuracy": (("steps",), "1", "fraction right on test; NaN: there is none"),
+    "test_loss": (("steps",), "nat", "mean loss on test; NaN: there is none"),
+    "ann_validation_accuracy": ((), "1", "fraction that the ANN has right on validation"),
+    "ann_test_accuracy": ((), "1", "fraction that the ANN has right on test"),
+    "activation": (("layer",), "1", "activation of the ANN that a spike in every step stands for"),
+}
 # the same of units with probabilities, in a few samples of the last evaluation
 UNIT_FIELDS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "potential": (("sample", "bin", "unit_value"), "1", "hidden units, then outputs, by value"),

@@ -28,6 +28,7 @@ from hpcfed.records.schema import (
     ROUND_FIELDS,
     ROUND_MEANING,
     SCHEMA_VERSION,
+    STEP_FIELDS,
     UNIT_FIELDS,
 )
 
@@ -62,6 +63,8 @@ def fill(file: h5py.File, record: Record) -> None:
         _fill_answers(file.create_group("answers"), record.answers)
     if record.depths:
         _fill_depths(file.create_group("depths"), record.depths)
+    if record.steps:
+        _fill_steps(file.create_group("steps"), record.steps)
     model = file.create_group("model")
     params = model.create_dataset("params", data=record.params)
     params.dims[0].attach_scale(_dimension(model, "parameter", len(record.params)))
@@ -144,6 +147,17 @@ def _fill_depths(group: h5py.Group, depths: Mapping[str, Array]) -> None:
     for name, values in depths.items():
         if name != "depth":
             _put(group, name, values, DEPTH_FIELDS[name][1:], (scale,))
+
+
+def _fill_steps(group: h5py.Group, steps: Mapping[str, Array]) -> None:
+    """Write columns by numbers of steps, which are their axis as well, and what has no step."""
+    scale = _put(group, "steps", steps["steps"], STEP_FIELDS["steps"][1:], ())
+    scale.make_scale("steps")
+    axes = {"steps": scale, "layer": _scale(group, "layer", len(steps["activation"]))}
+    for name, values in steps.items():
+        if name != "steps":
+            dimensions, *text = STEP_FIELDS[name]
+            _put(group, name, values, (text[0], text[1]), tuple(axes[one] for one in dimensions))
 
 
 def _fill_columns(

@@ -27,6 +27,7 @@ from hpcfed.report.figures import (
     neurons,
     spikes,
     spikes_figure,
+    steps,
 )
 from hpcfed.report.figures.circuits import every as circuits
 from hpcfed.report.figures.circuits import sending
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 SATURATED = 0.9
 _BY_DEPTH = "Accuracy over the iterations of the repeated block, and against bytes"
+_BY_STEPS = "Accuracy of converted ANNs over time steps"
 _WAYS = ("rule.kind", "rule.binary.sends", "uplink.dtype")
 MOST_ROWS = 1000  # of a table on the page; all of them are analysis/'s
 
@@ -99,6 +101,8 @@ def sweep_pictures(found: Found) -> list[Picture]:
         drawn.append(_together(found, caption, sending))
     if depth.has_data(found):
         drawn.append(_picture(_BY_DEPTH, *_of_depths(found)))
+    if steps.has_data(found):
+        drawn.append(_picture(_BY_STEPS, *_of_steps(found)))
     return drawn
 
 
@@ -107,6 +111,13 @@ def _of_depths(found: Found) -> tuple[Callable[[], Figure], Callable[[], list[Ta
     return partial(depth.draw, found), lambda: [
         _table("By depth of the merged network", depth.COLUMNS, depth.rows(found)),
         _table("By depth of clients", depth.CLIENT_COLUMNS, depth.client_rows(found)),
+    ]
+
+
+def _of_steps(found: Found) -> tuple[Callable[[], Figure], Callable[[], list[Table]]]:
+    """Return what draws accuracy over time steps, and what makes its table."""
+    return partial(steps.draw, found), lambda: [
+        _table("By time steps", steps.COLUMNS, steps.rows(found))
     ]
 
 
@@ -165,6 +176,8 @@ def _figures(
     )
     if depth.has_data(found):
         yield _BY_DEPTH, *_of_depths(found)
+    if steps.has_data(found):
+        yield _BY_STEPS, *_of_steps(found)
     answered = Answered(record)
     figures = {**uncertainty.FIGURES, **circuits.FIGURES, **neurons.FIGURES}
     for shown in applicable_to_run(answered, figures).values():

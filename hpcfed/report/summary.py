@@ -55,10 +55,21 @@ def summary(path: Path) -> Rows:
         ("clients", f"{len(record.clients['num_samples'])}, {_ranks(record)}"),
         ("data", f"{record.clients['num_samples'].sum()} samples of {attributes['data_source']}"),
         ("parameters", f"{record.params.size}"),
+        *_origin(record),
     ]
     if record.log.num_rounds:
         lines += [*_results(rounds), *_figures(record), *_costs(rounds)]
     return lines
+
+
+def _origin(record: Record) -> Rows:
+    """Return the ANN that a network was converted from, if it was."""
+    if not record.steps:
+        return []
+    steps, source = int(record.steps["steps"][-1]), record.attributes["converted_from"]
+    known = {name: float(record.steps[f"ann_{name}_accuracy"]) for name in ("validation", "test")}
+    found = ", ".join(f"{percent(value)} {name}" for name, value in known.items())
+    return [("converted from", f"{source}, an ANN of {found}; below: after {steps} time steps")]
 
 
 def best_round(rounds: dict[str, list[Any]]) -> Best | None:

@@ -43,6 +43,7 @@ class EventSet:
             second there is; None where labels say all.
         coordinates: (S, D) float32 from 0 to 1, the scaled point that a sample encodes; None where
             there is none.
+        teacher: (S, K) float32 logits of a teacher, of samples that are trained on; None without.
     """
 
     channels: Channels
@@ -60,6 +61,7 @@ class EventSet:
     plane: tuple[int, ...] = ()
     targets: F32 | None = None
     coordinates: F32 | None = None
+    teacher: F32 | None = None
 
     @property
     def num_samples(self) -> int:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hpcfed.errors import InputError
 
+F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
 
@@ -24,6 +25,7 @@ class ImageSet:
         pixels: (S, C, H, W) uint8, never written.
         labels: (S,) int64, index into ``class_names``; -1 marks a sample outside the chosen subset.
         groups: (S,) int64, index into ``group_names`` (writers).
+        teacher: (S, K) float32 logits of a teacher, of samples that are trained on; None without.
     """
 
     pixels: U8
@@ -31,6 +33,7 @@ class ImageSet:
     groups: I64
     class_names: tuple[str, ...]
     group_names: tuple[str, ...]
+    teacher: F32 | None = None
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 4 or self.pixels.dtype != np.uint8:

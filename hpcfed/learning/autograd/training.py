@@ -1,8 +1,8 @@
 """The norse trainer: local training and evaluation with torch autograd, one client per thread.
 
 T time bins, B batch, C channels, H hidden neurons, K classes, L hidden layers, P parameters. One
-step of a client with parameters w, received parameters w0 and loss F (cross-entropy of the logits
-and the rate penalties)::
+step of a client with parameters w, received parameters w0 and loss F (cross-entropy of the logits,
+a teacher's if there is one, and the rate penalties)::
 
     g = grad F(w) + proximal (w - w0);  g = g min(1, clip_norm / |g|)
     w = optimiser(w, g + weight_decay w)
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
 
 from hpcfed.base.parallel import in_order
 from hpcfed.base.philox import CompiledStream
@@ -40,6 +40,7 @@ from hpcfed.learning.feed import feed
 from hpcfed.learning.latents import Latent
 from hpcfed.learning.schedule import learning_rate
 from hpcfed.learning.silence import limits
+from hpcfed.learning.teaching import taught, teaching
 from hpcfed.learning.trainer import ENTERING_UNIT, BatchResult, LocalUpdate
 from hpcfed.networks.contract import Activity, Layer, Network, Pass, Product
 from hpcfed.networks.layout import Layout
@@ -166,7 +167,7 @@ class NorseTrainer:
             weights, slopes = (
                 (current, None) if latents is None else latents.drawn(current, state.num_steps)
             )
-            found = self._learned(weights, inputs, self._truth(samples, ids), call)
+            found = self._learned(weights, inputs, partial(self._loss, samples, ids), call)
             gradient, totals = found.gradient, totals.add(found, len(ids), bounds)
             if latents is not None and slopes is not None:
                 gradient = latents.turned(gradient, slopes)
@@ -225,12 +226,25 @@ class NorseTrainer:
             rates=is_penalised(experiment.client),
         )
 
-    def _learned(self, params: Tensor, inputs: F32, labels: Tensor, call: Pass) -> _Learned:
+    def _loss(self, samples: Samples, ids: I64, logits: Tensor) -> Tensor:
+        """Return the mean loss of ``logits`` (B, K) of ``ids`` (B,), without rate penalties."""
+        loss = cross_entropy(logits, self._truth(samples, ids))
+        teacher = taught(self._experiment, samples)
+        if not len(teacher):
+            return loss
+        weight, tau = teaching(self._experiment)
+        aim = softmax(self._tensor(teacher[ids]).to(logits.dtype) / tau, dim=1)
+        divergence = kl_div(log_softmax(logits / tau, dim=1), aim, reduction="batchmean")
+        return (1 - weight) * loss + weight * tau**2 * divergence
+
+    def _learned(
+        self, params: Tensor, inputs: F32, loss_of: Callable[[Tensor], Tensor], call: Pass
+    ) -> _Learned:
         """Return the loss on a batch, its gradient (P,) at ``params`` (P,), and the activity."""
         leaf = params.detach().requires_grad_()
         found = self._forward(leaf, inputs, call)
         penalty = rate_penalty(self._experiment.client, found.spikes)
-        loss = cross_entropy(found.logits, labels) + penalty
+        loss = loss_of(found.logits) + penalty
         (gradient,) = torch.autograd.grad(loss, leaf)
         return _Learned(loss.detach(), gradient, found)
 

@@ -21,6 +21,7 @@ from hpcfed.learning.event.readout import (
     readout_forward,
 )
 from hpcfed.learning.event.tables import Evaluated, Inputs, NetworkConstants, Sizes
+from hpcfed.learning.event.teaching import keep_logits, learn_from_teacher
 from hpcfed.learning.event.vectors import turn_block
 from hpcfed.learning.event.work import Workspace
 
@@ -155,8 +156,14 @@ def batch_gradient(
                 continue
             _note_activity(network.limits, work, rows)
             readout_forward(plan, network.readout, work.weights, work, rows)
+            taught = len(inputs.teacher) > 0
+            if taught:
+                keep_logits(plan, work, rows)
             labels = inputs.labels[block : block + rows]
             cross_entropy(plan, labels, batch, work, work.losses, work.predictions)
+            if taught:
+                ids = inputs.samples[block : block + rows]
+                learn_from_teacher(plan, network.teaching, inputs.teacher, ids, batch, work)
             for row in range(rows):
                 total += work.losses[row]
             readout_backward(plan, work, rows)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed.learning.constants import Neuron, Penalty, Readout, Reals, RealType
+from hpcfed.learning.constants import Neuron, Penalty, Readout, Reals, RealType, Teaching
 
 I64 = NDArray[np.int64]
 
@@ -64,6 +64,7 @@ class NetworkConstants(NamedTuple):
     neuron: Neuron
     readout: Readout
     penalty: Penalty
+    teaching: Teaching
     limits: I64
 
 
@@ -74,6 +75,7 @@ class Inputs(NamedTuple):
         channels, counts, bin_offsets, sample_offsets: an EventSet's; no counts if bins are binary.
         samples: (n,) ids.
         labels: (n,) classes.
+        teacher: (S, K) float32 a teacher's logits of all samples, by id; (0, 0) without one.
         time_shifts, channel_shifts: (n,) whole bins and channels; empty without augmentation.
         kept: a flag for each event of the n samples, in their order; empty if all are kept.
         kept_offsets: (n,) where each sample's flags begin.
@@ -85,6 +87,7 @@ class Inputs(NamedTuple):
     sample_offsets: I64
     samples: I64
     labels: I64
+    teacher: NDArray[np.float32]
     time_shifts: I64
     channel_shifts: I64
     kept: NDArray[np.bool_]

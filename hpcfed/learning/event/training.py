@@ -34,6 +34,7 @@ from hpcfed.learning.event.work import Workspace, make_work
 from hpcfed.learning.latents import Latent
 from hpcfed.learning.schedule import learning_rate
 from hpcfed.learning.silence import limits
+from hpcfed.learning.teaching import taught, teaching
 from hpcfed.learning.trainer import BatchResult, LocalUpdate
 from hpcfed.networks.contract import Layer
 from hpcfed.networks.layout import Layout
@@ -75,6 +76,7 @@ class EventTrainer:
             equations.neuron(experiment, dtype),
             equations.readout(experiment, dtype),
             equations.penalty(experiment),
+            teaching(experiment),
             limits(experiment, self._layers),
         )
 
@@ -114,7 +116,7 @@ class EventTrainer:
 
     def gradient(self, params: Reals, events: EventSet, samples: I64) -> tuple[Reals, float]:
         """Return the gradient (P,) of a batch's mean loss with the rate penalty, and that loss."""
-        inputs, flat = _inputs(events, samples), np.empty(self._layout.size, self._dtype)
+        inputs, flat = self._inputs(events, samples), np.empty(self._layout.size, self._dtype)
         still, bounds, received = self._still(), np.array([0, len(samples)]), self._pack(params)
         with self._work(inputs) as work:
             loss, _ = train_client(self._network, still, inputs, bounds, received, work)
@@ -124,7 +126,7 @@ class EventTrainer:
     def _evaluate(
         self, params: F32, events: EventSet, samples: I64, raster: NDArray[np.bool_]
     ) -> BatchResult:
-        inputs, weights = _inputs(events, samples), self._pack(params)
+        inputs, weights = self._inputs(events, samples), self._pack(params)
         found = self._found(len(samples), raster)
         with self._work(inputs) as work:
             evaluate_batch(self._network, inputs, weights, work, found)
@@ -147,7 +149,7 @@ class EventTrainer:
     def _prepare(self, weights: Reals, events: EventSet) -> None:
         """Have the kernels of training and evaluation compiled before the first round."""
         largest = np.array([events.num_events.argmax()])  # so that the work space is kept
-        network, inputs, delta = self._network, _inputs(events, largest), weights[:0]
+        network, inputs, delta = self._network, self._inputs(events, largest), weights[:0]
         still, found = self._still(), self._found(0, np.empty((0, 0, 0), np.bool_))
         with self._work(inputs) as work:
             prepare(
@@ -173,7 +175,7 @@ class EventTrainer:
         samples = np.concatenate(steps)
         augmented = is_augmented(experiment.data)
         changes = draw_steps(steps, events, experiment.data, noise) if augmented else []
-        inputs = _inputs(events, samples, changes)
+        inputs = self._inputs(events, samples, changes)
         rate = learning_rate(experiment.client, round_index)
         optimiser = equations.optimiser(experiment, rate, self._dtype)
         bounds = np.cumsum([0, *map(len, steps)])
@@ -197,6 +199,9 @@ class EventTrainer:
             hidden_rate=spikes / (len(samples) * events.num_bins * sum(self._hidden)),
             activity=activity,
         )
+
+    def _inputs(self, events: EventSet, samples: I64, changes: Sequence[Changes] = ()) -> Inputs:
+        return _inputs(events, samples, taught(self._experiment, events), changes)
 
     def _pack(self, params: Reals) -> Reals:
         return event_plan.pack(self._network.plan, self._layout, params.astype(self._dtype))
@@ -228,7 +233,7 @@ def _most_spikes(inputs: Inputs) -> int:
     return max(int(inputs.counts[a:b].sum()) for a, b in zip(starts, stops, strict=True))
 
 
-def _inputs(events: EventSet, samples: I64, changes: Sequence[Changes] = ()) -> Inputs:
+def _inputs(events: EventSet, samples: I64, teacher: F32, changes: Sequence[Changes]) -> Inputs:
     """Return the samples (n,) for a kernel; ``changes`` are those of all steps, if any."""
 
     def joined(parts: list[NDArray[np.generic]], kind: type) -> NDArray[Any]:
@@ -242,6 +247,7 @@ def _inputs(events: EventSet, samples: I64, changes: Sequence[Changes] = ()) -> 
         sample_offsets=events.sample_offsets,
         samples=samples,
         labels=events.labels[samples],
+        teacher=teacher,
         time_shifts=joined([change.bins for change in changes], np.int64),
         channel_shifts=joined([change.channels for change in changes], np.int64),
         kept=joined([change.kept for change in changes], np.bool_),

@@ -39,7 +39,8 @@ class Workspace(NamedTuple):
         summed: (R N,) factors times the last layer's spikes, summed over time; then its gradient.
         logits: (R N,) of the readout; then their gradient.
         peaks: (R N,) bin of the maximum.
-        outputs: (R N,) gradient of the readout's current in a bin.
+        outputs: (R N,) gradient of the readout's current in a bin; before that the logits, where
+            a teacher's are learned from.
         losses, predictions: (R,) of the samples.
         spikes: (L,) of each layer so far.
         fired: (L, R) of each layer and sample.

@@ -15,7 +15,10 @@ from torch import Tensor
 
 from hpcfed.errors import InputError
 from hpcfed.learning.gpu.plan import WORD
+from hpcfed.learning.teaching import NOBODY
 from hpcfed.samples.events import EventSet
+
+F32 = NDArray[np.float32]
 
 _LARGEST_COUNT = 255
 _CHUNK_BYTES = 64 << 20  # of cells that are unpacked at once on the host
@@ -29,11 +32,13 @@ class Packed:
         cells: (S, T, words) int64, WORD channels each, the lowest bit first; or (S, T, C) uint8.
         labels: (S,) int32.
         bin_offsets: (S, T + 1) int32, the events before each bin of a sample.
+        teacher: (S, K) float32 a teacher's logits; (0, 0) without one.
     """
 
     cells: Tensor
     labels: Tensor
     bin_offsets: Tensor
+    teacher: Tensor
 
     @property
     def bits(self) -> bool:
@@ -41,8 +46,11 @@ class Packed:
         return self.cells.dtype == torch.int64
 
 
-def pack(events: EventSet, device: torch.device) -> Packed:
-    """Return ``events`` packed on ``device``. Raises InputError for counts beyond a byte."""
+def pack(events: EventSet, device: torch.device, teacher: F32 = NOBODY) -> Packed:
+    """Return ``events`` packed on ``device``, with a teacher's logits (S, K) if there is one.
+
+    Raises InputError for counts beyond a byte.
+    """
     if events.counts is not None and len(events.counts) and events.counts.max() > _LARGEST_COUNT:
         raise InputError(
             f"a bin holds {events.counts.max()} spikes of one channel, the GPU engine takes up to "
@@ -63,6 +71,7 @@ def pack(events: EventSet, device: torch.device) -> Packed:
         cells,
         torch.tensor(events.labels, dtype=torch.int32, device=device),
         torch.tensor(events.bin_offsets.astype(np.int32), device=device),
+        torch.tensor(teacher, device=device),
     )
 
 

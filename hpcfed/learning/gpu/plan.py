@@ -13,8 +13,9 @@ import numpy as np
 
 from hpcfed.config import Experiment
 from hpcfed.learning import equations
-from hpcfed.learning.constants import Neuron, Penalty, Readout
+from hpcfed.learning.constants import Neuron, Penalty, Readout, Teaching
 from hpcfed.learning.silence import limits
+from hpcfed.learning.teaching import teaching
 from hpcfed.networks.layout import Layout
 from hpcfed.networks.stack import dense_layers
 
@@ -56,6 +57,7 @@ class Plan:
     neuron: Neuron
     leak: Readout
     penalty: Penalty
+    teaching: Teaching
     limits: tuple[tuple[int, int], ...]
 
     @property
@@ -89,6 +91,7 @@ def plan(experiment: Experiment, layout: Layout, num_channels: int) -> Plan:
         neuron=equations.neuron(experiment, np.float32),
         leak=equations.readout(experiment, np.float32),
         penalty=equations.penalty(experiment),
+        teaching=teaching(experiment),
         limits=tuple((least, most) for least, most in bounds.tolist()),
     )
 

@@ -16,14 +16,14 @@ from hpcfed.learning.gpu.products import BLOCK
 
 @triton.jit
 def read_summed(
-    summed, losses, predictions, gradient, weights, slots, labels, counts,
-    num_weights, place, num_blocks, num_classes, num_neurons,
-    WIDTH: tl.constexpr, CLASSES: tl.constexpr, LEARN: tl.constexpr,
+    summed, losses, predictions, gradient, weights, slots, labels, teacher, counts,
+    num_weights, place, num_blocks, num_classes, num_neurons, share, tau,
+    WIDTH: tl.constexpr, CLASSES: tl.constexpr, LEARN: tl.constexpr, TAUGHT: tl.constexpr,
 ):  # fmt: skip
     """Write losses and predictions (clients, slots) of mean and last bin.
 
     With LEARN also the readout's gradient, and in place of ``summed`` (clients, slots, WIDTH) its
-    own. Grid: (clients,).
+    own; with TAUGHT of the loss in which ``share`` is that of ``teacher``. Grid: (clients,).
     """
     client = tl.program_id(0).to(tl.int64)
     count = tl.load(counts + client)
@@ -43,6 +43,11 @@ def read_summed(
         sample = tl.load(slots + slot, mask=exists, other=0)
         label = tl.load(labels + sample, mask=exists, other=0)
         error, loss, best = cross_entropy(logits, label, exists, count, num_classes, CLASSES)
+        if TAUGHT:
+            theirs = answers(teacher, sample, exists, num_classes, CLASSES)
+            change, more = divergence(logits, theirs, exists, count, num_classes, tau, CLASSES)
+            error = (1 - share) * error + share * tau * change
+            loss = (1 - share) * loss + share * tau * tau * more
         tl.store(losses + slot, loss)
         tl.store(predictions + slot, best)
         if LEARN:
@@ -54,8 +59,9 @@ def read_summed(
 
 @triton.jit
 def read_maximum(
-    currents, losses, predictions, slots, labels, counts, response,
-    num_bins, num_classes, keep, drive, decay, CLASSES: tl.constexpr, LEARN: tl.constexpr,
+    currents, losses, predictions, slots, labels, teacher, counts, response,
+    num_bins, num_classes, keep, drive, decay, share, tau,
+    CLASSES: tl.constexpr, LEARN: tl.constexpr, TAUGHT: tl.constexpr,
 ):  # fmt: skip
     """Write losses and predictions (clients, slots) of the maximum over time.
 
@@ -84,6 +90,11 @@ def read_maximum(
     sample = tl.load(slots + slot, mask=exists, other=0)
     label = tl.load(labels + sample, mask=exists, other=0)
     error, loss, chosen = cross_entropy(best, label, exists, count, num_classes, CLASSES)
+    if TAUGHT:
+        theirs = answers(teacher, sample, exists, num_classes, CLASSES)
+        change, more = divergence(best, theirs, exists, count, num_classes, tau, CLASSES)
+        error = (1 - share) * error + share * tau * change
+        loss = (1 - share) * loss + share * tau * tau * more
     tl.store(losses + slot, loss)
     tl.store(predictions + slot, chosen)
     if LEARN:
@@ -113,3 +124,38 @@ def cross_entropy(logits, label, exists, count, num_classes, CLASSES: tl.constex
     error = error / count.to(tl.float32)
     loss = tl.log(total) + largest - chosen
     return tl.where(exists[:, None], error, 0.0), tl.where(exists, loss, 0.0), best
+
+
+@triton.jit
+def answers(teacher, sample, exists, num_classes, CLASSES: tl.constexpr):
+    """Return the logits (B, K) of a teacher (S, K) for ``sample`` (B,)."""
+    k = tl.arange(0, CLASSES)[None, :]
+    there = (k < num_classes) & exists[:, None]
+    return tl.load(teacher + sample[:, None].to(tl.int64) * num_classes + k, mask=there, other=0.0)
+
+
+@triton.jit
+def divergence(logits, theirs, exists, count, num_classes, tau, CLASSES: tl.constexpr):
+    """Return q - q_t (B, K) over the batch, and the divergence (B,) of q from the teacher's q_t.
+
+    The equations are those of ``learning.teaching``; of rows that do not exist both are zero.
+    """
+    inside = tl.arange(0, CLASSES)[None, :] < num_classes
+    mine, part, total = soften(logits, inside, tau)
+    their, aim, whole = soften(theirs, inside, tau)
+    more = tl.sum(aim * (their - mine), axis=1) + tl.log(total) - tl.log(whole)
+    change = (part - aim) / count.to(tl.float32)
+    return tl.where(exists[:, None], change, 0.0), tl.where(exists, more, 0.0)
+
+
+@triton.jit
+def soften(logits, inside, tau):
+    """Return logits over tau less their maximum, their softmax, and the sum of its powers.
+
+    Of logits (B, K) that are not ``inside`` all are zero.
+    """
+    largest = tl.max(tl.where(inside, logits, float("-inf")), axis=1)
+    lower = tl.where(inside, (logits - largest[:, None]) / tau, 0.0)
+    powers = tl.where(inside, tl.exp(lower), 0.0)
+    total = tl.sum(powers, axis=1)
+    return lower, tl.div_rn(powers, tl.broadcast_to(total[:, None], powers.shape)), total

@@ -37,6 +37,11 @@ class Batches:
     work: Buffers
     learn: bool
 
+    @property
+    def taught(self) -> bool:
+        """Whether a teacher's logits are learned from."""
+        return self.learn and len(self.packed.teacher) > 0
+
 
 def step_launches(job: Batches, step: int) -> Iterator[Launch]:
     """Yield what makes up training step number ``step`` of the schedule."""
@@ -244,11 +249,14 @@ def _read_summed(job: Batches, step: int) -> Launch:
         (work.size.clients,),
         (
             work.summed, schedule.losses[step], work.predictions, work.gradient, work.weights,
-            schedule.samples[step], job.packed.labels, schedule.counts[step],
+            schedule.samples[step], job.packed.labels, job.packed.teacher, schedule.counts[step],
             plan.size, plan.output.place, work.size.blocks, plan.output.neurons,
-            plan.output.inputs,
+            plan.output.inputs, *plan.teaching,
         ),
-        {"WIDTH": plan.layers[-1].width, "CLASSES": plan.output.width, "LEARN": job.learn},
+        {
+            "WIDTH": plan.layers[-1].width, "CLASSES": plan.output.width, "LEARN": job.learn,
+            "TAUGHT": job.taught,
+        },
     )  # fmt: skip
 
 
@@ -259,10 +267,11 @@ def _read_maximum(job: Batches, step: int) -> Launch:
         (work.size.blocks, work.size.clients),
         (
             work.outputs, schedule.losses[step], work.predictions, schedule.samples[step],
-            job.packed.labels, schedule.counts[step], work.response,
+            job.packed.labels, job.packed.teacher, schedule.counts[step], work.response,
             plan.num_bins, plan.output.neurons, *map(float, (leak.keep, leak.drive, leak.decay)),
+            *plan.teaching,
         ),
-        {"CLASSES": plan.output.width, "LEARN": job.learn},
+        {"CLASSES": plan.output.width, "LEARN": job.learn, "TAUGHT": job.taught},
         warps=4,
     )  # fmt: skip
 

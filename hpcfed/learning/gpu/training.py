@@ -32,6 +32,7 @@ from hpcfed.learning.gpu.schedule import Orders, fill, orders, whole_blocks
 from hpcfed.learning.gpu.steps import Batches, batch_launches, step_launches
 from hpcfed.learning.gpu.update import GpuUpdate
 from hpcfed.learning.gpu.work import Buffers, Size, make_work
+from hpcfed.learning.teaching import taught
 from hpcfed.learning.trainer import BatchResult, LocalUpdate
 from hpcfed.networks.contract import Layer
 from hpcfed.networks.layout import Layout
@@ -243,6 +244,6 @@ class GpuTrainer:
         for known, packed in self._packed:
             if known is events:
                 return packed
-        packed = pack(events, self._device)
+        packed = pack(events, self._device, taught(self._experiment, events))
         self._packed.append((events, packed))
         return packed

@@ -141,6 +141,7 @@ BAD_INPUT = {
         nothing, ["participation.drop_probability=[0.1, 0.2, 0.3]"], ["drop_probability", "3"],
     ),
     "no run to start from": (nothing, ["model.warm_start=none/run.h5"], ["none/run.h5"]),
+    "no run to learn from": (nothing, ["client.teacher=none/run.h5"], ["client.teacher = none/"]),
     "an own network that is not there": (nothing, ["model.kind=nomodule:build"], ["nomodule"]),
 }  # fmt: skip
 

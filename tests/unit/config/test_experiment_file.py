@@ -85,6 +85,10 @@ OTHER = {
     "client.rate_strength": "2.0",
     "client.threads": "2",
     "client.drop_last": "true",
+    "client.teacher": '"other/run.h5"',
+    "client.teacher_weight": "0.3",
+    "client.teacher_temperature": "4.0",
+    "client.teacher_trust": "true",
     "client.schedule_milestones": "[3, 5]",
     "participation.clients_per_round": "2",
     "participation.straggler_probability": "0.1",
@@ -212,6 +216,10 @@ NEEDS = {
     "partition.min_samples": ["partition.kind=dirichlet-capped", "partition.num_clients=4"],
     **{f"model.{name}": ["model.neuron=leaky"] for name in ("leak", "reset", "fire_first")},
     "client.momentum": ["client.optimizer=sgd"],
+    **{
+        f"client.teacher_{name}": ["client.teacher=run.h5"]
+        for name in ("weight", "temperature", "trust")
+    },
     "client.schedule_milestones": ["client.schedule=milestones", "client.schedule_milestones=[9]"],
     "participation.first_is_on_time": ["participation.straggler_probability=0.1"],
     "uplink.mask_probability": ["uplink.mask=bernoulli"],

@@ -25,6 +25,8 @@ def test_a_loss_that_never_falls_below_chance_is_said() -> None:
     assert "not fallen below chance, 1.386" in said([0.1] * 20, [CHANCE + 0.01] * 20)
     assert "not fallen below chance" in said([NAN] * 20, [CHANCE, NAN] * 10)
     assert said([0.1] * 20, [CHANCE + 0.01] * 19 + [CHANCE - 0.01]) == ""
+    rounds = {"hidden_rate": [0.1] * 20, "train_loss": [CHANCE + 0.01] * 20}
+    assert list(doubts(rounds, 4, taught=True)) == []  # a divergence has another chance
 
 
 @pytest.mark.parametrize("losses", [[NAN] * 20, [0.5] * 20])

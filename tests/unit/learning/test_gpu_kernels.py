@@ -69,3 +69,10 @@ def test_layers_of_256_neurons_and_of_few_have_code_as_well(network: str) -> Non
     assert {"forward", "backward"} <= {one["kernel"] for one in found}
     assert all(one["shared"] <= SHARED[arch] for one in found)
     assert all(one["registers"] <= 255 for one in found)
+
+
+@pytest.mark.parametrize("network", ["taught", "taught, maximum"])
+def test_a_readout_that_learns_from_a_teacher_spills_nothing(network: str) -> None:
+    (found,) = kernels(90, network)
+    assert found["spilled"] == 0
+    assert found["shared"] <= SHARED[90]
