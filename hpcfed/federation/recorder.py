@@ -225,6 +225,8 @@ class RunRecorder:
             found = outcome.evaluations.get(name)
             values[f"{name}_accuracy"] = found.accuracy if found else NAN
             values[f"{name}_loss"] = found.loss if found else NAN
+            values[f"{name}_rate_accuracy"] = found.rate_accuracy if found else NAN
+            values[f"{name}_rate_loss"] = found.rate_loss if found else NAN
             believed = found.calibration if found else None
             values[f"{name}_calibration_error"] = believed.error if believed else NAN
             values[f"{name}_brier_score"] = believed.brier if believed else NAN

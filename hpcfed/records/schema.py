@@ -33,6 +33,7 @@ ROUND_FIELDS: dict[str, Field] = {
             "map_accuracy": "fraction right by the most probable weights, beside a committee,",
             "map_calibration_error": "expected calibration error of these, 15 bins,",
             "map_brier_score": "Brier score of these",
+            "rate_accuracy": "fraction right by the rates of neurons whose spikes answer,",
         }.items()
     },
     **{
@@ -43,6 +44,7 @@ ROUND_FIELDS: dict[str, Field] = {
             "entropy": "mean entropy of the probabilities",
             "expected_entropy": "mean entropy of those of one member of a committee",
             "mutual_information": "entropy minus expected entropy: how members differ,",
+            "rate_loss": "mean loss of the rates of neurons whose spikes answer,",
         }.items()
     },
     "num_participants": ("i8", "1", "clients that trained this round"),

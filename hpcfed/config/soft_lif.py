@@ -1,0 +1,127 @@
+"""The table of networks that train by the softened rate of LIF neurons and are tested by spikes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Self
+
+from pydantic import Field, model_validator
+
+from hpcfed.config.section import NonNegative, Positive, Section
+from hpcfed.config.stack import Pool, Repeated, parse
+
+if TYPE_CHECKING:
+    from hpcfed.config.experiment import Experiment
+    from hpcfed.config.model import ModelConfig
+
+SOFT_LIF = "soft-lif"
+_WHOLE = 1e-6  # of a step: windows are that near to a whole number of steps
+
+
+class SoftLifConfig(Section):
+    """LIF neurons by their softened rate in training, and by their spikes in evaluation."""
+
+    sigma: Positive | None = Field(
+        None, description="smoothing of the rate around its threshold; absent: 0.02"
+    )
+    tau_ref: Positive | None = Field(None, description="refractory time, s; absent: 0.002")
+    tau_rc: Positive | None = Field(None, description="membrane time constant, s; absent: 0.022")
+    amplitude: Positive | None = Field(
+        None, description="what a neuron sends is its rate, Hz, times this; absent: 0.063"
+    )
+    gain: Positive | None = Field(
+        None, description="current J = `gain` times what flows in, plus `bias`; absent: 1"
+    )
+    bias: Annotated[float, Field(ge=-1e18, le=1e18)] | None = Field(
+        None, description="the threshold is J = 1; absent: 1, and it lies where nothing flows in"
+    )
+    noise: NonNegative | None = Field(
+        None,
+        description="standard deviation of what is added in training to rates, Hz, of J above 1; "
+        "absent: 0",
+    )
+    synapse: Positive | None = Field(
+        None, description="time constant of the low-pass that spikes go through, s; absent: none"
+    )
+    windows: tuple[Positive, ...] | None = Field(
+        None,
+        description="after the last round spikes are counted over each of these windows as well, "
+        "s, beside `data.duration`; absent: not",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.windows is not None and sorted(set(self.windows)) != list(self.windows):
+            raise ValueError("windows are in ascending order, each once")
+        if self.windows == ():
+            raise ValueError("windows names no window")
+        return self
+
+    @property
+    def refractory(self) -> float:
+        """Refractory time, s."""
+        return 0.002 if self.tau_ref is None else self.tau_ref
+
+
+def at_window(experiment: Experiment, seconds: float) -> Experiment:
+    """Return the experiment with a window of so many seconds, in steps of the same length."""
+    changed = {"duration": seconds, "num_bins": round(seconds / experiment.dt)}
+    data = experiment.data.model_copy(update=changed)
+    return experiment.model_copy(update={"data": data})
+
+
+def model_faults(model: ModelConfig) -> Iterator[str]:
+    """Yield which keys of ``[model]`` have no meaning for a network of softened rates."""
+    if model.kind != SOFT_LIF:
+        if model.soft_lif is not None:
+            yield f'[model.soft_lif] is for kind = "{SOFT_LIF}", and kind = "{model.kind}"'
+        return
+    specs = [parse(entry) for entry in model.hidden]
+    if any(isinstance(spec, Pool) and spec.maximum for spec in specs):
+        yield (
+            f'kind = "{SOFT_LIF}" has no maximum pools: the largest of several spikes is not the '
+            'largest rate; use average pools, "p2" for "m2"'
+        )
+    if model.recurrent or any(isinstance(spec, Repeated) for spec in specs):
+        yield f'kind = "{SOFT_LIF}" has neither recurrent weights nor repeated blocks'
+    if model.norm not in (None, "none", "batch"):
+        yield (
+            f'norm = "{model.norm}" cannot be folded into the weights of a spiking network; with '
+            f'kind = "{SOFT_LIF}" use "batch", or none'
+        )
+    if model.readout != "mean":
+        yield (
+            f'readout = "{model.readout}" is of a voltage or a current over time bins; logits of '
+            f'kind = "{SOFT_LIF}" are means over the window, readout = "mean"'
+        )
+
+
+def soft_lif_faults(experiment: Experiment) -> Iterator[str]:
+    """Yield what a network of softened rates cannot be combined with."""
+    model, data, client = experiment.model, experiment.data, experiment.client
+    if model.kind != SOFT_LIF:
+        return
+    where, settings = f'model.kind = "{SOFT_LIF}"', model.soft_lif or SoftLifConfig()
+    if experiment.learning_rule.is_circuit:
+        yield f'{where} and rule.kind = "{experiment.learning_rule.kind}" are two kinds of network'
+    if data.encoder is not None:
+        yield f"{where} takes pixels as currents; leave data.encoder out"
+    if client.rate_lower > 0 or client.rate_upper < 1:
+        yield (
+            f"{where} has no spikes in training; leave client.rate_lower and client.rate_upper out"
+        )
+    if experiment.dt > settings.refractory * (1 + _WHOLE):
+        yield (
+            f"a step of {experiment.dt:g} s (data.duration / data.num_bins) is longer than the "
+            f"refractory time, model.soft_lif.tau_ref = {settings.refractory:g} s, and a neuron "
+            f"spikes once a step at most; raise data.num_bins to "
+            f"{math.ceil(data.duration / settings.refractory)} or more"
+        )
+    for window in settings.windows or ():
+        steps = window / experiment.dt
+        if round(steps) < 1 or abs(steps - round(steps)) > _WHOLE * max(1.0, steps):
+            yield (
+                f"model.soft_lif.windows: {window:g} s is no whole number of steps of "
+                f"{experiment.dt:g} s (data.duration / data.num_bins)"
+            )
