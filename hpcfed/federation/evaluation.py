@@ -86,6 +86,11 @@ class SplitResult:
         """Fraction of samples whose class is predicted."""
         return float(np.trace(self.confusion) / self.num_samples)
 
+    @property
+    def spikes_per_sample(self) -> float:
+        """Spikes of all hidden neurons."""
+        return float(self.spikes.sum()) / self.num_samples
+
 
 def evaluate(
     transport: Transport, trainer: Trainer, params: F32, events: Samples, samples: I64

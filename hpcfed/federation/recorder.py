@@ -31,6 +31,7 @@ from hpcfed.federation.server import ServerState
 from hpcfed.federation.stopping import SATURATED, SILENT, largest_share, verdict
 from hpcfed.federation.uplink.aggregation import STATISTICS, predicted_bytes
 from hpcfed.federation.uplink.cost import uplink_cost
+from hpcfed.federation.windows import over_windows
 from hpcfed.learning.schedule import learning_rate
 from hpcfed.learning.trainer import ENTERING_UNIT, products_of, traces_of
 from hpcfed.records.log import uplink_bytes
@@ -121,10 +122,11 @@ class RunRecorder:
             name = memories.file_name(state.round)
             num_clients = self._job.population.num_clients
             memories.save(self._transport, self._folder / name, memory, num_clients)
-        told: dict[str, Any] = {"answers": {}, "depths": {}}
+        told: dict[str, Any] = {"answers": {}, "depths": {}, "windows": {}}
         if status == "finished":
             told["answers"] = every_answer(self._job, self._transport, state.params)
             told["depths"] = over_depths(self._job, state.params, self._transport)
+            told["windows"] = over_windows(self._job, state.params, self._transport)
         self._transport.together("writing", lambda: self._write(state, name, status, told))
         self._last_write = time.monotonic()
         self._seconds_write = time.perf_counter() - begin

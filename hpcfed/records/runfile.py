@@ -32,6 +32,7 @@ from hpcfed.records.schema import (
     LATE_FIELDS,
     NAMED,
     RUN_FILE,
+    WINDOW_FIELDS,
     check,
 )
 from hpcfed.records.writing import fill
@@ -52,6 +53,7 @@ class Record:
         attempts: one entry per start.
         answers: what the network says of each sample, by set and name; empty where not kept.
         depths: how it does with other numbers of iterations, by name; empty where not asked for.
+        windows: the same over other windows of time.
     """
 
     attributes: dict[str, Any]
@@ -64,6 +66,7 @@ class Record:
     attempts: list[dict[str, Any]]
     answers: dict[str, dict[str, Array]] = field(default_factory=dict)
     depths: dict[str, Array] = field(default_factory=dict)
+    windows: dict[str, Array] = field(default_factory=dict)
 
 
 def write_record(path: Path, record: Record, before: Callable[[], None] = lambda: None) -> None:
@@ -135,6 +138,7 @@ def _read(file: h5py.File) -> Record:
             for name, part in file.get("answers", {}).items()
         },
         depths={n: file["depths"][n][()] for n in DEPTH_FIELDS if n in file.get("depths", {})},
+        windows={n: file["windows"][n][()] for n in WINDOW_FIELDS if n in file.get("windows", {})},
     )
 
 

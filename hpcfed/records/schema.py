@@ -149,6 +149,20 @@ DEPTH_FIELDS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "test_accuracy": (("depth",), "1", "fraction right on test; NaN: there is none"),
     "test_loss": (("depth",), "nat", "mean loss on test; NaN: there is none"),
 }
+# the same over other windows, of neurons that learn by rates and answer by spikes
+WINDOW_FIELDS: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "window": (("window",), "s", "time over which spikes are counted"),
+    **{
+        f"{split}_{name}": (("window",), unit, f"{meaning} on {split}; NaN: there is none")
+        for split in ("validation", "test")
+        for name, unit, meaning in (
+            ("accuracy", "1", "fraction right by spikes"),
+            ("loss", "nat", "mean loss by spikes"),
+            ("rate_accuracy", "1", "fraction right by rates, which know no window,"),
+            ("spikes_per_sample", "1", "spikes of all hidden neurons, a sample,"),
+        )
+    },
+}
 # the same of units with probabilities, in a few samples of the last evaluation
 UNIT_FIELDS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "potential": (("sample", "bin", "unit_value"), "1", "hidden units, then outputs, by value"),

@@ -29,6 +29,7 @@ from hpcfed.records.schema import (
     ROUND_MEANING,
     SCHEMA_VERSION,
     UNIT_FIELDS,
+    WINDOW_FIELDS,
 )
 
 if TYPE_CHECKING:
@@ -61,7 +62,9 @@ def fill(file: h5py.File, record: Record) -> None:
     if record.answers:
         _fill_answers(file.create_group("answers"), record.answers)
     if record.depths:
-        _fill_depths(file.create_group("depths"), record.depths)
+        _fill_curve(file.create_group("depths"), "depth", DEPTH_FIELDS, record.depths)
+    if record.windows:
+        _fill_curve(file.create_group("windows"), "window", WINDOW_FIELDS, record.windows)
     model = file.create_group("model")
     params = model.create_dataset("params", data=record.params)
     params.dims[0].attach_scale(_dimension(model, "parameter", len(record.params)))
@@ -137,13 +140,18 @@ def _fill_answers(group: h5py.Group, answers: Mapping[str, Mapping[str, Array]])
         _fill_columns(group.create_group(name), ANSWER_FIELDS, columns)
 
 
-def _fill_depths(group: h5py.Group, depths: Mapping[str, Array]) -> None:
-    """Write columns by depth, which is their axis as well."""
-    scale = _put(group, "depth", depths["depth"], DEPTH_FIELDS["depth"][1:], ())
-    scale.make_scale("depth")
-    for name, values in depths.items():
-        if name != "depth":
-            _put(group, name, values, DEPTH_FIELDS[name][1:], (scale,))
+def _fill_curve(
+    group: h5py.Group,
+    axis: str,
+    fields: Mapping[str, tuple[tuple[str, ...], str, str]],
+    columns: Mapping[str, Array],
+) -> None:
+    """Write columns along one of them, which is their ``axis`` as well."""
+    scale = _put(group, axis, columns[axis], fields[axis][1:], ())
+    scale.make_scale(axis)
+    for name, values in columns.items():
+        if name != axis:
+            _put(group, name, values, fields[name][1:], (scale,))
 
 
 def _fill_columns(
