@@ -19,7 +19,15 @@ from hpcfed.errors import InputError
 from hpcfed.records.runfile import read_record
 from hpcfed.report.curves import group
 from hpcfed.report.drawing import our_style
-from hpcfed.report.figures import clients, depth, energy, learning_curve, spikes, spikes_figure
+from hpcfed.report.figures import (
+    clients,
+    depth,
+    energy,
+    learning_curve,
+    spikes,
+    spikes_figure,
+    windows,
+)
 from hpcfed.report.figures.circuits import every as circuits
 from hpcfed.report.figures.circuits import sending
 from hpcfed.report.figures.search.every import SearchFigure, applicable
@@ -35,6 +43,7 @@ if TYPE_CHECKING:
 
 SATURATED = 0.9
 _BY_DEPTH = "Accuracy over the iterations of the repeated block, and against bytes"
+_BY_WINDOW = "Accuracy by spikes over the window, beside that by rates, and the gap between them"
 _WAYS = ("rule.kind", "rule.binary.sends", "uplink.dtype")
 MOST_ROWS = 1000  # of a table on the page; all of them are analysis/'s
 
@@ -89,6 +98,8 @@ def sweep_pictures(found: Found) -> list[Picture]:
         drawn.append(_together(found, caption, sending))
     if depth.has_data(found):
         drawn.append(_picture(_BY_DEPTH, *_of_depths(found)))
+    if windows.has_data(found):
+        drawn.append(_picture(_BY_WINDOW, *_of_windows(found)))
     return drawn
 
 
@@ -98,6 +109,12 @@ def _of_depths(found: Found) -> tuple[Callable[[], Figure], Callable[[], list[Ta
         _table("By depth of the merged network", depth.COLUMNS, depth.rows(found)),
         _table("By depth of clients", depth.CLIENT_COLUMNS, depth.client_rows(found)),
     ]
+
+
+def _of_windows(found: Found) -> tuple[Callable[[], Figure], Callable[[], list[Table]]]:
+    """Return what draws accuracy over windows, and what makes its table."""
+    rows = partial(windows.rows, found)
+    return partial(windows.draw, found), lambda: [_table("By window", windows.COLUMNS, rows())]
 
 
 def _together(found: Found, caption: str, shown: ModuleType) -> Picture:
@@ -155,6 +172,8 @@ def _figures(
     )
     if depth.has_data(found):
         yield _BY_DEPTH, *_of_depths(found)
+    if windows.has_data(found):
+        yield _BY_WINDOW, *_of_windows(found)
     answered = Answered(record)
     figures = {**uncertainty.FIGURES, **circuits.FIGURES}
     for shown in uncertainty.applicable(answered, figures).values():
