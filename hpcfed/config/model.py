@@ -89,9 +89,7 @@ class ModelConfig(Section):
     repeat: RepeatConfig | None = Field(
         None, description="how a repeated block is repeated; absent: four times, with a step of 1/4"
     )
-    soft_lif: SoftLifConfig | None = Field(
-        None, description='of `kind = "soft-lif"`; absent: as its keys say'
-    )
+    soft_lif: SoftLifConfig | None = None
     activation: Literal["leaky-relu", "relu"] | None = Field(
         None, description="of an ANN; absent: leaky ReLU, slope 0.01 below zero"
     )
@@ -164,6 +162,11 @@ class ModelConfig(Section):
     def repetition(self) -> RepeatConfig:
         """How a repeated block is repeated."""
         return self.repeat or RepeatConfig()
+
+    @property
+    def rates(self) -> SoftLifConfig:
+        """What holds of neurons that learn by rates."""
+        return self.soft_lif or SoftLifConfig()
 
     @property
     def is_repeated(self) -> bool:

@@ -20,29 +20,25 @@ _WHOLE = 1e-6  # of a step: windows are that near to a whole number of steps
 
 
 class SoftLifConfig(Section):
-    """LIF neurons by their softened rate in training, and by their spikes in evaluation."""
+    """LIF neurons, by their softened rate in training and by their spikes in evaluation.
 
-    sigma: Positive | None = Field(
-        None, description="smoothing of the rate around its threshold; absent: 0.02"
+    Defaults are the authors' values for MNIST.
+    """
+
+    sigma: Positive = Field(0.02, description="smoothing of the rate around the threshold")
+    tau_ref: Positive = Field(0.002, description="refractory time, s")
+    tau_rc: Positive = Field(0.022, description="membrane time constant, s")
+    amplitude: Positive = Field(0.063, description="neurons send their rate, Hz, times this")
+    gain: Positive = Field(1.0, description="current J = `gain` times what flows in, plus `bias`")
+    bias: Annotated[float, Field(ge=-1e18, le=1e18)] = Field(
+        1.0, description="the threshold is J = 1: where nothing flows in"
     )
-    tau_ref: Positive | None = Field(None, description="refractory time, s; absent: 0.002")
-    tau_rc: Positive | None = Field(None, description="membrane time constant, s; absent: 0.022")
-    amplitude: Positive | None = Field(
-        None, description="what a neuron sends is its rate, Hz, times this; absent: 0.063"
+    noise: NonNegative = Field(
+        0.0,
+        description="standard deviation of what is added in training to rates of J above 1, Hz",
     )
-    gain: Positive | None = Field(
-        None, description="current J = `gain` times what flows in, plus `bias`; absent: 1"
-    )
-    bias: Annotated[float, Field(ge=-1e18, le=1e18)] | None = Field(
-        None, description="the threshold is J = 1; absent: 1, and it lies where nothing flows in"
-    )
-    noise: NonNegative | None = Field(
-        None,
-        description="standard deviation of what is added in training to rates, Hz, of J above 1; "
-        "absent: 0",
-    )
-    synapse: Positive | None = Field(
-        None, description="time constant of the low-pass that spikes go through, s; absent: none"
+    synapse: NonNegative = Field(
+        0.0, description="time constant of the low-pass that spikes go through, s; 0: none"
     )
     windows: tuple[Positive, ...] | None = Field(
         None,
@@ -57,11 +53,6 @@ class SoftLifConfig(Section):
         if self.windows == ():
             raise ValueError("windows names no window")
         return self
-
-    @property
-    def refractory(self) -> float:
-        """Refractory time, s."""
-        return 0.002 if self.tau_ref is None else self.tau_ref
 
 
 def at_window(experiment: Experiment, seconds: float) -> Experiment:
@@ -102,7 +93,7 @@ def soft_lif_faults(experiment: Experiment) -> Iterator[str]:
     model, data, client = experiment.model, experiment.data, experiment.client
     if model.kind != SOFT_LIF:
         return
-    where, settings = f'model.kind = "{SOFT_LIF}"', model.soft_lif or SoftLifConfig()
+    where, settings = f'model.kind = "{SOFT_LIF}"', model.rates
     if experiment.learning_rule.is_circuit:
         yield f'{where} and rule.kind = "{experiment.learning_rule.kind}" are two kinds of network'
     if data.encoder is not None:
@@ -111,12 +102,12 @@ def soft_lif_faults(experiment: Experiment) -> Iterator[str]:
         yield (
             f"{where} has no spikes in training; leave client.rate_lower and client.rate_upper out"
         )
-    if experiment.dt > settings.refractory * (1 + _WHOLE):
+    if experiment.dt > settings.tau_ref * (1 + _WHOLE):
         yield (
             f"a step of {experiment.dt:g} s (data.duration / data.num_bins) is longer than the "
-            f"refractory time, model.soft_lif.tau_ref = {settings.refractory:g} s, and a neuron "
+            f"refractory time, model.soft_lif.tau_ref = {settings.tau_ref:g} s, and a neuron "
             f"spikes once a step at most; raise data.num_bins to "
-            f"{math.ceil(data.duration / settings.refractory)} or more"
+            f"{math.ceil(data.duration / settings.tau_ref)} or more"
         )
     for window in settings.windows or ():
         steps = window / experiment.dt

@@ -25,8 +25,8 @@ def over_windows(job: Job, params: F32, transport: Transport) -> dict[str, Array
 
     A column each of ``schema.WINDOW_FIELDS``; none where nobody asks.
     """
-    settings, rows = job.experiment.model.soft_lif, []
-    for window in (settings.windows if settings else None) or ():
+    rows = []
+    for window in job.experiment.model.rates.windows or ():
         changed, shape = at_window(job.experiment, window), shape_of(job.data.train)
         trainer = rule_of(changed).trainer(changed, shape, job.device)
         results = evaluations(job, trainer, params, transport)

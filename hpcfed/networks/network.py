@@ -53,7 +53,7 @@ def build_network(experiment: Experiment, shape: Shape) -> Network:
         from hpcfed.networks.rates import RateNeurons
         from hpcfed.networks.soft_lif import SoftLifNetwork
 
-        neurons = RateNeurons.of(model.soft_lif, experiment.dt)
+        neurons = RateNeurons.of(model.rates, experiment.dt)
         return SoftLifNetwork(model, parts, layers, found, counted, once, neurons, num_bins)
     from hpcfed.networks.spiking import SpikingNetwork
 

@@ -53,16 +53,13 @@ class RateNeurons:
     gain: float
     bias: float
     noise: float
-    synapse: float | None
+    synapse: float
     dt: float
 
     @classmethod
-    def of(cls, config: SoftLifConfig | None, dt: float) -> RateNeurons:
-        """Return those of a table, given or not: the authors' values for MNIST where absent."""
-        given = {} if config is None else config.model_dump(exclude_none=True)
-        given.pop("windows", None)
-        usual = {"sigma": 0.02, "tau_ref": 0.002, "tau_rc": 0.022, "amplitude": 0.063, "gain": 1.0}
-        return cls(**{"bias": 1.0, "noise": 0.0, "synapse": None, **usual, **given}, dt=dt)
+    def of(cls, config: SoftLifConfig, dt: float) -> RateNeurons:
+        """Return those of a table."""
+        return cls(**config.model_dump(exclude={"windows"}), dt=dt)
 
     def current(self, drive: Tensor) -> Tensor:
         """Return J of what flows in, of any shape."""
@@ -77,30 +74,28 @@ class RateNeurons:
         """Return what is sent of ``current`` (T, B, ...), spikes as booleans, and what is left."""
         zeros = torch.zeros_like(current[0])
         voltage, waiting, filtered = charge or (zeros, zeros, zeros)
-        height, through = self.amplitude / self.dt, self._through
-        sent, flags = torch.empty_like(current), torch.empty_like(current, dtype=torch.bool)
+        flags, below = torch.empty_like(current, dtype=torch.bool), 1 - current
         for step, drive in enumerate(current.unbind(0)):
-            voltage, waiting, flags[step] = self._stepped(drive, voltage, waiting)
-            filtered = filtered.lerp(height * flags[step].to(drive.dtype), through)
-            sent[step] = filtered
+            voltage, waiting, flags[step] = self._stepped(drive, below[step], voltage, waiting)
+        sent = flags.to(current.dtype) * (self.amplitude / self.dt)
+        if self.synapse:
+            through = 1 - exp(-self.dt / self.synapse)
+            for step, spikes in enumerate(sent.unbind(0)):
+                filtered = sent[step] = filtered.lerp(spikes, through)
         return sent, flags, Charge(voltage, waiting, filtered)
 
     def _stepped(
-        self, current: Tensor, voltage: Tensor, waiting: Tensor
+        self, current: Tensor, below: Tensor, voltage: Tensor, waiting: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return v, w and spikes after a step, of J (B, ...) and those before."""
+        """Return v, w and spikes after a step, of J and 1 - J (B, ...) and those before."""
         free = (self.dt - waiting).clamp_(min=0)
-        voltage = (voltage - (current - voltage) * torch.expm1(free / -self.tau_rc)).clamp_(min=0)
+        part = torch.expm1(free.div_(-self.tau_rc)).neg_()
+        voltage = voltage.lerp(current, part).clamp_(min=0)
         fires = voltage > 1
-        since = self.tau_rc * -torch.log1p((voltage - 1) / (1 - current))
+        since = torch.log1p((voltage - 1).div_(below)).mul_(-self.tau_rc)
         since.clamp_(max=self.dt)  # rounding may put v on its limit J, where it never arrives
         waiting = torch.where(fires, self.tau_ref - since, (waiting - self.dt).clamp_(min=0))
         return voltage.masked_fill_(fires, 0), waiting, fires
-
-    @property
-    def _through(self) -> float:
-        """What of the distance to a spike a synapse takes in a step; without one all of it."""
-        return 1.0 if self.synapse is None else 1 - exp(-self.dt / self.synapse)
 
 
 def soft_rates(current: Tensor, neurons: RateNeurons) -> tuple[Tensor, Tensor]:

@@ -376,6 +376,7 @@ RUNS = {
     "ode_digits_depths": 4 * 3 * 5,
     "ode_digits_spiking": 2 * 3 * 5,
     "ode_cifar_depths": 6 * 3,
+    "soft_lif_noise": 2 * 3 * 5,
     "tradeoff_shd": 72,
     "digits_clients": 2 * 3 * 5,
     "digits_stragglers": 2 * 3 * 3,

@@ -137,8 +137,8 @@ def test_pieces_of_a_window_and_a_synapse_change_nothing_that_they_should_not() 
 
 
 def test_the_usual_neurons_are_the_authors_of_mnist() -> None:
-    usual = RateNeurons.of(None, dt=0.001)
-    assert usual == RateNeurons(0.02, 0.002, 0.022, 0.063, 1.0, 1.0, 0.0, None, 0.001)
+    usual = RateNeurons.of(SoftLifConfig(), dt=0.001)
+    assert usual == RateNeurons(0.02, 0.002, 0.022, 0.063, 1.0, 1.0, 0.0, 0.0, 0.001)
     given = SoftLifConfig(gain=0.825, noise=10.0, synapse=0.005, windows=(0.1,))
     found = RateNeurons.of(given, dt=0.002)
     assert (found.gain, found.noise, found.synapse, found.dt) == (0.825, 10.0, 0.005, 0.002)
