@@ -40,6 +40,9 @@ class SoftLifConfig(Section):
     synapse: NonNegative = Field(
         0.0, description="time constant of the low-pass that spikes go through, s; 0: none"
     )
+    settle: NonNegative = Field(
+        0.0, description="time at the start of a window that logits leave out, s"
+    )
     windows: tuple[Positive, ...] | None = Field(
         None,
         description="after the last round spikes are counted over each of these windows as well, "
@@ -110,9 +113,18 @@ def soft_lif_faults(experiment: Experiment) -> Iterator[str]:
             f"{math.ceil(data.duration / settings.tau_ref)} or more"
         )
     for window in settings.windows or ():
-        steps = window / experiment.dt
-        if round(steps) < 1 or abs(steps - round(steps)) > _WHOLE * max(1.0, steps):
+        if not _is_whole(window / experiment.dt):
             yield (
                 f"model.soft_lif.windows: {window:g} s is no whole number of steps of "
                 f"{experiment.dt:g} s (data.duration / data.num_bins)"
             )
+    shortest = min(data.duration, *(settings.windows or ()), math.inf)
+    if round(settings.settle / experiment.dt) >= round(shortest / experiment.dt):
+        yield (
+            f"model.soft_lif.settle = {settings.settle:g} s leaves nothing of a window of "
+            f"{shortest:g} s (data.duration and model.soft_lif.windows)"
+        )
+
+
+def _is_whole(steps: float) -> bool:
+    return round(steps) > 0 and abs(steps - round(steps)) <= _WHOLE * steps

@@ -59,7 +59,7 @@ class RateNeurons:
     @classmethod
     def of(cls, config: SoftLifConfig, dt: float) -> RateNeurons:
         """Return those of a table."""
-        return cls(**config.model_dump(exclude={"windows"}), dt=dt)
+        return cls(**config.model_dump(exclude={"windows", "settle"}), dt=dt)
 
     def current(self, drive: Tensor) -> Tensor:
         """Return J of what flows in, of any shape."""

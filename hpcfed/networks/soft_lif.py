@@ -53,6 +53,7 @@ class SoftLifNetwork(Stacked):
     def _by_spikes(self, weights: Mapping[str, Tensor], currents: Tensor, call: Pass) -> Activity:
         charges: dict[int, Charge] = {}  # of each layer, between pieces
         total, pieces = torch.zeros(()), list[list[Tensor]]()
+        settled = round(self.model.rates.settle / self.neurons.dt)
 
         def fire(drive: Tensor, found: Norm | None, _: Tensor | None) -> tuple[Tensor, Tensor]:
             current, layer = self.neurons.current(applied(drive, found)), len(passage.spikes)
@@ -63,11 +64,11 @@ class SoftLifNetwork(Stacked):
         for start in range(0, self.steps, _PIECE):
             length = min(_PIECE, self.steps - start)
             signal = passage.through(self.stages, currents.expand(length, *currents.shape[1:]))
-            total = total + passage.readout(signal).sum(0)
+            total = total + passage.readout(signal)[max(0, settled - start) :].sum(0)
             pieces.append(passage.spikes)
             passage.spikes = []
         passage.spikes = [torch.cat(layer) for layer in zip(*pieces, strict=True)]
-        return passage.activity(total / self.steps @ weights["readout"].t())
+        return passage.activity(total / (self.steps - settled) @ weights["readout"].t())
 
     def _normals(self, current: Tensor, call: Pass) -> Tensor | None:
         """Return standard normal values for ``current``, by two words each (Box and Muller)."""

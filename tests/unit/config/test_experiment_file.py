@@ -120,6 +120,7 @@ OTHER = {
     "model.soft_lif.bias": "0.5",
     "model.soft_lif.noise": "10.0",
     "model.soft_lif.synapse": "0.005",
+    "model.soft_lif.settle": "0.05",
     "model.soft_lif.windows": "[0.1, 0.2]",
     "uplink.noise": "0.5",
     "partition.min_samples": "4",
@@ -229,7 +230,7 @@ NEEDS = {
         ]
         for name in (
             *("sigma", "tau_ref", "tau_rc", "amplitude", "gain", "bias", "noise", "synapse"),
-            "windows",
+            *("settle", "windows"),
         )
     },
     "model.repeat.depth": [BLOCK[0], "model.repeat.step=1"],

@@ -112,6 +112,20 @@ def test_deeper_layers_need_a_synapse_for_it() -> None:
     assert away(2.0, **smooth) < 0.2 * away(2.0, **without)
 
 
+@pytest.mark.parametrize("settle", [0.01, 0.013, 0.024])
+def test_what_settles_at_the_start_is_left_out(settle: float) -> None:
+    made, shorter = (
+        network(duration=0.025, steps=25, soft_lif={"settle": settle}),
+        network(duration=settle, steps=round(1000 * settle)),
+    )
+    whole = network(duration=0.025, steps=25).forward(weights_of(made), pixels(), ANSWER).logits
+    before = shorter.forward(weights_of(made), pixels(), ANSWER).logits
+    found = made.forward(weights_of(made), pixels(), ANSWER)
+    rest = 25 * whole - 1000 * settle * before
+    torch.testing.assert_close(found.logits, rest / (25 - round(1000 * settle)))
+    assert [len(layer) for layer in found.spikes] == [25, 25]  # all are counted
+
+
 def test_norms_answer_as_if_folded_into_weights_and_a_bias() -> None:
     settings: dict[str, Any] = {"hidden": [4], "duration": 0.2, "steps": 200}
     normed = network(norm="batch", norm_shift=True, **settings)
@@ -201,6 +215,8 @@ def test_the_same_bits_in_any_batch_of_one_size() -> None:
         ({"soft_lif": {"windows": [0.2, 0.1]}}, "ascending order"),
         ({"soft_lif": {"windows": [0.0015]}}, r"0.0015 s is no whole number of steps of 0.001 s"),
         ({"soft_lif": {"windows": [0.0001]}}, "no whole number of steps"),
+        ({"soft_lif": {"settle": 0.1}}, r"settle = 0.1 s leaves nothing of a window of 0.1 s"),
+        ({"soft_lif": {"settle": 0.02, "windows": [0.02, 0.4]}}, "nothing of a window of 0.02 s"),
         ({"steps": 20}, r"a step of 0.005 s .* raise data.num_bins to 50 or more"),
     ],
 )  # fmt: skip
