@@ -29,9 +29,11 @@ class SoftLifConfig(Section):
     tau_ref: Positive = Field(0.002, description="refractory time, s")
     tau_rc: Positive = Field(0.022, description="membrane time constant, s")
     amplitude: Positive = Field(0.063, description="neurons send their rate, Hz, times this")
-    gain: Positive = Field(1.0, description="current J = `gain` times what flows in, plus `bias`")
+    gain: Positive = Field(
+        1.0, description="current J = `gain` times what flows in, plus `bias`; it fires above 1"
+    )
     bias: Annotated[float, Field(ge=-1e18, le=1e18)] = Field(
-        1.0, description="the threshold is J = 1: where nothing flows in"
+        1.0, description="of the current; with 1 the threshold lies where nothing flows in"
     )
     noise: NonNegative = Field(
         0.0,
@@ -118,7 +120,7 @@ def soft_lif_faults(experiment: Experiment) -> Iterator[str]:
                 f"model.soft_lif.windows: {window:g} s is no whole number of steps of "
                 f"{experiment.dt:g} s (data.duration / data.num_bins)"
             )
-    shortest = min(data.duration, *(settings.windows or ()), math.inf)
+    shortest = min([data.duration, *(settings.windows or ())])
     if round(settings.settle / experiment.dt) >= round(shortest / experiment.dt):
         yield (
             f"model.soft_lif.settle = {settings.settle:g} s leaves nothing of a window of "
