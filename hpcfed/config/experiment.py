@@ -20,6 +20,7 @@ from hpcfed.config.model import ModelConfig
 from hpcfed.config.rule import RuleConfig
 from hpcfed.config.section import Count, NonNegative, Positive, Section, Seed
 from hpcfed.config.server import ServerConfig, UplinkConfig
+from hpcfed.config.soft_lif import soft_lif_faults
 from hpcfed.config.stop import StopConfig
 
 
@@ -92,7 +93,7 @@ class Experiment(Section):
                 "server.rescale with uplink.error_feedback counts what is sent later twice; "
                 "set one of them to false"
             )
-        if faults := list(rule_faults(self)):
+        if faults := [*rule_faults(self), *soft_lif_faults(self)]:
             raise ValueError("; ".join(faults))
         return self
 

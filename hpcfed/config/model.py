@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from hpcfed.config.repeat import RepeatConfig
 from hpcfed.config.section import Count, NonNegative, Positive, Section, check_kind
+from hpcfed.config.soft_lif import SOFT_LIF, SoftLifConfig, model_faults
 from hpcfed.config.stack import Entry, Repeated, Residual, Weighted, parse
 
 LEAK = 0.95
@@ -16,10 +17,11 @@ LEAK = 0.95
 class ModelConfig(Section):
     """The network: hidden layers of spiking neurons (or their ANN twin) and a readout."""
 
-    kind: Literal["snn", "ann"] | str = Field(
+    kind: Literal["snn", "ann", "soft-lif"] | str = Field(
         "snn",
-        description='`"snn"`, `"ann"` (leaky ReLU twin of the same shape), or a path '
-        "`module:function` of your own",
+        description='`"snn"`, `"ann"` (leaky ReLU twin of the same shape), `"soft-lif"` (trained '
+        "by the rate of LIF neurons, evaluated by their spikes), or a path `module:function` of "
+        "your own",
     )
     hidden: tuple[Entry, ...] = Field(
         (128,),
@@ -87,6 +89,7 @@ class ModelConfig(Section):
     repeat: RepeatConfig | None = Field(
         None, description="how a repeated block is repeated; absent: four times, with a step of 1/4"
     )
+    soft_lif: SoftLifConfig | None = None
     activation: Literal["leaky-relu", "relu"] | None = Field(
         None, description="of an ANN; absent: leaky ReLU, slope 0.01 below zero"
     )
@@ -110,8 +113,8 @@ class ModelConfig(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.kind not in {"snn", "ann"}:
-            check_kind(self.kind, "snn, ann")
+        if self.kind not in {"snn", "ann", SOFT_LIF}:
+            check_kind(self.kind, f"snn, ann, {SOFT_LIF}")
         elif self.own is not None:
             raise ValueError(f'own is for a network of your own; kind = "{self.kind}" reads none')
         specs = [parse(entry) for entry in self.hidden]
@@ -124,6 +127,8 @@ class ModelConfig(Section):
         if self.residual is not None and not any(isinstance(spec, Residual) for spec in specs):
             raise ValueError("residual is for residual blocks, and hidden has none")
         self._check_repeated(any(isinstance(spec, Repeated) for spec in specs))
+        if faults := list(model_faults(self)):
+            raise ValueError("; ".join(faults))
         return self
 
     def _check_repeated(self, is_repeated: bool) -> None:
@@ -157,6 +162,11 @@ class ModelConfig(Section):
     def repetition(self) -> RepeatConfig:
         """How a repeated block is repeated."""
         return self.repeat or RepeatConfig()
+
+    @property
+    def rates(self) -> SoftLifConfig:
+        """What holds of neurons that learn by rates."""
+        return self.soft_lif or SoftLifConfig()
 
     @property
     def is_repeated(self) -> bool:

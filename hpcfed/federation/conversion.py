@@ -172,5 +172,5 @@ def _write(
     recorder.add(outcome, state, meter)
     given = {"converted_from": str(asked.source), "percentile": asked.percentile}
     attributes = recorder.record.attributes | given
-    recorder.record = replace(recorder.record, attributes=attributes, steps=steps)
+    recorder.record = replace(recorder.record, attributes=attributes, curves={"steps": steps})
     recorder.write(state, job.memory, "finished")

@@ -21,8 +21,8 @@ def costs(job: Job, found: SplitResult | None) -> dict[str, float]:
     names = ("silent_neurons", "saturated_neurons", "spikes_per_sample", "accumulates_per_sample")
     if found is None or job.experiment.model.kind == "ann" or not len(job.trainer.layers):
         return dict.fromkeys(names, math.nan)
-    spikes = float(found.spikes.sum()) / found.num_samples
-    return dict(zip(names, (*_neurons(job, found), spikes, _accumulates(job, found)), strict=True))
+    values = (*_neurons(job, found), found.spikes_per_sample, _accumulates(job, found))
+    return dict(zip(names, values, strict=True))
 
 
 def _neurons(job: Job, found: SplitResult) -> tuple[float, float]:

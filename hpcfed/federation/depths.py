@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any  # Any: arrays of several dtypes
 
 import numpy as np
@@ -33,23 +35,30 @@ def evaluations(
     return found
 
 
+def scores(
+    results: Mapping[str, SplitResult], names: Sequence[str] = ("accuracy", "loss")
+) -> dict[str, float]:
+    """Return these figures of validation and test, NaN of a set that there is not."""
+    return {
+        f"{split}_{name}": float(getattr(results[split], name)) if split in results else math.nan
+        for split in ("validation", "test")
+        for name in names
+    }
+
+
+def columns(rows: Sequence[Mapping[str, float]]) -> dict[str, Array]:
+    """Return rows of the same names as a column each; none of no rows."""
+    return {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else ())}
+
+
 def over_depths(job: Job, params: F32, transport: Transport) -> dict[str, Array]:
     """Return how ``params`` (P,) do with each depth of ``model.repeat.curve``, at the root.
 
     A column each of ``schema.DEPTH_FIELDS``; none where nobody asks.
     """
-    curve = job.experiment.model.repetition.curve
-    if curve is None:
-        return {}
-    columns: dict[str, list[float]] = {}
-    for depth in curve:
-        results = evaluations(job, at_depth(job.trainer, depth), params, transport)
-        values: dict[str, float] = {"depth": depth, "operations": operations_of(job.trainer, depth)}
-        for name in ("validation", "test"):
-            result = results.get(name)
-            values[f"{name}_accuracy"] = result.accuracy if result else float("nan")
-            values[f"{name}_loss"] = result.loss if result else float("nan")
-        for name, value in values.items():
-            columns.setdefault(name, []).append(value)
-    found = {name: np.array(column) for name, column in columns.items()}
-    return found | {"depth": np.array(curve, np.int64)}
+    rows = [
+        {"depth": depth, "operations": operations_of(job.trainer, depth)}
+        | scores(evaluations(job, at_depth(job.trainer, depth), params, transport))
+        for depth in job.experiment.model.repetition.curve or ()
+    ]
+    return columns(rows)

@@ -19,7 +19,7 @@ from hpcfed.federation.calibration import Calibration
 from hpcfed.federation.mpi.transport import Transport
 from hpcfed.federation.uplink.exact import LIMIT, Grid, grid
 from hpcfed.learning.probabilities import entropy, softmax
-from hpcfed.learning.trainer import BatchResult, Committee, Trainer, products_of
+from hpcfed.learning.trainer import Answers, BatchResult, Committee, Trainer, products_of
 from hpcfed.samples.samples import Samples
 
 F32 = NDArray[np.float32]
@@ -59,6 +59,7 @@ class SplitResult:
         calibration: of the confidences; None from engines without, or where some are not finite.
         entropy: mean entropy of the probabilities, in nats; NaN where there are none.
         committee: what its members say one by one, where a committee answers; None without.
+        rate_accuracy, rate_loss: of the rates, where spikes answer in their place; else NaN.
     """
 
     loss: float
@@ -72,6 +73,8 @@ class SplitResult:
     calibration: Calibration | None
     entropy: float = float("nan")
     committee: CommitteeResult | None = None
+    rate_accuracy: float = float("nan")
+    rate_loss: float = float("nan")
 
     @property
     def num_samples(self) -> int:
@@ -82,6 +85,11 @@ class SplitResult:
     def accuracy(self) -> float:
         """Fraction of samples whose class is predicted."""
         return float(np.trace(self.confusion) / self.num_samples)
+
+    @property
+    def spikes_per_sample(self) -> float:
+        """Spikes of all hidden neurons."""
+        return float(self.spikes.sum()) / self.num_samples
 
 
 def evaluate(
@@ -118,6 +126,7 @@ class _Parts(NamedTuple):
         confidences: what ``calibration.add`` adds to.
         middle: of the most probable weights, loss, how many are not finite, and how many right.
         middle_confidences: the same of them.
+        rates: of rates that spikes answer for, the same as ``middle``; and batches that had them.
     """
 
     losses: I64
@@ -132,6 +141,7 @@ class _Parts(NamedTuple):
     confidences: I64
     middle: I64
     middle_confidences: I64
+    rates: I64
 
 
 @dataclass(frozen=True)
@@ -145,7 +155,7 @@ class _Sums:
     def zeros(cls, classes: int, groups: int, layers: int, products: int, neurons: int) -> _Sums:
         known = calibration.num_sums()
         sizes = (2, classes**2, groups, groups, layers, 2 * products, 2, neurons, 2, known, 3)
-        return cls(np.zeros(sum(sizes) + known, np.int64), sizes)
+        return cls(np.zeros(sum(sizes) + known + 4, np.int64), (*sizes, known))
 
     @property
     def parts(self) -> _Parts:
@@ -176,6 +186,9 @@ class _Sums:
             parts.entropy[0] += _finite_sum(entropy(probabilities), ones)
         if result.committee is not None:
             self._add_committee(labels, result.committee, ones)
+        if result.rates is not None:
+            _add_losses(parts.rates, result.rates, ones)
+            parts.rates[2:] += int((labels == result.rates.predictions).sum()), 1
 
     def _add_committee(self, labels: I64, committee: Committee, ones: Grid) -> None:
         parts, middle = self.parts, committee.middle
@@ -211,10 +224,18 @@ class _Sums:
             calibration=believed,
             entropy=float("nan") if believed is None else float(totals[0]),
             committee=committee,
+            **_of_rates(parts.rates, ones, len(samples)),
         )
 
 
-def _add_losses(sums: I64, result: BatchResult, ones: Grid) -> None:
+def _of_rates(sums: I64, ones: Grid, num_samples: int) -> dict[str, float]:
+    if not sums[3]:
+        return {}
+    loss = _mean_loss(sums, ones, num_samples)
+    return {"rate_accuracy": float(sums[2] / num_samples), "rate_loss": loss}
+
+
+def _add_losses(sums: I64, result: BatchResult | Answers, ones: Grid) -> None:
     fine = np.abs(result.losses) < LIMIT  # NaN is not
     sums[0] += ones.integers(result.losses[fine], 1).sum()
     sums[1] += (~fine).sum()

@@ -31,6 +31,7 @@ from hpcfed.federation.server import ServerState
 from hpcfed.federation.stopping import SATURATED, SILENT, largest_share, verdict
 from hpcfed.federation.uplink.aggregation import STATISTICS, predicted_bytes
 from hpcfed.federation.uplink.cost import uplink_cost
+from hpcfed.federation.windows import over_windows
 from hpcfed.learning.schedule import learning_rate
 from hpcfed.learning.trainer import ENTERING_UNIT, products_of, traces_of
 from hpcfed.records.log import uplink_bytes
@@ -127,10 +128,15 @@ class RunRecorder:
             name = memories.file_name(state.round)
             num_clients = self._job.population.num_clients
             memories.save(self._transport, self._folder / name, memory, num_clients)
-        told: dict[str, Any] = {"answers": {}, "depths": {}}
+        told: dict[str, Any] = {"answers": {}, "curves": {}}
         if status == "finished":
             told["answers"] = every_answer(self._job, self._transport, state.params)
-            told["depths"] = over_depths(self._job, state.params, self._transport)
+            curves = {
+                "depths": over_depths(self._job, state.params, self._transport),
+                "windows": over_windows(self._job, state.params, self._transport),
+            }
+            asked = {name: columns for name, columns in curves.items() if columns}
+            told["curves"] = self.record.curves | asked
         self._transport.together("writing", lambda: self._write(state, name, status, told))
         self._last_write = time.monotonic()
         self._seconds_write = time.perf_counter() - begin
@@ -231,6 +237,8 @@ class RunRecorder:
             found = outcome.evaluations.get(name)
             values[f"{name}_accuracy"] = found.accuracy if found else NAN
             values[f"{name}_loss"] = found.loss if found else NAN
+            values[f"{name}_rate_accuracy"] = found.rate_accuracy if found else NAN
+            values[f"{name}_rate_loss"] = found.rate_loss if found else NAN
             believed = found.calibration if found else None
             values[f"{name}_calibration_error"] = believed.error if believed else NAN
             values[f"{name}_brier_score"] = believed.brier if believed else NAN

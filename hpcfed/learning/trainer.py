@@ -95,6 +95,13 @@ class LocalUpdate:
     importance: F64 | None = None
 
 
+class Answers(NamedTuple):
+    """What a network answers to a batch: the loss (B,) float64 and class (B,) int64 of each."""
+
+    losses: F64
+    predictions: I64
+
+
 @dataclass(frozen=True)
 class BatchResult:
     """Evaluation of one batch.
@@ -110,6 +117,7 @@ class BatchResult:
         committee: where several networks answer together, what they say one by one; then losses,
             predictions and logits are of the mean of their probabilities, and the activity is that
             of the most probable weights.
+        rates: where a network of rates is evaluated as a spiking one, what the rates answer.
     """
 
     losses: F64
@@ -119,6 +127,7 @@ class BatchResult:
     entering: I64 | None = None
     neurons: I64 | None = None
     committee: Committee | None = None
+    rates: Answers | None = None
 
 
 @dataclass(frozen=True)

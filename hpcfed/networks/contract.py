@@ -70,12 +70,14 @@ class Activity(NamedTuple):
         statistics: new values of the layout's statistics by name, for a pass that learns.
         entering: what entered the weights of a part, for a pass that does not learn: by name (2,)
             float64, how many values are not zero, and the sum of their magnitudes.
+        rates: (B, K) logits of the rates, from a network whose spikes answer instead; else None.
     """
 
     logits: Tensor
     spikes: Sequence[Tensor] = ()
     statistics: Mapping[str, Tensor] = {}
     entering: Mapping[str, Tensor] = {}
+    rates: Tensor | None = None
 
 
 class Network(Protocol):

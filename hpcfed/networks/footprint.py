@@ -41,7 +41,7 @@ def step_bytes(
         times = max(model.repetition.choices) if stage.repeats else 1
         size *= times
         kept += sum(times * _FLOAT * prod(factor.input) for factor in stage.factors[1:])
-        if model.kind == "ann":
+        if model.kind != "snn":
             kept += _PLAIN_ANN * _FLOAT * size
         elif _is_compressed(model, stage):
             kept += (_FLOAT + 1) * size

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any  # Any: a user's object, checked
 
 from hpcfed.base.dotted import function as function_at
 from hpcfed.config import Experiment
+from hpcfed.config.soft_lif import SOFT_LIF
 from hpcfed.errors import InputError
 from hpcfed.networks.contract import Activity, Layer, Network, Pass
 from hpcfed.networks.layout import Layout
@@ -41,12 +42,19 @@ def build_network(experiment: Experiment, shape: Shape) -> Network:
     num_bins = experiment.data.num_bins
     if kind == "ann" and not _in_bins(experiment, shape):
         num_bins = 1
-    parts, layers = stack_layout(model, shape, num_bins), stack_layers(model, shape)
+    once = 1 if kind == SOFT_LIF else num_bins  # by rates it learns without time
+    parts, layers = stack_layout(model, shape, once), stack_layers(model, shape)
     found, counted = stages(model, shape), products(model, shape, num_bins)
     if kind == "ann":
         from hpcfed.networks.ann import AnnNetwork
 
         return AnnNetwork(model, parts, layers, found, counted, num_bins)
+    if kind == SOFT_LIF:
+        from hpcfed.networks.rates import RateNeurons
+        from hpcfed.networks.soft_lif import SoftLifNetwork
+
+        neurons = RateNeurons.of(model.rates, experiment.dt)
+        return SoftLifNetwork(model, parts, layers, found, counted, once, neurons, num_bins)
     from hpcfed.networks.spiking import SpikingNetwork
 
     return SpikingNetwork(model, parts, layers, found, counted, dt=experiment.dt, num_bins=num_bins)

@@ -28,11 +28,10 @@ from hpcfed.records.schema import (
     ACTIVITY_FIELDS,
     ANSWER_FIELDS,
     CLIENT_FIELDS,
-    DEPTH_FIELDS,
+    CURVES,
     LATE_FIELDS,
     NAMED,
     RUN_FILE,
-    STEP_FIELDS,
     check,
 )
 from hpcfed.records.writing import fill
@@ -52,8 +51,8 @@ class Record:
         checkpoint: server optimiser state and round.
         attempts: one entry per start.
         answers: what the network says of each sample, by set and name; empty where not kept.
-        depths: how it does with other numbers of iterations, by name; empty where not asked for.
-        steps: of a converted ANN, how it does after so many steps, by name; else empty.
+        curves: how it does with other depths, over other windows and after so many steps, by the
+            names of ``schema.CURVES`` and of their columns; without those that nobody asked for.
     """
 
     attributes: dict[str, Any]
@@ -65,8 +64,7 @@ class Record:
     checkpoint: dict[str, Any]
     attempts: list[dict[str, Any]]
     answers: dict[str, dict[str, Array]] = field(default_factory=dict)
-    depths: dict[str, Array] = field(default_factory=dict)
-    steps: dict[str, Array] = field(default_factory=dict)
+    curves: dict[str, dict[str, Array]] = field(default_factory=dict)
 
 
 def write_record(path: Path, record: Record, before: Callable[[], None] = lambda: None) -> None:
@@ -137,8 +135,11 @@ def _read(file: h5py.File) -> Record:
             name: {column: part[column][()] for column in ANSWER_FIELDS if column in part}
             for name, part in file.get("answers", {}).items()
         },
-        depths={n: file["depths"][n][()] for n in DEPTH_FIELDS if n in file.get("depths", {})},
-        steps={n: file["steps"][n][()] for n in STEP_FIELDS if n in file.get("steps", {})},
+        curves={
+            name: {column: file[name][column][()] for column in fields if column in file[name]}
+            for name, fields in CURVES.items()
+            if name in file
+        },
     )
 
 

@@ -33,6 +33,7 @@ ROUND_FIELDS: dict[str, Field] = {
             "map_accuracy": "fraction right by the most probable weights, beside a committee,",
             "map_calibration_error": "expected calibration error of these, 15 bins,",
             "map_brier_score": "Brier score of these",
+            "rate_accuracy": "fraction right by the rates of neurons whose spikes answer,",
         }.items()
     },
     **{
@@ -43,6 +44,7 @@ ROUND_FIELDS: dict[str, Field] = {
             "entropy": "mean entropy of the probabilities",
             "expected_entropy": "mean entropy of those of one member of a committee",
             "mutual_information": "entropy minus expected entropy: how members differ,",
+            "rate_loss": "mean loss of the rates of neurons whose spikes answer,",
         }.items()
     },
     "num_participants": ("i8", "1", "clients that trained this round"),
@@ -158,6 +160,22 @@ STEP_FIELDS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "ann_test_accuracy": ((), "1", "fraction that the ANN has right on test"),
     "activation": (("layer",), "1", "activation of the ANN that a spike in every step stands for"),
 }
+# the same over other windows, of neurons that learn by rates and answer by spikes
+WINDOW_FIELDS: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "window": (("window",), "s", "time over which spikes are counted"),
+    **{
+        f"{split}_{name}": (("window",), unit, f"{meaning} on {split}; NaN: there is none")
+        for split in ("validation", "test")
+        for name, unit, meaning in (
+            ("accuracy", "1", "fraction right by spikes"),
+            ("loss", "nat", "mean loss by spikes"),
+            ("rate_accuracy", "1", "fraction right by rates, which know no window,"),
+            ("spikes_per_sample", "1", "spikes of all hidden neurons, a sample,"),
+        )
+    },
+}
+# what is said of the last network along an axis, which is the first column of each
+CURVES = {"depths": DEPTH_FIELDS, "windows": WINDOW_FIELDS, "steps": STEP_FIELDS}
 # the same of units with probabilities, in a few samples of the last evaluation
 UNIT_FIELDS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "potential": (("sample", "bin", "unit_value"), "1", "hidden units, then outputs, by value"),

@@ -18,7 +18,7 @@ from hpcfed.records.schema import (
     AXES,
     CHECKPOINT_FIELDS,
     CLIENT_FIELDS,
-    DEPTH_FIELDS,
+    CURVES,
     EVALUATION_FIELDS,
     FORMAT,
     GROUP_FIELDS,
@@ -28,7 +28,6 @@ from hpcfed.records.schema import (
     ROUND_FIELDS,
     ROUND_MEANING,
     SCHEMA_VERSION,
-    STEP_FIELDS,
     UNIT_FIELDS,
 )
 
@@ -61,10 +60,8 @@ def fill(file: h5py.File, record: Record) -> None:
     _fill_evaluation(file.create_group("evaluation"), record.evaluation)
     if record.answers:
         _fill_answers(file.create_group("answers"), record.answers)
-    if record.depths:
-        _fill_depths(file.create_group("depths"), record.depths)
-    if record.steps:
-        _fill_steps(file.create_group("steps"), record.steps)
+    for name, columns in record.curves.items():
+        _fill_curve(file.create_group(name), CURVES[name], columns)
     model = file.create_group("model")
     params = model.create_dataset("params", data=record.params)
     params.dims[0].attach_scale(_dimension(model, "parameter", len(record.params)))
@@ -140,24 +137,23 @@ def _fill_answers(group: h5py.Group, answers: Mapping[str, Mapping[str, Array]])
         _fill_columns(group.create_group(name), ANSWER_FIELDS, columns)
 
 
-def _fill_depths(group: h5py.Group, depths: Mapping[str, Array]) -> None:
-    """Write columns by depth, which is their axis as well."""
-    scale = _put(group, "depth", depths["depth"], DEPTH_FIELDS["depth"][1:], ())
-    scale.make_scale("depth")
-    for name, values in depths.items():
-        if name != "depth":
-            _put(group, name, values, DEPTH_FIELDS[name][1:], (scale,))
-
-
-def _fill_steps(group: h5py.Group, steps: Mapping[str, Array]) -> None:
-    """Write columns by numbers of steps, which are their axis as well, and what has no step."""
-    scale = _put(group, "steps", steps["steps"], STEP_FIELDS["steps"][1:], ())
-    scale.make_scale("steps")
-    axes = {"steps": scale, "layer": _scale(group, "layer", len(steps["activation"]))}
-    for name, values in steps.items():
-        if name != "steps":
-            dimensions, *text = STEP_FIELDS[name]
-            _put(group, name, values, (text[0], text[1]), tuple(axes[one] for one in dimensions))
+def _fill_curve(
+    group: h5py.Group,
+    fields: Mapping[str, tuple[tuple[str, ...], str, str]],
+    columns: Mapping[str, Array],
+) -> None:
+    """Write columns along the first of ``fields``, which is their axis, and what has others."""
+    axis = next(iter(fields))
+    scale = _put(group, axis, columns[axis], fields[axis][1:], ())
+    scale.make_scale(axis)
+    scales = {axis: scale}
+    for name, values in columns.items():
+        dimensions, *text = fields[name]
+        for other, length in zip(dimensions, values.shape, strict=True):
+            if other not in scales:
+                scales[other] = _scale(group, other, length)
+        if name != axis:
+            _put(group, name, values, (text[0], text[1]), tuple(scales[one] for one in dimensions))
 
 
 def _fill_columns(

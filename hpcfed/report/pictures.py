@@ -28,6 +28,7 @@ from hpcfed.report.figures import (
     spikes,
     spikes_figure,
     steps,
+    windows,
 )
 from hpcfed.report.figures.circuits import every as circuits
 from hpcfed.report.figures.circuits import sending
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 SATURATED = 0.9
 _BY_DEPTH = "Accuracy over the iterations of the repeated block, and against bytes"
 _BY_STEPS = "Accuracy of converted ANNs over time steps"
+_BY_WINDOW = "Accuracy by spikes over the window, beside that by rates, and the gap between them"
 _WAYS = ("rule.kind", "rule.binary.sends", "uplink.dtype")
 MOST_ROWS = 1000  # of a table on the page; all of them are analysis/'s
 
@@ -103,6 +105,8 @@ def sweep_pictures(found: Found) -> list[Picture]:
         drawn.append(_picture(_BY_DEPTH, *_of_depths(found)))
     if steps.has_data(found):
         drawn.append(_picture(_BY_STEPS, *_of_steps(found)))
+    if windows.has_data(found):
+        drawn.append(_picture(_BY_WINDOW, *_of_windows(found)))
     return drawn
 
 
@@ -119,6 +123,12 @@ def _of_steps(found: Found) -> tuple[Callable[[], Figure], Callable[[], list[Tab
     return partial(steps.draw, found), lambda: [
         _table("By time steps", steps.COLUMNS, steps.rows(found))
     ]
+
+
+def _of_windows(found: Found) -> tuple[Callable[[], Figure], Callable[[], list[Table]]]:
+    """Return what draws accuracy over windows, and what makes its table."""
+    rows = partial(windows.rows, found)
+    return partial(windows.draw, found), lambda: [_table("By window", windows.COLUMNS, rows())]
 
 
 def _together(found: Found, caption: str, shown: ModuleType) -> Picture:
@@ -178,6 +188,8 @@ def _figures(
         yield _BY_DEPTH, *_of_depths(found)
     if steps.has_data(found):
         yield _BY_STEPS, *_of_steps(found)
+    if windows.has_data(found):
+        yield _BY_WINDOW, *_of_windows(found)
     answered = Answered(record)
     figures = {**uncertainty.FIGURES, **circuits.FIGURES, **neurons.FIGURES}
     for shown in applicable_to_run(answered, figures).values():

@@ -64,10 +64,11 @@ def summary(path: Path) -> Rows:
 
 def _origin(record: Record) -> Rows:
     """Return the ANN that a network was converted from, if it was."""
-    if not record.steps:
+    curve = record.curves.get("steps")
+    if curve is None:
         return []
-    steps, source = int(record.steps["steps"][-1]), record.attributes["converted_from"]
-    known = {name: float(record.steps[f"ann_{name}_accuracy"]) for name in ("validation", "test")}
+    steps, source = int(curve["steps"][-1]), record.attributes["converted_from"]
+    known = {name: float(curve[f"ann_{name}_accuracy"]) for name in ("validation", "test")}
     found = ", ".join(f"{percent(value)} {name}" for name, value in known.items())
     return [("converted from", f"{source}, an ANN of {found}; below: after {steps} time steps")]
 
@@ -162,7 +163,7 @@ def _figures(record: Record) -> Rows:
             lines.append(
                 (f"{split} calibration", f"error {percent(error)}, Brier score {brier:.3f}")
             )
-        lines += _committee(rounds, split)
+        lines += [*_committee(rounds, split), *_of_rates(rounds, split)]
     for name, (_, unit, meaning) in record.log.figures.items():
         amount = f"{_last(rounds, name):.4g}{'' if unit == '1' else f' {unit}'}"
         lines.append((name, f"{amount} ({meaning})"))
@@ -181,6 +182,16 @@ def _committee(rounds: dict[str, list[Any]], split: str) -> Rows:
         text = "{:.3f} nat = {:.3f} expected + {:.3f} mutual information".format(*parts)
         lines.append((f"{split} entropy", text))
     return lines
+
+
+def _of_rates(rounds: dict[str, list[Any]], split: str) -> Rows:
+    """Return what the rates answer, where spikes answer in their place."""
+    accuracy, loss = (_last(rounds, f"{split}_rate_{name}") for name in ("accuracy", "loss"))
+    if math.isnan(accuracy):
+        return []
+    gap = 100 * (accuracy - _last(rounds, f"{split}_accuracy"))
+    text = f"{percent(accuracy)}, loss {loss:.3f} nat, {gap:+.1f} points beside spikes"
+    return [(f"{split} rate accuracy", text)]
 
 
 def _costs(rounds: dict[str, list[Any]]) -> Rows:

@@ -65,8 +65,8 @@ def assert_same_bits(found: Record, expected: Record) -> None:
         found.log.participations["depth"], expected.log.participations["depth"], strict=True
     ):
         assert mine.tolist() == theirs.tolist()
-    for name, values in expected.depths.items():
-        np.testing.assert_array_equal(found.depths[name], values, err_msg=name)
+    for name, values in expected.curves["depths"].items():
+        np.testing.assert_array_equal(found.curves["depths"][name], values, err_msg=name)
 
 
 @pytest.mark.parametrize("name", WAYS)
@@ -100,9 +100,9 @@ def test_the_run_file_says_who_repeats_how_often(alone: dict[str, Record]) -> No
 
 def test_the_curve_is_of_the_last_network(alone: dict[str, Record]) -> None:
     record = alone["dealt"]
-    assert record.depths["depth"].tolist() == [1, 2, 5]
-    assert np.isfinite(record.depths["test_loss"]).all()
-    assert len(set(record.depths["test_loss"].tolist())) == 3
-    first, second = np.diff(record.depths["operations"]).tolist()
+    assert record.curves["depths"]["depth"].tolist() == [1, 2, 5]
+    assert np.isfinite(record.curves["depths"]["test_loss"]).all()
+    assert len(set(record.curves["depths"]["test_loss"].tolist())) == 3
+    first, second = np.diff(record.curves["depths"]["operations"]).tolist()
     assert second == 3 * first > 0
-    assert alone["drawn"].depths == {}
+    assert "depths" not in alone["drawn"].curves

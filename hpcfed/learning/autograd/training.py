@@ -41,7 +41,7 @@ from hpcfed.learning.latents import Latent
 from hpcfed.learning.schedule import learning_rate
 from hpcfed.learning.silence import limits
 from hpcfed.learning.teaching import taught, teaching
-from hpcfed.learning.trainer import ENTERING_UNIT, BatchResult, LocalUpdate
+from hpcfed.learning.trainer import ENTERING_UNIT, Answers, BatchResult, LocalUpdate
 from hpcfed.networks.contract import Activity, Layer, Network, Pass, Product
 from hpcfed.networks.layout import Layout
 from hpcfed.networks.passing import num_spikes, spikes_of_neurons
@@ -121,16 +121,18 @@ class NorseTrainer:
     def evaluate(self, params: F32, samples: Samples, ids: I64) -> BatchResult:
         """Evaluate one batch of sample ids (B,)."""
         with torch.no_grad():
-            found = self._evaluated(params, samples, ids)
-            losses = cross_entropy(found.logits, self._truth(samples, ids), reduction="none")
+            found, truth = self._evaluated(params, samples, ids), self._truth(samples, ids)
+            answers = _answers(found.logits, truth)
+            rates = None if found.rates is None else _answers(found.rates, truth)
         fired = [num_spikes(layer) for layer in found.spikes] or [torch.zeros(1)] * len(self.layers)
         return BatchResult(
-            losses=losses.double().cpu().numpy(),
-            predictions=found.logits.argmax(1).cpu().numpy(),
+            losses=answers.losses,
+            predictions=answers.predictions,
             spikes=np.array([int(layer.sum()) for layer in fired], np.int64),
             logits=found.logits.double().cpu().numpy(),
             entering=self._entering(found),
             neurons=spikes_of_neurons(found.spikes),
+            rates=rates,
         )
 
     def hidden_spikes(self, params: F32, samples: Samples, ids: I64) -> list[NDArray[np.bool_]]:
@@ -272,6 +274,12 @@ def matrices(layout: Layout, params: Tensor) -> dict[str, Tensor]:
     parts = torch.split(params, [part.size for part in layout.parts], dim=-1)
     named, bins = zip(layout.names, layout.shapes, parts, strict=True), params.shape[:-1]
     return {name: part.reshape(*bins, *shape) for name, shape, part in named}
+
+
+def _answers(logits: Tensor, truth: Tensor) -> Answers:
+    """Return the losses and classes of ``logits`` (B, K)."""
+    losses = cross_entropy(logits, truth, reduction="none")
+    return Answers(losses.double().cpu().numpy(), logits.argmax(1).cpu().numpy())
 
 
 def is_penalised(client: ClientConfig) -> bool:

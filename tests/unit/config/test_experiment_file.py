@@ -116,6 +116,16 @@ OTHER = {
     "model.repeat.neurons": '"carried"',
     "model.repeat.evaluated": "6",
     "model.repeat.curve": "[1, 6]",
+    "model.soft_lif.sigma": "0.05",
+    "model.soft_lif.tau_ref": "0.003",
+    "model.soft_lif.tau_rc": "0.05",
+    "model.soft_lif.amplitude": "0.05",
+    "model.soft_lif.gain": "0.825",
+    "model.soft_lif.bias": "0.5",
+    "model.soft_lif.noise": "10.0",
+    "model.soft_lif.synapse": "0.005",
+    "model.soft_lif.settle": "0.05",
+    "model.soft_lif.windows": "[0.1, 0.2]",
     "uplink.noise": "0.5",
     "partition.min_samples": "4",
     "server.rounds": "7",
@@ -250,6 +260,16 @@ NEEDS = {
         for name in ("prior", "strength", "temperature", "noise")
     },
     **{f"model.repeat.{name}": BLOCK for name in ("step", "time", "neurons", "evaluated", "curve")},
+    **{
+        f"model.soft_lif.{name}": [
+            *("model.kind=soft-lif", "data.num_bins=1000", "model.soft_lif.bias=0.9"),
+            "model.soft_lif.sigma=0.03",
+        ]
+        for name in (
+            *("sigma", "tau_ref", "tau_rc", "amplitude", "gain", "bias", "noise", "synapse"),
+            *("settle", "windows"),
+        )
+    },
     "model.repeat.depth": [BLOCK[0], "model.repeat.step=1"],
     "model.repeat.depths": [BLOCK[0], "model.repeat.step=1"],
     "model.repeat.drawn": [BLOCK[0], "model.repeat.depths=[3, 5]"],
@@ -395,6 +415,7 @@ RUNS = {
     "ode_digits_depths": 4 * 3 * 5,
     "ode_digits_spiking": 2 * 3 * 5,
     "ode_cifar_depths": 6 * 3,
+    "soft_lif_noise": 2 * 3 * 5,
     "tradeoff_shd": 72,
     "digits_clients": 2 * 3 * 5,
     "digits_stragglers": 2 * 3 * 3,

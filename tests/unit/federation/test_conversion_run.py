@@ -67,7 +67,7 @@ def converted(anns: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -
 def test_after_64_steps_little_accuracy_is_lost(
     anns: dict[str, Path], converted: dict[str, Path], name: str
 ) -> None:
-    steps, before = read_record(converted[name]).steps, read_record(anns[name])
+    steps, before = read_record(converted[name]).curves["steps"], read_record(anns[name])
     assert steps["steps"].tolist() == [1, 2, 4, 8, 16, 32, 64]
     assert float(steps["ann_test_accuracy"]) == before.log.rounds["test_accuracy"][-1] > 0.7
     assert steps["test_accuracy"][-1] > steps["ann_test_accuracy"] - 0.03
@@ -87,12 +87,12 @@ def test_it_is_a_run_file_like_any_other(converted: dict[str, Path], anns: dict[
     assert (experiment.model.kind, experiment.data.num_bins) == ("snn", 64)
     assert record.log.num_rounds == 1
     assert record.log.rounds["num_participants"] == [0]
-    assert record.log.rounds["test_accuracy"] == [record.steps["test_accuracy"][-1]]
+    assert record.log.rounds["test_accuracy"] == [record.curves["steps"]["test_accuracy"][-1]]
     assert len(record.evaluation["layer_rates"]) == 2
 
     model, data = load(path), load_data(experiment.data)
     found = model.evaluate(data.test, data.test_ids)
-    assert found.accuracy == record.steps["test_accuracy"][-1]
+    assert found.accuracy == record.curves["steps"]["test_accuracy"][-1]
     said = CliRunner().invoke(app, ["show", str(path)]).stdout
     assert "converted from" in said
     (picture,) = sweep_pictures(find(path.parent))
@@ -119,7 +119,7 @@ def test_the_command_says_what_came_of_it_and_refuses_a_folder_with_a_run(
     ended = CliRunner().invoke(app, [*command, "--percentile", "99"])
     assert ended.exit_code == 0, ended.output
     assert "after 3 time steps" in " ".join(ended.stdout.split())
-    assert read_record(tmp_path / "out").steps["steps"].tolist() == [1, 2, 3]
+    assert read_record(tmp_path / "out").curves["steps"]["steps"].tolist() == [1, 2, 3]
     again = CliRunner().invoke(app, command)
     assert isinstance(again.exception, InputError)
     assert "holds a run already" in str(again.exception)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any  # what a trainer is given
+
 import numpy as np
 import pytest
 
@@ -9,7 +12,7 @@ from hpcfed.config import DataConfig
 from hpcfed.config.file import parse_experiment
 from hpcfed.federation import evaluation
 from hpcfed.federation.evaluation import evaluate
-from hpcfed.learning.trainer import BatchResult
+from hpcfed.learning.trainer import Answers, BatchResult
 from hpcfed.samples.samples import Shape
 from tests import toy_world
 from tests.federation_worlds import LoneTransport
@@ -34,6 +37,23 @@ def test_the_figures_of_five_samples() -> None:
     assert result.group_total.tolist() == [2, 3]
     assert result.spikes.tolist() == [15]
     assert result.input_rate == 5 / (5 * 4 * 5)
+
+
+def test_what_rates_answer_stands_beside_what_spikes_do() -> None:
+    class Rated(toy_world.ToyTrainer):
+        def evaluate(self, *given: Any) -> BatchResult:
+            found = super().evaluate(*given)
+            return replace(found, rates=Answers(found.losses + 1, found.predictions * 0))
+
+    rated = Rated(EXPERIMENT, TRAINER.layout)
+    result = evaluate(LoneTransport(), rated, PARAMS, events(2, 3), np.arange(5))
+    assert result is not None
+    assert (result.accuracy, result.rate_accuracy) == (0.4, 0.4)  # labels 0 1 2 0 1: two are 0
+    assert result.rate_loss == pytest.approx(1.2, rel=1e-12)
+    assert result.spikes_per_sample == 3
+    plain = evaluate(LoneTransport(), TRAINER, PARAMS, events(2, 3), np.arange(5))
+    assert plain is not None
+    assert np.isnan([plain.rate_accuracy, plain.rate_loss]).all()
 
 
 def test_only_the_samples_asked_for_count() -> None:

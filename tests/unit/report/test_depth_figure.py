@@ -42,7 +42,7 @@ def write(folder: Path, depths: str, accuracy: float, seed: int) -> Path:
     rounds = dict.fromkeys(("uplink_bytes_seed", "uplink_bytes_bitmask"), (60.0, 60.0))
     world = World(
         test=(0.1, accuracy + 0.02 * seed), seed=seed, sets=sets, num_clients=2, rounds=rounds,
-        changes={"depths": curve},
+        changes={"curves": {"depths": curve}},
     )  # fmt: skip
     path = write_run(folder, world)
     record = read_record(path)
@@ -145,5 +145,5 @@ def test_curves_and_depths_survive_the_run_file(tmp_path: Path) -> None:
     write_record(path, replace(record, clients=clients))
     again = read_record(path)
     assert again.clients["depth"].tolist() == [2, 8]
-    for name, values in record.depths.items():
-        np.testing.assert_array_equal(again.depths[name], values)
+    for name, values in record.curves["depths"].items():
+        np.testing.assert_array_equal(again.curves["depths"][name], values)

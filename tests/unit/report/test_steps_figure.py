@@ -33,7 +33,7 @@ def write(folder: Path, accuracy: float, seed: int, num_bins: int) -> Path:
         "ann_test_accuracy": np.float64(last + 0.05),
         "activation": np.array([3.5]),
     }
-    changes = {"steps": columns, "attributes": {"converted_from": "ann/run.h5"}}
+    changes = {"curves": {"steps": columns}, "attributes": {"converted_from": "ann/run.h5"}}
     sets = (f"data.num_bins={num_bins}", "model.neuron=leaky", "model.readout=current")
     return write_run(folder, World(test=(last,), seed=seed, sets=sets, changes=changes))
 
@@ -89,7 +89,7 @@ def test_the_script_writes_the_picture_and_its_table(tmp_path: Path) -> None:
 def test_the_steps_survive_the_run_file_and_are_said(tmp_path: Path) -> None:
     path = write(tmp_path / "a", 0.6, 0, 8)
     record = read_record(path)
-    assert record.steps["steps"].tolist() == [1, 8]
-    assert float(record.steps["ann_test_accuracy"]) == 0.65
+    assert record.curves["steps"]["steps"].tolist() == [1, 8]
+    assert float(record.curves["steps"]["ann_test_accuracy"]) == 0.65
     said = dict(summary(path))["converted from"]
     assert said == "ann/run.h5, an ANN of - validation, 65.0 % test; below: after 8 time steps"

@@ -61,6 +61,18 @@ def test_a_committee_has_lines_of_its_own_and_a_single_network_none(tmp_path: Pa
     assert not {"validation MAP accuracy", "validation entropy"} & set(lines)
 
 
+def test_rates_have_a_line_where_spikes_answer(tmp_path: Path) -> None:
+    log = record(2).log
+    values = {"test_rate_accuracy": 0.95, "test_rate_loss": 0.25, "test_accuracy": 0.9375}
+    for name, value in values.items():
+        log.rounds[name] = [value, NAN]
+    log.rounds["validation_rate_accuracy"] = [NAN, NAN]
+    write_record(tmp_path / "run.h5", record(2, log=log))
+    lines = dict(summary(tmp_path / "run.h5"))
+    assert lines["test rate accuracy"] == "95.0 %, loss 0.250 nat, +1.2 points beside spikes"
+    assert "validation rate accuracy" not in lines
+
+
 def test_a_failed_run_says_why(tmp_path: Path) -> None:
     attributes = record().attributes | {"status": "failed", "error": "the disk is full"}
     write_record(tmp_path / "run.h5", record(attributes=attributes))
