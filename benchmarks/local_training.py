@@ -141,8 +141,8 @@ def compare(network: str, density: float, repeats: int) -> list[str]:
     contenders = {
         LAYERS: lambda: norse_layers(world),
         UNBIND: trainer(world, "norse", threads=1),
-        ONE: trainer(world, "event", threads=1),
         TWO: trainer(world, "event", threads=2),
+        ONE: trainer(world, "event", threads=1),  # beside the next, of which it is the measure
         TAUGHT: trainer(world, "event", threads=1, taught=True),
         GEMM: lambda: dense_products(world.experiment.model.recurrent),
     }

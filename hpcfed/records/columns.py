@@ -83,10 +83,12 @@ def read_columns(path: Path, with_clients: bool = False) -> Columns:
 
 def figures_of(file: h5py.File) -> dict[str, Field]:
     """Return the columns of rounds that the run's rule has brought."""
+    rounds = file["rounds"]
+    others = {name: rounds[name] for name in rounds if name not in ROUND_FIELDS}  # opens no more
     return {
         name: (FIGURE, str(item.attrs["units"]), str(item.attrs["description"]))
-        for name, item in file["rounds"].items()
-        if name not in ROUND_FIELDS and not item.is_scale
+        for name, item in others.items()
+        if not item.is_scale
     }
 
 
@@ -96,9 +98,9 @@ def rounds_of(file: h5py.File) -> dict[str, NDArray[Any]]:
     Raises InputError if they differ in length.
     """
     rounds = file["rounds"]
-    num_rounds = len(rounds["params_digest"])
+    num_rounds, known = len(rounds["params_digest"]), set(rounds)
     columns = {
-        name: rounds[name][()] if name in rounds else np.full(num_rounds, np.nan)
+        name: _whole(rounds, name) if name in known else np.full(num_rounds, np.nan)
         for name in (*ROUND_FIELDS, *figures_of(file))
     }
     if any(column.shape != (num_rounds,) for column in columns.values()):
@@ -122,6 +124,14 @@ def participations_of(file: h5py.File) -> dict[str, NDArray[Any]]:
     if len({column.shape for column in rows.values()}) > 1:
         raise InputError("its columns differ in length")
     return rows
+
+
+def _whole(group: h5py.Group, name: str) -> NDArray[Any]:
+    """Return a dataset of numbers or of bytes; several times as fast as by its wrapper."""
+    dataset = h5py.h5d.open(group.id, name.encode())
+    found = np.empty(dataset.shape, dataset.dtype)
+    dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, found)
+    return found
 
 
 def _of_tables(clients: h5py.Group) -> dict[str, NDArray[Any]]:
