@@ -46,8 +46,15 @@ def killed_and_resumed(folder: Path, job: str, sets: Sequence[str], rounds: int)
 
 
 def assert_same_rounds(found: Record, expected: Record) -> None:
-    """Fail unless parameters and all columns of rounds but times and payloads are the same."""
+    """Fail unless parameters, curves and all columns of rounds are the same.
+
+    Times and payloads are left out.
+    """
     assert found.params.tobytes() == expected.params.tobytes()
+    assert found.curves.keys() == expected.curves.keys()
+    for curve, columns in expected.curves.items():
+        for name, values in columns.items():
+            np.testing.assert_array_equal(found.curves[curve][name], values, err_msg=name)
     for name, column in expected.log.rounds.items():
         if not name.startswith(_FREE):
             np.testing.assert_array_equal(found.log.rounds[name], column, err_msg=name)

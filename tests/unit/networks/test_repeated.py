@@ -137,6 +137,11 @@ def plainly(weights: dict[str, Tensor], x: Tensor, depth: int, step: float) -> T
     return s.mean((2, 3)) @ weights["readout"].t()
 
 
+def drawn(*shape: int) -> Tensor:
+    """Return numbers from 0 to 1; always the same ones."""
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(1))
+
+
 @pytest.mark.parametrize(("depth", "step"), [(1, "1/C"), (3, "1/C"), (4, 1)])
 def test_iterations_are_eulers_steps_with_the_time_as_a_channel(depth: int, step: Any) -> None:
     net = network(
@@ -145,7 +150,7 @@ def test_iterations_are_eulers_steps_with_the_time_as_a_channel(depth: int, step
     )  # fmt: skip
     assert net.layout.shapes[1:4] == ((5, 1, 3, 3), (4, 5, 1, 1), (4, 5, 3, 3))
     params = torch.tensor(initial_params(experiment(PLAIN).model, net.layout, 1)).double()
-    weights, x = matrices(net.layout, params), torch.rand(BATCH, *SMALL.input, dtype=torch.float64)
+    weights, x = matrices(net.layout, params), drawn(BATCH, *SMALL.input).double()
     found = net.forward(weights, x, Pass(learn=True, depth=depth))
     expected = plainly(weights, x, depth, 1.0 if step == 1 else 1 / depth)
     torch.testing.assert_close(found.logits, expected, rtol=0, atol=1e-12)
@@ -157,7 +162,7 @@ def test_gradients_are_those_by_differences(layers: list[Any], norm: str) -> Non
     hidden = [*([7] if layers[0] == 7 else ["4c3"]), ["repeat", *layers]]
     net = network(hidden, norm=norm, repeat={"depth": 3})
     params = torch.tensor(initial_params(experiment(PLAIN).model, net.layout, 2)).double()
-    x = torch.rand(BATCH, *SMALL.input, dtype=torch.float64)
+    x = drawn(BATCH, *SMALL.input).double()
 
     def loss(values: Tensor) -> Tensor:
         found = net.forward(matrices(net.layout, values), x, Pass(learn=True))
@@ -181,7 +186,7 @@ def test_neurons_that_carry_on_have_one_time_for_all_iterations() -> None:
     assert torch.equal(carried.spikes[0], begun.spikes[0])  # before the block
     assert not torch.equal(carried.spikes[2], begun.spikes[2])
     neurons = Neurons(experiment(["4c3", AGAIN, "p"], "snn").model, 1.0)
-    drive = torch.rand(6, BATCH, 4)
+    drive = drawn(6, BATCH, 4)
     whole = neurons.spikes(drive, None)
     first, state = neurons.go_on(drive[:2], None, None)
     second, _ = neurons.go_on(drive[2:], None, state)
