@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from hpcfed.records.runfile import Record
-from tests.mpi import ways
 from tests.mpi.ways import OnRanks, assert_same_rounds, killed_and_resumed
 
 pytestmark = pytest.mark.mpi
@@ -44,17 +43,6 @@ WAYS = {
                "model.soft_lif.synapse=0.003"),
 }  # fmt: skip
 SPLITS = ("validation", "test")
-
-
-@pytest.fixture(scope="module")
-def on_ranks(tmp_path_factory: pytest.TempPathFactory) -> OnRanks:
-    """Return all ways on so many ranks."""
-    return ways.on_ranks(tmp_path_factory, JOB, WAYS)
-
-
-@pytest.fixture(scope="module")
-def alone(on_ranks: OnRanks) -> dict[str, Record]:
-    return on_ranks(1)
 
 
 @pytest.mark.parametrize("name", WAYS)

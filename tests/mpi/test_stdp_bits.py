@@ -12,7 +12,6 @@ import pytest
 
 from hpcfed.networks.layout import Layout
 from hpcfed.records.runfile import Record
-from tests.mpi import ways
 from tests.mpi.ways import OnRanks, assert_same_rounds, killed_and_resumed
 
 pytestmark = pytest.mark.mpi
@@ -55,17 +54,6 @@ WAYS = {
                "server.average=participants", "uplink.dtype=int8",
                "rule.stdp.prediction=proportion"),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def on_ranks(tmp_path_factory: pytest.TempPathFactory) -> OnRanks:
-    """Return all ways on so many ranks."""
-    return ways.on_ranks(tmp_path_factory, JOB, WAYS)
-
-
-@pytest.fixture(scope="module")
-def alone(on_ranks: OnRanks) -> dict[str, Record]:
-    return on_ranks(1)
 
 
 @pytest.mark.parametrize("name", WAYS)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any  # tables of several depths
 
 import numpy as np
 import pytest
@@ -46,18 +47,32 @@ def killed_and_resumed(folder: Path, job: str, sets: Sequence[str], rounds: int)
 
 
 def assert_same_rounds(found: Record, expected: Record) -> None:
-    """Fail unless parameters, curves and all columns of rounds are the same.
+    """Fail unless parameters, rounds, participations and all that is said at the end are the same.
 
     Times and payloads are left out.
     """
     assert found.params.tobytes() == expected.params.tobytes()
-    assert found.curves.keys() == expected.curves.keys()
-    for curve, columns in expected.curves.items():
-        for name, values in columns.items():
-            np.testing.assert_array_equal(found.curves[curve][name], values, err_msg=name)
-    for name, column in expected.log.rounds.items():
-        if not name.startswith(_FREE):
-            np.testing.assert_array_equal(found.log.rounds[name], column, err_msg=name)
+    assert_same(found.log.groups, expected.log.groups, "groups")
+    assert_same(found.log.rounds, expected.log.rounds, "rounds")
+    assert_same(found.log.participations, expected.log.participations, "participations")
+    assert_same(found.curves, expected.curves, "curves")
+    assert_same(found.answers, expected.answers, "answers")
+    units = (record.evaluation.get("example_units", {}) for record in (found, expected))
+    assert_same(*units, "example_units")
+
+
+def assert_same(found: Any, expected: Any, what: str) -> None:
+    """Fail unless two values are the same; of tables, column by column, but for what is free."""
+    if isinstance(expected, Mapping):
+        assert found.keys() == expected.keys(), what
+        for name, column in expected.items():
+            if not name.startswith(_FREE):
+                assert_same(found[name], column, f"{what}: {name}")
+    elif isinstance(expected, Sequence) and len(expected) and isinstance(expected[0], np.ndarray):
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(one, other, err_msg=what)
+    else:
+        np.testing.assert_array_equal(found, expected, err_msg=what)
 
 
 def _trained(folder: Path, num_ranks: int, job: str, ways: Ways) -> dict[str, Record]:
