@@ -19,6 +19,31 @@ from hpcfed.report.runs import Found
 from hpcfed.report.tables import write_csv
 
 
+def main_of_several(name: str, shown: ModuleType, description: str) -> None:
+    """Draw one picture of all runs at a path, and its table: by the module that draws it."""
+    parser = args.parser(description, {"PICTURE.csv": shown.COLUMNS})
+    parser.add_argument("path", type=Path, help="run, folder of runs, or sweep")
+    args.add_out(parser, f"{name}.png")
+    args.add_where(parser)
+    options = parser.parse_args()
+
+    def work() -> Iterator[Path]:
+        picture = options.out or args.folder_of(options.path) / f"{name}.png"
+        check_picture(picture)
+        yield from write_several(shown, args.selected(options.path, options.where), picture)
+
+    args.run(work)
+
+
+def write_several(shown: ModuleType, found: Found, picture: Path) -> Iterator[Path]:
+    """Write the picture of several runs and its table."""
+    with our_style():
+        save(shown.draw(found), picture)
+    yield picture
+    write_csv(picture.with_suffix(".csv"), shown.COLUMNS, shown.rows(found))
+    yield picture.with_suffix(".csv")
+
+
 @dataclass(frozen=True)
 class Gallery:
     """What a script can draw.
@@ -84,12 +109,7 @@ class Gallery:
     def _several(self, found: Found, picture: Path) -> Iterator[Path]:
         assert self.together is not None
         name, module = self.together
-        path = args.beside(picture, f"_{name}{picture.suffix}")
-        with our_style():
-            save(module.draw(found), path)
-        yield path
-        write_csv(path.with_suffix(".csv"), module.COLUMNS, module.rows(found))
-        yield path.with_suffix(".csv")
+        yield from write_several(module, found, args.beside(picture, f"_{name}{picture.suffix}"))
 
     def _single(self, view: View, picture: Path, only: list[str]) -> Iterator[Path]:
         """Write the pictures that the run has data for, or those that are asked for."""

@@ -18,7 +18,7 @@ from hpcfed.config.file import parse_experiment
 from hpcfed.config.own import own_code
 from hpcfed.errors import InputError
 from hpcfed.federation.decision import Decision, decide
-from hpcfed.federation.depths import evaluations
+from hpcfed.federation.depths import columns, evaluations, scores
 from hpcfed.federation.evaluation import SplitResult
 from hpcfed.federation.job import Job, build_job
 from hpcfed.federation.meter import Meter
@@ -69,6 +69,8 @@ def convert(asked: Conversion) -> Path:
     """
     record = read_record(asked.source)
     model = model_of(record, str(asked.source), trust=False)
+    if (asked.out / RUN_FILE).exists():
+        raise InputError(f"{asked.out}: holds a run already; choose another folder")
     plan = decide(_experiment(model, asked), asked.out, resume=False)
     transport = Transport(mpi.world())
     if transport.size > 1:
@@ -126,16 +128,11 @@ def _over_steps(
     """Return the columns of ``schema.STEP_FIELDS`` but one, and the results after all steps."""
     most = job.experiment.data.num_bins
     counts = [2**power for power in range(most.bit_length()) if 2**power < most] + [most]
-    columns: dict[str, Array] = {"steps": np.array(counts, np.int64)}
     found = [evaluations(job, _shown(job, count), params, transport) for count in counts]
+    rows = [{"steps": n} | scores(results) for n, results in zip(counts, found, strict=True)]
     ann = evaluations(job, model.trainer(job.data.train), model.params, transport)
-    for name in ("validation", "test"):
-        every = [results.get(name) for results in (*found, ann)]
-        accuracy = np.array([one.accuracy if one else np.nan for one in every])
-        loss = np.array([one.loss if one else np.nan for one in every])
-        columns |= {f"{name}_accuracy": accuracy[:-1], f"{name}_loss": loss[:-1]}
-        columns[f"ann_{name}_accuracy"] = accuracy[-1]
-    return columns, found[-1]
+    known = {f"ann_{name}": np.array(value) for name, value in scores(ann, ("accuracy",)).items()}
+    return columns(rows) | known, found[-1]
 
 
 def _shown(job: Job, steps: int) -> Trainer:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -46,9 +46,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SATURATED = 0.9
-_BY_DEPTH = "Accuracy over the iterations of the repeated block, and against bytes"
-_BY_STEPS = "Accuracy of converted ANNs over time steps"
-_BY_WINDOW = "Accuracy by spikes over the window, beside that by rates, and the gap between them"
+# caption, module, and the module's tables by what stands before COLUMNS
+_ALONG: tuple[tuple[str, ModuleType, Mapping[str, str]], ...] = (
+    ("Accuracy over the iterations of the repeated block, and against bytes", depth,
+     {"": "By depth of the merged network", "CLIENT_": "By depth of clients"}),
+    ("Accuracy of converted ANNs over time steps", steps, {"": "By time steps"}),
+    ("Accuracy by spikes over the window, beside that by rates, and the gap between them", windows,
+     {"": "By window"}),
+)  # fmt: skip
 _WAYS = ("rule.kind", "rule.binary.sends", "uplink.dtype")
 MOST_ROWS = 1000  # of a table on the page; all of them are analysis/'s
 
@@ -72,6 +77,9 @@ class Picture:
     svg: str
     caption: str
     tables: list[Table]
+
+
+Drawing = tuple[str, "Callable[[], Figure]", Callable[[], list[Table]]]
 
 
 def pictures(found: Found) -> list[Picture]:
@@ -101,34 +109,23 @@ def sweep_pictures(found: Found) -> list[Picture]:
     if sending.has_data(found):
         caption = "What sending seldom and little costs: accuracy against all that was sent up"
         drawn.append(_together(found, caption, sending))
-    if depth.has_data(found):
-        drawn.append(_picture(_BY_DEPTH, *_of_depths(found)))
-    if steps.has_data(found):
-        drawn.append(_picture(_BY_STEPS, *_of_steps(found)))
-    if windows.has_data(found):
-        drawn.append(_picture(_BY_WINDOW, *_of_windows(found)))
-    return drawn
+    return drawn + [_picture(*item) for item in _along(found)]
 
 
-def _of_depths(found: Found) -> tuple[Callable[[], Figure], Callable[[], list[Table]]]:
-    """Return what draws accuracy over depth, and what makes its tables."""
-    return partial(depth.draw, found), lambda: [
-        _table("By depth of the merged network", depth.COLUMNS, depth.rows(found)),
-        _table("By depth of clients", depth.CLIENT_COLUMNS, depth.client_rows(found)),
+def _along(found: Found) -> Iterator[Drawing]:
+    """Yield what networks are drawn along, of those that runs were evaluated along."""
+    for caption, shown, tables in _ALONG:
+        if shown.has_data(found):
+            yield caption, partial(shown.draw, found), partial(_tables_of, found, shown, tables)
+
+
+def _tables_of(found: Found, shown: ModuleType, tables: Mapping[str, str]) -> list[Table]:
+    return [
+        _table(
+            title, getattr(shown, f"{kind}COLUMNS"), getattr(shown, f"{kind.lower()}rows")(found)
+        )
+        for kind, title in tables.items()
     ]
-
-
-def _of_steps(found: Found) -> tuple[Callable[[], Figure], Callable[[], list[Table]]]:
-    """Return what draws accuracy over time steps, and what makes its table."""
-    return partial(steps.draw, found), lambda: [
-        _table("By time steps", steps.COLUMNS, steps.rows(found))
-    ]
-
-
-def _of_windows(found: Found) -> tuple[Callable[[], Figure], Callable[[], list[Table]]]:
-    """Return what draws accuracy over windows, and what makes its table."""
-    rows = partial(windows.rows, found)
-    return partial(windows.draw, found), lambda: [_table("By window", windows.COLUMNS, rows())]
 
 
 def _together(found: Found, caption: str, shown: ModuleType) -> Picture:
@@ -141,9 +138,7 @@ def _search_table(figure: SearchFigure, view: View) -> list[Table]:
     return [_table("Numbers", figure.columns(view), figure.rows(view))]
 
 
-def _figures(
-    found: Found, run: Run
-) -> Iterator[tuple[str, Callable[[], Figure], Callable[[], list[Table]]]]:
+def _figures(found: Found, run: Run) -> Iterator[Drawing]:
     record, keys, table = read_record(run.file), dict(run.keys), energy.CONSTANTS["float32"]
     yield (
         "Accuracy and loss, over rounds and over bytes",
@@ -184,12 +179,7 @@ def _figures(
             ),
         ],
     )
-    if depth.has_data(found):
-        yield _BY_DEPTH, *_of_depths(found)
-    if steps.has_data(found):
-        yield _BY_STEPS, *_of_steps(found)
-    if windows.has_data(found):
-        yield _BY_WINDOW, *_of_windows(found)
+    yield from _along(found)
     answered = Answered(record)
     figures = {**uncertainty.FIGURES, **circuits.FIGURES, **neurons.FIGURES}
     for shown in applicable_to_run(answered, figures).values():
