@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any  # xdist's log and scheduling
 
 import hypothesis
 import pytest
@@ -28,7 +29,8 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
 # what waits longest begins first, beside the tests that compute
-_FIRST = ("slurm", "mpi", "browser")
+_FIRST = ("slurm", "bits", "mpi", "browser")
+_TOGETHER = "tests/mpi/bits/"  # these files share what they start
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -40,6 +42,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return _FIRST.index(folder) if folder in _FIRST else len(_FIRST)
 
     items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give whole files to parallel processes, and some files to the same one."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _TOGETHER if nodeid.startswith(_TOGETHER) else super()._split_scope(nodeid)
+
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hpcfed.records.runfile import read_record
 from tests.mpi import ways
+from tests.mpi.in_turn import Run
 from tests.places import REPOSITORY
 
 pytestmark = [pytest.mark.mpi, pytest.mark.slow]
@@ -26,7 +28,9 @@ WAYS = {
 def accuracies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
     """Return the mean over two seeds of what each way reads of unknown writers."""
     job = (REPOSITORY / "jobs" / "stdp.toml").read_text()
-    records = ways.on_ranks(tmp_path_factory, job, WAYS)(2)
+    folder = tmp_path_factory.mktemp("stdp")
+    ways.train(folder, 2, [Run(job, sets, str(folder / name)) for name, sets in WAYS.items()])
+    records = {name: read_record(folder / name) for name in WAYS}
     names = {name.rsplit(" ", 1)[0] for name in WAYS}
     return {
         name: float(

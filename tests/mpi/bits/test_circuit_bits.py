@@ -6,13 +6,11 @@ sample that takes several rounds.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from hpcfed.records.runfile import Record
-from tests.mpi.ways import OnRanks, assert_same_rounds, killed_and_resumed
+from tests.mpi.ways import OnRanks, Resumed, assert_same_rounds
 
 pytestmark = pytest.mark.mpi
 
@@ -55,6 +53,7 @@ WAYS = {
     "every third bin": (WTA, "rule.circuit.every=3", "uplink.mask=bernoulli",
                         "uplink.mask_probability=0.5"),
 }  # fmt: skip
+CUT = {"hidden": 3, "bases in a mask": 3, "parts of samples": 3, "parts by bases": 3}
 
 
 @pytest.mark.parametrize("name", WAYS)
@@ -93,11 +92,8 @@ def test_two_of_eight_bases_are_counted_to_the_byte(alone: dict[str, Record]) ->
         assert rounds["uplink_bytes_seed"][number] == count * (4 * (2 * 22 + 2) + 2)
 
 
-@pytest.mark.parametrize(
-    "name", ["hidden", "bases in a mask", "parts of samples", "parts by bases"]
-)
-def test_a_killed_run_goes_on_with_the_same_bits(
-    alone: dict[str, Record], tmp_path: Path, name: str
+@pytest.mark.parametrize("name", CUT)
+def test_what_a_kill_would_leave_goes_on_with_the_same_bits(
+    alone: dict[str, Record], resumed: Resumed, name: str
 ) -> None:
-    found = killed_and_resumed(tmp_path, JOB, WAYS[name], 3)
-    assert_same_rounds(found, alone[name])
+    assert_same_rounds(resumed(name), alone[name])

@@ -5,13 +5,11 @@ On any number of ranks and threads, by both transports, and after a kill.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from hpcfed.records.runfile import Record
-from tests.mpi.ways import OnRanks, assert_same_rounds, killed_and_resumed
+from tests.mpi.ways import OnRanks, Resumed, assert_same_rounds
 
 pytestmark = pytest.mark.mpi
 
@@ -62,6 +60,7 @@ WAYS = {
     "local bins": (BAYES, COMMITTEE, *LOCAL, "rule.bayes.noise=bin", *VOTES, *MASK),
     "one for all": ("uplink.dtype=sign", "uplink.error_feedback=true", *MASK),
 }  # fmt: skip
+CUT = {"bits": 2, "signs of updates": 2, "local bins": 2}
 
 
 @pytest.mark.parametrize("name", WAYS)
@@ -121,9 +120,8 @@ def test_bits_take_an_eighth_of_a_byte_each(alone: dict[str, Record], on_ranks: 
     assert masked["uplink_bytes_coordinates"][0] == count * 5 + values * (4 + 1 / 8)
 
 
-@pytest.mark.parametrize("name", ["bits", "signs of updates", "local bins"])
-def test_a_killed_run_goes_on_with_the_same_bits(
-    alone: dict[str, Record], tmp_path: Path, name: str
+@pytest.mark.parametrize("name", CUT)
+def test_what_a_kill_would_leave_goes_on_with_the_same_bits(
+    alone: dict[str, Record], resumed: Resumed, name: str
 ) -> None:
-    found = killed_and_resumed(tmp_path, JOB, WAYS[name], 2)
-    assert_same_rounds(found, alone[name])
+    assert_same_rounds(resumed(name), alone[name])

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from hpcfed.records.runfile import Record
-from tests.mpi.ways import OnRanks, assert_same_rounds, killed_and_resumed
+from tests.mpi.ways import OnRanks, Resumed, assert_same_rounds
 
 pytestmark = pytest.mark.mpi
 
@@ -45,6 +43,7 @@ WAYS = {
     "carried": ("model.neuron=leaky", "model.repeat.depths=[2,3]",
                 "model.repeat.neurons=carried", "model.repeat.time=false"),
 }  # fmt: skip
+CUT = {"drawn": 2, "spiking": 2}
 
 
 @pytest.mark.parametrize("name", WAYS)
@@ -55,12 +54,11 @@ def test_ranks_threads_and_transports_give_the_same_bits(
     assert_same_rounds(on_ranks(num_ranks)[name], alone[name])
 
 
-@pytest.mark.parametrize("name", ["drawn", "spiking"])
-def test_a_killed_run_goes_on_with_the_same_bits(
-    alone: dict[str, Record], tmp_path: Path, name: str
+@pytest.mark.parametrize("name", CUT)
+def test_what_a_kill_would_leave_goes_on_with_the_same_bits(
+    alone: dict[str, Record], resumed: Resumed, name: str
 ) -> None:
-    found = killed_and_resumed(tmp_path, JOB, WAYS[name], 2)
-    assert_same_rounds(found, alone[name])
+    assert_same_rounds(resumed(name), alone[name])
 
 
 def test_the_run_file_says_who_repeats_how_often(alone: dict[str, Record]) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from hpcfed.records.runfile import Record
-from tests.mpi.ways import OnRanks, assert_same_rounds, killed_and_resumed
+from tests.mpi.ways import OnRanks, Resumed, assert_same_rounds
 
 pytestmark = pytest.mark.mpi
 
@@ -42,6 +40,7 @@ WAYS = {
                "uplink.mask_probability=0.5", "uplink.error_feedback=true",
                "model.soft_lif.synapse=0.003"),
 }  # fmt: skip
+CUT = {"normed": 2}
 SPLITS = ("validation", "test")
 
 
@@ -53,8 +52,11 @@ def test_ranks_threads_and_transports_give_the_same_bits(
     assert_same_rounds(on_ranks(num_ranks)[name], alone[name])
 
 
-def test_a_killed_run_goes_on_with_the_same_bits(alone: dict[str, Record], tmp_path: Path) -> None:
-    assert_same_rounds(killed_and_resumed(tmp_path, JOB, WAYS["normed"], 2), alone["normed"])
+@pytest.mark.parametrize("name", CUT)
+def test_what_a_kill_would_leave_goes_on_with_the_same_bits(
+    alone: dict[str, Record], resumed: Resumed, name: str
+) -> None:
+    assert_same_rounds(resumed(name), alone[name])
 
 
 def test_rates_stand_beside_spikes_in_columns_and_over_windows(alone: dict[str, Record]) -> None:

@@ -5,14 +5,12 @@ On any number of ranks and threads, by both transports, and after a kill.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from hpcfed.networks.layout import Layout
 from hpcfed.records.runfile import Record
-from tests.mpi.ways import OnRanks, assert_same_rounds, killed_and_resumed
+from tests.mpi.ways import OnRanks, Resumed, assert_same_rounds
 
 pytestmark = pytest.mark.mpi
 
@@ -54,6 +52,7 @@ WAYS = {
                "server.average=participants", "uplink.dtype=int8",
                "rule.stdp.prediction=proportion"),
 }  # fmt: skip
+CUT = {"union": 3}
 
 
 @pytest.mark.parametrize("name", WAYS)
@@ -90,6 +89,8 @@ def test_a_client_sends_its_block_alone(alone: dict[str, Record]) -> None:
         assert rounds["uplink_values"][number] == count * (4 * 64 + 12 + 12 * 3 + 3 * 3)
 
 
-def test_a_killed_run_goes_on_with_the_same_bits(alone: dict[str, Record], tmp_path: Path) -> None:
-    found = killed_and_resumed(tmp_path, JOB, WAYS["union"], 3)
-    assert_same_rounds(found, alone["union"])
+@pytest.mark.parametrize("name", CUT)
+def test_what_a_kill_would_leave_goes_on_with_the_same_bits(
+    alone: dict[str, Record], resumed: Resumed, name: str
+) -> None:
+    assert_same_rounds(resumed(name), alone[name])

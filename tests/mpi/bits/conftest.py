@@ -1,0 +1,115 @@
+"""What files of bits share: the jobs of all of them, in one start for each number of ranks.
+
+A file says its JOB and the WAYS to run it, and in CUT the round in which some of them are left as
+a kill would leave them. ``{runs}`` in a setting is the folder of the file's runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from hpcfed.records.runfile import Record, read_record
+from tests.mpi import ways
+from tests.mpi.in_turn import Run
+from tests.mpi.ways import PLACES, OnRanks, Resumed
+
+Started = Callable[[int], Path]
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the first test that asks for a number of ranks wait for the runs of all."""
+    for item in items:
+        if item.path.parent == HERE:
+            item.add_marker(pytest.mark.timeout(2 * ways.LIMIT_S + 100))
+
+
+@pytest.fixture(scope="session")
+def started(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Started:
+    """Return what runs all that this session's files of bits say, and where the runs lie.
+
+    Two ranks leave what is cut, and three go on with it.
+    """
+    found = {item.module.__name__: item.module for item in request.session.items
+             if item.path.parent == HERE}  # fmt: skip
+    base = tmp_path_factory.mktemp("bits")
+
+    @cache
+    def start(num_ranks: int) -> Path:
+        folder = base / str(num_ranks)
+        runs = [run for name in sorted(found)
+                for run in whole(found[name], folder / name, num_ranks)]  # fmt: skip
+        if num_ranks == 3:
+            left = start(2)
+            runs += [run for name in sorted(found) for run in rest(found[name], left / name)]
+        ways.train(folder, num_ranks, runs)
+        return folder
+
+    return start
+
+
+def whole(module: ModuleType, folder: Path, num_ranks: int) -> list[Run]:
+    """Return a file's runs from start to end."""
+    runs = []
+    for way in module.WAYS:
+        sets = (*settings(module, way, folder), *PLACES[num_ranks])
+        cut = getattr(module, "CUT", {}).get(way, 0) if num_ranks == 2 else 0
+        if cut:
+            sets = (*sets, "run.checkpoint_seconds=0.0")
+        left = str(folder / f"{way}, left")
+        runs.append(Run(module.JOB, sets, str(folder / way), cut=cut, left=left))
+    return runs
+
+
+def rest(module: ModuleType, folder: Path) -> list[Run]:
+    """Return a file's runs that two ranks have left, to be ended by three."""
+    return [
+        Run(module.JOB, (*settings(module, way, folder), *PLACES[3]),
+            str(folder / f"{way}, left"), resume=True)
+        for way in getattr(module, "CUT", {})
+    ]  # fmt: skip
+
+
+def settings(module: ModuleType, way: str, folder: Path) -> list[str]:
+    return [item.replace("{runs}", str(folder)) for item in module.WAYS[way]]
+
+
+@pytest.fixture(scope="module")
+def on_ranks(request: pytest.FixtureRequest, started: Started) -> OnRanks:
+    """Return all ways of the module's job on so many ranks."""
+    module = request.module
+
+    @cache
+    def read(num_ranks: int) -> dict[str, Record]:
+        folder = started(num_ranks) / module.__name__
+        return {way: read_record(folder / way) for way in module.WAYS}
+
+    return read
+
+
+@pytest.fixture(scope="module")
+def alone(on_ranks: OnRanks) -> dict[str, Record]:
+    """Return them on one rank."""
+    return on_ranks(1)
+
+
+@pytest.fixture(scope="module")
+def resumed(request: pytest.FixtureRequest, started: Started) -> Resumed:
+    """Return what comes of a way that is cut on two ranks and goes on on three."""
+
+    def read(way: str) -> Record:
+        started(3)
+        record = read_record(started(2) / request.module.__name__ / f"{way}, left")
+        first, second = record.attempts
+        assert (first["ended"], second["ended"]) == ("killed", "finished")
+        assert first["last_round"] == second["first_round"] == request.module.CUT[way] - 1
+        assert (first["num_ranks"], second["num_ranks"]) == (2, 3)
+        return record
+
+    return read
