@@ -68,19 +68,19 @@ def test_data() -> Path:
     pytest.skip(reason)
 
 
-@pytest.fixture(autouse=True)
-def private_folders(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Point the caches and the data root below pytest's own folder, one for all tests.
+@pytest.fixture(scope="session", autouse=True)
+def private_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Point the caches and the data root below pytest's own folder, before any other fixture.
 
     Parallel processes share it, so that a kernel is compiled once.
     """
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         base = base.parent
-    monkeypatch.setenv("HPCFED_CACHE", str(base / "event-cache"))
-    monkeypatch.setenv("HPCFED_DATA", str(base / "no-data"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HPCFED_CACHE", str(base / "event-cache"))
+        patch.setenv("HPCFED_DATA", str(base / "no-data"))
+        yield
 
 
 @pytest.fixture(autouse=True)
