@@ -1,9 +1,10 @@
 """Compile the GPU engine's kernels for a GPU that is not there; print what their code takes up.
 
-python tests/gpu_code.py ARCH NETWORK    (80 or 90; a name in NETWORKS)
+python tests/gpu_code.py ARCH NETWORK...    (80 or 90; names in NETWORKS)
 
 The launches are those of a training step, their arguments on the CPU: only the driver, whom Triton
-asks what to compile for, is ours. One line of JSON for each kernel.
+asks what to compile for, is ours. One line of JSON for each kernel of each network; what networks
+have in common is compiled once.
 """
 
 from __future__ import annotations
@@ -40,17 +41,26 @@ NETWORKS = {
 
 
 def main() -> None:
-    arch, network = int(sys.argv[1]), sys.argv[2]
+    arch, networks = int(sys.argv[1]), sys.argv[2:]
     with tempfile.TemporaryDirectory() as cache:  # what lies in a cache is not compiled again
         os.environ |= {"TRITON_CACHE_DIR": cache, "TRITON_DUMP_PTXAS_LOG": "1"}
-        seen = set()
-        for launch in launches(arch, network):
-            log = io.StringIO()
-            with contextlib.redirect_stdout(log):
-                code = launch.kernel.warmup(*launch.arguments, grid=launch.grid, **launch.options)
-            if code.hash not in seen:
-                seen.add(code.hash)
-                print(json.dumps(facts(launch, code, log.getvalue())))
+        known: dict[str, dict[str, object]] = {}
+        for network in networks:
+            for code in compiled(arch, network, known):
+                print(json.dumps({"network": network} | known[code]))
+
+
+def compiled(arch: int, network: str, known: dict[str, dict[str, object]]) -> list[str]:
+    """Compile a network's kernels; return their hashes, and add the facts of new ones."""
+    hashes = []
+    for launch in launches(arch, network):
+        log = io.StringIO()
+        with contextlib.redirect_stdout(log):
+            code = launch.kernel.warmup(*launch.arguments, grid=launch.grid, **launch.options)
+        if code.hash not in known:
+            known[code.hash] = facts(launch, code, log.getvalue())
+        hashes.append(code.hash)
+    return list(dict.fromkeys(hashes))
 
 
 def facts(launch: object, code: object, log: str) -> dict[str, object]:
