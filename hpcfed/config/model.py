@@ -12,6 +12,7 @@ from hpcfed.config.soft_lif import SOFT_LIF, SoftLifConfig, model_faults
 from hpcfed.config.stack import Entry, Repeated, Residual, Weighted, parse
 
 LEAK = 0.95
+NORM_EPSILON, NORM_MOMENTUM = 1e-4, 0.1
 
 
 class ModelConfig(Section):

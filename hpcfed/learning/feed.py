@@ -99,10 +99,10 @@ class DenseEvents:
         return dense.reshape(*dense.shape[:2], *self.events.shape)
 
 
-def _training(
+def training_pixels(
     experiment: Experiment, images: ImageSet, client: Client, round_index: int
 ) -> Iterator[tuple[I64, U8]]:
-    """Yield the ids (B,) and the pixels (B, C, H, W), augmented, of each step."""
+    """Yield the ids (B,) and the pixels (B, C, H, W), augmented, of each step of a client."""
     words, place = Stream(experiment.seed, Purpose.AUGMENTATION, round_index, client.index), 0
     for ids in step_ids(experiment, client, round_index):
         pixels = images.pixels[ids]
@@ -122,7 +122,7 @@ class Pixels:
 
     def steps(self, client: Client, round_index: int) -> Iterator[tuple[I64, F32]]:
         """Yield the ids (B,) and the pixels (B, C, H, W) of each step."""
-        for ids, pixels in _training(self.experiment, self.images, client, round_index):
+        for ids, pixels in training_pixels(self.experiment, self.images, client, round_index):
             yield ids, scaled(pixels)
 
     def batch(self, ids: I64) -> F32:
@@ -146,7 +146,7 @@ class Encoded:
         """Yield the ids (B,) and the input of each step."""
         words = CompiledStream(self.experiment.seed, Purpose.ENCODING, round_index, client.index)
         place = 0
-        for ids, pixels in _training(self.experiment, self.images, client, round_index):
+        for ids, pixels in training_pixels(self.experiment, self.images, client, round_index):
             shape = self._shape(len(ids))
             drawn = self._drawn(words, shape, place)
             place += drawn.size

@@ -26,9 +26,9 @@ import torch
 from torch import Tensor
 
 from hpcfed.config import ModelConfig
+from hpcfed.config.model import NORM_EPSILON, NORM_MOMENTUM
 from hpcfed.networks.contract import Pass
 
-EPSILON, MOMENTUM = 1e-4, 0.1
 _GROUPS = 2
 _BY_BIN = 3  # axes of (T, B, C) before pixels
 
@@ -68,7 +68,7 @@ def norm(
             statistics = _moved(name, weights, mean, variance, x.numel() // mean.numel())
     else:
         mean, variance = (_by_bin(weights[f"{name}.{what}"]) for what in ("mean", "variance"))
-    gain = _by_bin(weights[f"{name}.scale"]) * torch.rsqrt(variance + EPSILON)
+    gain = _by_bin(weights[f"{name}.scale"]) * torch.rsqrt(variance + NORM_EPSILON)
     offset = -mean * gain
     if f"{name}.shift" in weights:
         offset = offset + _by_bin(weights[f"{name}.shift"])
@@ -147,7 +147,7 @@ def _moved(
     found = {}
     for what, new in (("mean", mean.detach()), ("variance", fair)):
         old = weights[f"{name}.{what}"].detach()
-        found[f"{name}.{what}"] = torch.lerp(old, new.view_as(old), MOMENTUM)
+        found[f"{name}.{what}"] = torch.lerp(old, new.view_as(old), NORM_MOMENTUM)
     return found
 
 

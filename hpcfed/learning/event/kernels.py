@@ -20,6 +20,7 @@ from hpcfed.learning.event.readout import (
     readout_backward,
     readout_forward,
 )
+from hpcfed.learning.event.samples import change_events, copy_events
 from hpcfed.learning.event.tables import Evaluated, Inputs, NetworkConstants, Sizes
 from hpcfed.learning.event.teaching import keep_logits, learn_from_teacher
 from hpcfed.learning.event.vectors import turn_block
@@ -210,54 +211,14 @@ def _hidden_layers(
     for row in range(rows):
         bounds = work.offsets[0, row]
         if len(inputs.time_shifts) == 0 and len(inputs.counts) == 0:
-            end = _copy_events(inputs, first + row, work.events, end, bounds)
+            end = copy_events(inputs, first + row, work.events, end, bounds)
         else:
-            end = _change_events(plan, inputs, first + row, work.events, end, bounds)
+            end = change_events(plan.num_bins, plan.num_channels, inputs, first + row, work.events, end, bounds)
     for layer in range(len(work.spikes)):
         needed = listed or layer + 1 < len(work.spikes) or plan.readout == MAXIMUM
         work.spikes[layer] += layer_forward(
             plan, network.neuron, network.readout, weights, work, layer, rows, needed
         )
-
-
-@inner
-def _copy_events(
-    inputs: Inputs, number: int, events: NDArray[np.int32], end: int, bounds: I64
-) -> int:
-    """Append a sample's events to ``events`` from ``end`` on; return the new end."""
-    sample = inputs.samples[number]
-    start, stop = inputs.sample_offsets[sample], inputs.sample_offsets[sample + 1]
-    for k in range(stop - start):
-        events[end + k] = inputs.channels[start + k]
-    for t in range(len(bounds)):
-        bounds[t] = end + np.int64(inputs.bin_offsets[sample, t])
-    return end + int(stop - start)
-
-
-@inner
-def _change_events(
-    plan: Sizes, inputs: Inputs, number: int, events: NDArray[np.int32], end: int, bounds: I64
-) -> int:
-    """Append a sample's augmented events, each as often as it is counted; return the new end."""
-    sample, augmented = inputs.samples[number], len(inputs.time_shifts) > 0
-    start, offsets = inputs.sample_offsets[sample], inputs.bin_offsets[sample]
-    later = inputs.time_shifts[number] if augmented else 0
-    higher = inputs.channel_shifts[number] if augmented else 0
-    for t in range(plan.num_bins):
-        bounds[t] = end
-        if not 0 <= t - later < plan.num_bins:
-            continue
-        for k in range(np.int64(offsets[t - later]), np.int64(offsets[t - later + 1])):
-            if len(inputs.kept) > 0 and not inputs.kept[inputs.kept_offsets[number] + k]:
-                continue
-            channel = np.int64(inputs.channels[start + k]) + higher
-            if not 0 <= channel < plan.num_channels:
-                continue
-            for _ in range(inputs.counts[start + k] if len(inputs.counts) > 0 else 1):
-                events[end] = channel
-                end += 1
-    bounds[plan.num_bins] = end
-    return end
 
 
 @inner

@@ -66,10 +66,10 @@ class Lanes:
         """Return a comparison's answers as one integer, the first neuron's in the lowest bit."""
         return self.builder.bitcast(self.value, ir.IntType(self.value.type.count))
 
-    def store(self, pointer: Value) -> None:
-        """Write the numbers from ``pointer`` on."""
+    def store(self, pointer: Value, align: int = 4) -> None:
+        """Write the numbers from ``pointer`` on, which lies at a multiple of ``align`` bytes."""
         target = self.builder.bitcast(pointer, self.value.type.as_pointer())
-        self.builder.store(self.value, target).align = 4
+        self.builder.store(self.value, target).align = align
 
     def _call(self, name: str, *arguments: Lanes) -> Lanes:
         vector = self.value.type

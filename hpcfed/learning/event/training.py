@@ -28,6 +28,7 @@ from hpcfed.learning.batches import batches
 from hpcfed.learning.constants import Optimiser, RealType
 from hpcfed.learning.event import plan as event_plan
 from hpcfed.learning.event.binary import Latents, Source, make_latents, train_latents
+from hpcfed.learning.event.inputs import inputs_of, most_spikes
 from hpcfed.learning.event.kernels import evaluate_batch, flatten, train_client
 from hpcfed.learning.event.tables import Evaluated, Inputs, NetworkConstants
 from hpcfed.learning.event.work import Workspace, make_work
@@ -201,7 +202,7 @@ class EventTrainer:
         )
 
     def _inputs(self, events: EventSet, samples: I64, changes: Sequence[Changes] = ()) -> Inputs:
-        return _inputs(events, samples, taught(self._experiment, events), changes)
+        return inputs_of(events, samples, taught(self._experiment, events), changes)
 
     def _pack(self, params: Reals) -> Reals:
         return event_plan.pack(self._network.plan, self._layout, params.astype(self._dtype))
@@ -212,7 +213,7 @@ class EventTrainer:
 
     def _work(self, inputs: Inputs) -> AbstractContextManager[Workspace]:
         """Lend scratch space that is large enough: memory that is new costs more than the sums."""
-        needed = self._network.plan.rows * _most_spikes(inputs)
+        needed = self._network.plan.rows * most_spikes(inputs)
         network = self._network
         make = partial(
             make_work,
@@ -223,33 +224,3 @@ class EventTrainer:
             dtype=self._dtype,
         )
         return lent(self._spare, make, lambda work: work.regions[1] - work.regions[0] >= needed)
-
-
-def _most_spikes(inputs: Inputs) -> int:
-    """Return the most input spikes of any of the samples."""
-    starts, stops = (inputs.sample_offsets[inputs.samples + more] for more in (0, 1))
-    if not len(inputs.counts):
-        return int((stops - starts).max())
-    return max(int(inputs.counts[a:b].sum()) for a, b in zip(starts, stops, strict=True))
-
-
-def _inputs(events: EventSet, samples: I64, teacher: F32, changes: Sequence[Changes]) -> Inputs:
-    """Return the samples (n,) for a kernel; ``changes`` are those of all steps, if any."""
-
-    def joined(parts: list[NDArray[np.generic]], kind: type) -> NDArray[Any]:
-        return np.concatenate([np.empty(0, kind), *parts])
-
-    lengths = events.num_events[samples]
-    return Inputs(
-        channels=events.channels,
-        counts=np.empty(0, np.uint16) if events.counts is None else events.counts,
-        bin_offsets=events.bin_offsets,
-        sample_offsets=events.sample_offsets,
-        samples=samples,
-        labels=events.labels[samples],
-        teacher=teacher,
-        time_shifts=joined([change.bins for change in changes], np.int64),
-        channel_shifts=joined([change.channels for change in changes], np.int64),
-        kept=joined([change.kept for change in changes], np.bool_),
-        kept_offsets=np.cumsum(lengths) - lengths,
-    )

@@ -1,0 +1,322 @@
+"""What the kernels of a stack of layers are told; it knows no configuration.
+
+T time bins, B batch, S steps of the stack, L layers with neurons, K classes. A signal is what goes
+into a step and, S, what enters the readout. It has a picture (height, width, channels) for each
+image; an image is one sample in one bin, number t B + b. What layers send has its channels padded
+to whole vector registers: a padding neuron has no weights, stays zero and is never listed.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcfed.learning.constants import Neuron, Penalty, Reals, Teaching
+from hpcfed.learning.event.tables import Inputs
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+U32 = NDArray[np.uint32]
+
+LAYER, AVERAGE, MAXIMUM, DROPOUT = range(4)  # kinds of steps
+NO_NORM, BY_BIN, OVER_BINS, BY_GROUP = range(4)  # kinds of norms: none, bntt, batch and tebn, group
+
+
+class Stack(NamedTuple):
+    """The steps, the signals between them, and where all lies.
+
+    Where something lies is counted in elements; for what there is of each image, as if there were
+    one image, and with room for n of them it lies n times as far.
+
+    Attributes:
+        kinds: (S,) of steps.
+        layers: (S,) index of a layer; -1 for others.
+        rows, columns, strides, paddings: (S,) of a layer's kernel; of a pool, its square.
+        flat: (S,) 1 for a layer whose kernel is all of the picture.
+        dropped: (S,) of a dropout, the words below which a value is left out.
+        raises: (S,) of a dropout, what the others are multiplied by.
+        switches: (S, 2) share of active values from which on the products of all of them are
+            faster than those of events: forward, and on the way back.
+        together: (S,) images that a layer's products take at once.
+        heights, widths, channels: (S + 1,) of the signals.
+        real_channels: (S + 1,) without padding.
+        valued: (S + 1,) 1 where events have values other than 1.
+        entries, values, bounds: (S + 1,) where a signal has its events, their values, and where
+            each pixel's begin.
+        steps: (L,) the step that a layer is.
+        neurons: (L, 2) places in a picture, and channels without padding.
+        first_neurons: (L,) how many neurons there are in the layers before.
+        traces: (L,) where what flows in lies.
+        weights: (L + 1,) where the weights (rows, columns, in, out) lie, the readout's (in, K) last.
+        back: (L,) where their turned copy lies; framed: (L,) that of one register with zeros around
+            each kernel row, -1 for other layers.
+        normed: (L,) 1 for layers with a norm.
+        scales, shifts, factors: (L,) where a norm has them among the weights; -1 for nowhere.
+        means, variances: (L,) where a norm has them among the statistics.
+        norm: kind of norms.
+        delay: bins from a spike to where it counts.
+        band: values of a plane that fit the first cache.
+        first_layer: the first step that is a layer; nothing below it learns.
+        num_bins, num_classes: T and K.
+    """
+
+    kinds: I64
+    layers: I64
+    rows: I64
+    columns: I64
+    strides: I64
+    paddings: I64
+    flat: I64
+    dropped: NDArray[np.uint64]
+    raises: F64
+    switches: F64
+    together: I64
+    heights: I64
+    widths: I64
+    channels: I64
+    real_channels: I64
+    valued: I64
+    entries: I64
+    values: I64
+    bounds: I64
+    steps: I64
+    neurons: I64
+    first_neurons: I64
+    traces: I64
+    weights: I64
+    back: I64
+    framed: I64
+    normed: I64
+    scales: I64
+    shifts: I64
+    factors: I64
+    means: I64
+    variances: I64
+    norm: int
+    delay: int
+    band: int
+    first_layer: int
+    num_bins: int
+    num_classes: int
+
+
+class Lengths(NamedTuple):
+    """How many elements of each kind there are; of traces, entries, values and bounds an image."""
+
+    weights: int
+    back: int
+    framed: int
+    statistics: int
+    traces: int
+    entries: int
+    values: int
+    bounds: int
+
+
+class Constants(NamedTuple):
+    """All that is constant about a network.
+
+    Attributes:
+        factors: (T,) how much what enters the readout counts in each bin.
+        limits: (L, 2) those of silence.
+        momentum, epsilon: of norms.
+    """
+
+    stack: Stack
+    neuron: Neuron
+    factors: Reals
+    penalty: Penalty
+    teaching: Teaching
+    limits: I64
+    momentum: float
+    epsilon: float
+
+
+class Listed(NamedTuple):
+    """A signal in one image: its events in order, their values if they have any, and its shape.
+
+    ``bounds`` (height width + 1,) are where the events of each pixel begin.
+    """
+
+    entries: NDArray[np.unsignedinteger]
+    values: Reals
+    bounds: NDArray[np.int32]
+    height: int
+    width: int
+    channels: int
+
+
+class Geometry(NamedTuple):
+    """Sizes of a layer's products: of its kernel, of what it sees and of what it makes."""
+
+    layer: int
+    rows: int
+    columns: int
+    stride: int
+    padding: int
+    height: int
+    width: int
+    channels: int
+    made_height: int
+    made_width: int
+    made: int
+    weights: int
+    back: int
+
+
+class Source(NamedTuple):
+    """What the n samples of a call show.
+
+    Attributes:
+        encoder: index into inputs.ENCODERS.
+        pixels: (rows, C H W) uint8 of images; row: (n,) that of each sample.
+        limits: (256,) the words below which a pixel spikes.
+        address: of the words, in the order (n, T, C, H, W); where ``by_sample`` holds, of each
+            sample's own, (T, C, H, W), in the place of the round's number its id.
+        samples: (n,) ids.
+        events: of a sensor.
+    """
+
+    encoder: int
+    pixels: NDArray[np.uint8]
+    row: I64
+    limits: NDArray[np.uint64]
+    address: U32
+    by_sample: bool
+    samples: I64
+    events: Inputs
+
+
+class Learned(NamedTuple):
+    """What is learned of the n samples of a call, and how.
+
+    Attributes:
+        samples: (n,) ids.
+        labels: (n,) classes.
+        teacher: (S, K) float32 a teacher's logits by id; (0, 0) without one.
+        words: address of the words of dropout.
+        frozen: norms use the averaged statistics.
+    """
+
+    samples: I64
+    labels: I64
+    teacher: NDArray[np.float32]
+    words: U32
+    frozen: bool
+
+
+class Found(NamedTuple):
+    """What an evaluation finds in n samples.
+
+    Attributes:
+        losses, predictions: (n,); logits: (n, K).
+        spikes: (L,) of each layer; neurons: (N,) of each neuron; both zeros at first.
+        entering: (L + 1, 2) how many values entered the weights, and the sum of their sizes.
+        raster: (n, T, N) of False, to be marked, or (0, 0, 0).
+    """
+
+    losses: F64
+    predictions: I64
+    logits: F64
+    spikes: I64
+    neurons: I64
+    entering: F64
+    raster: NDArray[np.bool_]
+
+
+class Row(NamedTuple):
+    """A row of n values in one bin: states of neurons and what they need.
+
+    Attributes:
+        v, d, level: (n,) states, and their gradients on the way back.
+        gain, offset, rest: (T n,) of norms, and of their gradients.
+        potentials, levels: (T n,) u and b.
+        sent: (n,) spikes; heard: (n,) their gradient; steepness: (n,) the surrogate.
+        of_gain, of_offset: (T n,) sums of gradients.
+    """
+
+    v: Reals
+    d: Reals
+    level: Reals
+    gain: Reals
+    offset: Reals
+    rest: Reals
+    potentials: Reals
+    levels: Reals
+    sent: Reals
+    heard: Reals
+    steepness: Reals
+    of_gain: Reals
+    of_offset: Reals
+
+
+class Work(NamedTuple):
+    """Memory of a call for up to ``room`` images, that is T times B.
+
+    Attributes:
+        weights, gradient, first, second: the flat vector, its gradient and the optimiser's moments.
+        back, framed: copies of weights; statistics: those of norms.
+        entries, values, bounds: the lists of all signals.
+        traces: what flows into layers, and its gradient on the way back.
+        change: the gradient of the signal that the way back has come to.
+        moments: (2, images, C) of a layer's channels in each image.
+        gains: (L, 3, T, rows, C) of norms, and of their gradients; middles: (L, 2, T, rows, C).
+        sums, through: (2, T, rows, C) gradients of a norm.
+        mean, spread: (C,).
+        picture, pooled, dense, plane: pictures, with borders of zeros.
+        places: where pixels begin.
+        order, ordered, starts: events by channel.
+        row, values_at_once: a row, and its n; ahead: (n,) gradients of a bin later.
+        summed, logits, slopes: (B, ..) of the readout; losses, predictions: (B,).
+        counts: (N,) spikes; rates: (L, n) gradient of their penalty.
+        activity: (L, 3) silence.COUNTS.
+        taken: (S, 2) images whose products were those of events, and of all values.
+        drawn, address: words; sensed, bins: a sample's events.
+    """
+
+    room: int
+    weights: Reals
+    gradient: Reals
+    first: Reals
+    second: Reals
+    back: Reals
+    framed: Reals
+    statistics: Reals
+    entries: NDArray[np.unsignedinteger]
+    values: Reals
+    bounds: NDArray[np.int32]
+    traces: Reals
+    change: Reals
+    moments: F64
+    gains: F64
+    middles: F64
+    sums: F64
+    through: F64
+    mean: Reals
+    spread: Reals
+    picture: Reals
+    pooled: Reals
+    dense: Reals
+    plane: Reals
+    places: NDArray[np.int32]
+    order: NDArray[np.int32]
+    ordered: Reals
+    starts: I64
+    row: Row
+    values_at_once: int
+    ahead: Reals
+    summed: Reals
+    logits: Reals
+    slopes: Reals
+    losses: F64
+    predictions: I64
+    counts: I64
+    rates: Reals
+    activity: I64
+    taken: I64
+    drawn: U32
+    address: U32
+    sensed: NDArray[np.int32]
+    bins: I64
