@@ -11,6 +11,7 @@ from hpcfed.config import Experiment
 from hpcfed.config.generated import REGRESSION
 from hpcfed.config.rule import BACKPROP as BACKPROP_KIND
 from hpcfed.config.rule import BINARY
+from hpcfed.config.stack import Dropout, Repeated, parse
 from hpcfed.errors import InputError
 from hpcfed.learning.rule import Rule
 from hpcfed.learning.trainer import Trainer
@@ -30,7 +31,8 @@ def resolve_engine(experiment: Experiment) -> str:
         return engine  # nobody asks it
     lacks = _event_engine_lacks(experiment)
     if engine == "gpu":
-        lacks = lacks or _gpu_engine_lacks(experiment)
+        of_events = lacks or _gpu_engine_lacks(experiment)
+        lacks = _image_engine_lacks(experiment) if experiment.data.is_images else of_events
     if engine in {"event", "gpu"} and lacks:
         raise InputError(
             f'client.engine = "{engine}" has no {lacks}; set client.engine = "norse", or "auto"'
@@ -65,8 +67,30 @@ def _gpu_engine_lacks(experiment: Experiment) -> str | None:
         return f'rule.kind = "{experiment.learning_rule.kind}"'
     if model.neuron == "leaky" or model.readout == "current" or model.surrogate_scale is not None:
         return "leaky neurons, currents as readout and model.surrogate_scale"
+    for name in ("precision", "potentials"):
+        if getattr(experiment.client, name) is not None:
+            return f"client.{name} for events, which it takes in float32"
     widest = max(model.widths, default=0)
     return f"hidden layer of {widest} neurons, only up to 256" if widest > 256 else None
+
+
+def _image_engine_lacks(experiment: Experiment) -> str | None:
+    model, kinds = experiment.model, {type(parse(entry)) for entry in experiment.model.hidden}
+    if experiment.learning_rule.is_binary:
+        return f'rule.kind = "{experiment.learning_rule.kind}"'
+    if model.kind != "snn":
+        return f'model.kind = "{model.kind}"'
+    if model.neuron != "leaky":
+        return f'model.neuron = "{model.neuron}" for images'
+    if model.surrogate not in {"superspike", "triangle"}:
+        return f'model.surrogate = "{model.surrogate}" for images'
+    if model.readout != "current":
+        return f'model.readout = "{model.readout}" for images'
+    if model.recurrent:
+        return "recurrent weights for images"
+    if Repeated in kinds:
+        return "repeated blocks"
+    return "dropout" if Dropout in kinds else None
 
 
 def make_trainer(
@@ -83,6 +107,10 @@ def make_trainer(
         from hpcfed.learning.event.training import EventTrainer
 
         return EventTrainer(experiment, shape, binary=binary)
+    if engine == "gpu" and experiment.data.is_images:
+        from hpcfed.learning.gpu.images.training import ImageGpuTrainer
+
+        return ImageGpuTrainer(experiment, shape, device)
     if engine == "gpu":
         from hpcfed.learning.gpu.training import GpuTrainer
 

@@ -34,13 +34,13 @@ def encode(kind: str, pixels: U8, words: U32) -> F32:
     over_time = np.broadcast_to(pixels[:, None], words.shape)
     if kind == DIRECT:
         return scaled(over_time)
-    fires = words < _limits(kind)[over_time]
+    fires = words < limits(kind)[over_time]
     if kind == POISSON:
         return fires.astype(np.float32)
     return np.where(over_time > 127, np.float32(1), np.float32(-1)) * fires
 
 
-def _limits(kind: str) -> U64:
+def limits(kind: str) -> U64:
     """Return (256,) how many of the 2^32 words make a pixel spike."""
     values = np.arange(256) / 255
     chances = values if kind == POISSON else np.abs(2 * values - 1) / 2
