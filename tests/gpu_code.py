@@ -1,6 +1,6 @@
 """Compile the GPU engine's kernels for a GPU that is not there; print what their code takes up.
 
-python tests/gpu_code.py ARCH NETWORK    (80 or 90; a name in NETWORKS)
+python tests/gpu_code.py ARCH NETWORK    (80 or 90; a name in NETWORKS, or images)
 
 The launches are those of a training step, their arguments on the CPU: only the driver, whom Triton
 asks what to compile for, is ours. One line of JSON for each kernel.
@@ -16,6 +16,8 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
+
+from gpu_image_code import image_launches
 
 NETWORKS = {
     "recurrent": {},
@@ -44,7 +46,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as cache:  # what lies in a cache is not compiled again
         os.environ |= {"TRITON_CACHE_DIR": cache, "TRITON_DUMP_PTXAS_LOG": "1"}
         seen = set()
-        for launch in launches(arch, network):
+        compile_for(arch)
+        for launch in image_launches() if network == "images" else launches(network):
             log = io.StringIO()
             with contextlib.redirect_stdout(log):
                 code = launch.kernel.warmup(*launch.arguments, grid=launch.grid, **launch.options)
@@ -65,19 +68,9 @@ def facts(launch: object, code: object, log: str) -> dict[str, object]:
     }
 
 
-def launches(arch: int, network: str) -> Iterator[object]:
-    import torch
+def compile_for(arch: int) -> None:
     from triton.backends.compiler import GPUTarget
     from triton.runtime import driver
-
-    from hpcfed.config import Experiment
-    from hpcfed.learning.gpu.events import Packed
-    from hpcfed.learning.gpu.launch import Launch
-    from hpcfed.learning.gpu.philox import count_let_through, take_let_through
-    from hpcfed.learning.gpu.plan import plan
-    from hpcfed.learning.gpu.steps import Batches, step_launches
-    from hpcfed.learning.gpu.work import Size, make_work
-    from hpcfed.networks.stack import dense_layout
 
     class NoGpu:
         """A driver that only says what to compile for."""
@@ -92,6 +85,20 @@ def launches(arch: int, network: str) -> Iterator[object]:
             return GPUTarget("cuda", arch, 32)
 
     driver.set_active(NoGpu())
+
+
+def launches(network: str) -> Iterator[object]:
+    import torch
+
+    from hpcfed.config import Experiment
+    from hpcfed.learning.gpu.events import Packed
+    from hpcfed.learning.gpu.launch import Launch
+    from hpcfed.learning.gpu.philox import count_let_through, take_let_through
+    from hpcfed.learning.gpu.plan import plan
+    from hpcfed.learning.gpu.steps import Batches, step_launches
+    from hpcfed.learning.gpu.work import Size, make_work
+    from hpcfed.networks.stack import dense_layout
+
     if network == "masks":
         whole, update = torch.zeros(6, dtype=torch.int64), torch.zeros(5000)
         yield Launch(count_let_through, (5,), (whole, whole, whole, 5000), {}, 4)

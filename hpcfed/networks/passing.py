@@ -231,10 +231,19 @@ def pooled(pool: Pool, signal: Tensor) -> Tensor:
     if pool.size == 0:
         return signal.mean((-2, -1), keepdim=True)
     folded = signal.flatten(0, 1)
-    highest = _Highest.apply if signal.is_cuda else max_pool2d
-    pooling = highest if pool.maximum else _Averaged.apply
+    maxima = highest if signal.is_cuda else max_pool2d
+    pooling = maxima if pool.maximum else _Averaged.apply
     found: Tensor = pooling(folded, pool.size)
     return _over_bins(found, signal)
+
+
+def highest(signal: Tensor, size: int) -> Tensor:
+    """Return the maxima of ``signal`` (N, C, H, W) over squares, as ``max_pool2d``.
+
+    On GPUs the gradient of torch's own has no fixed order of additions.
+    """
+    found: Tensor = _Highest.apply(signal, size)  # type: ignore[no-untyped-call]
+    return found
 
 
 def spikes_of_neurons(layers: Sequence[Tensor]) -> NDArray[np.int64] | None:
@@ -282,8 +291,6 @@ def _spread(values: Tensor, size: int, shape: torch.Size) -> Tensor:
 
 # torch gives the contexts no type that knows our attributes: Any.
 class _Highest(torch.autograd.Function):
-    """Maxima over squares; on GPUs the gradient of torch's has no fixed order of additions."""
-
     @staticmethod
     def forward(ctx: Any, signal: Tensor, size: int) -> Tensor:
         squares = signal.unfold(2, size, size).unfold(3, size, size)

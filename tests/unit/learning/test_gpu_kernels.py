@@ -33,7 +33,7 @@ def steps(arch: int, network: str) -> list[object]:
     return [found["kernel"] for found in kernels(arch, network)]
 
 
-@pytest.mark.parametrize("network", ["recurrent", "feed-forward", "everything", "masks"])
+@pytest.mark.parametrize("network", ["recurrent", "feed-forward", "everything", "masks", "images"])
 @pytest.mark.parametrize("arch", [80, 90])
 def test_no_kernel_spills_registers_or_needs_more_than_a_processor_has(
     arch: int, network: str
@@ -52,6 +52,12 @@ def test_a_step_is_made_of_these_kernels() -> None:
     assert {"change", "penalise", "read_maximum", "propagate", "squares"} <= set(
         steps(90, "everything")
     )
+
+
+def test_a_step_of_images_is_made_of_these_kernels_beside_convolutions() -> None:
+    assert set(steps(90, "images")) == {
+        *("measure", "fire", "fire_back", "add_inflow", "show", "squares", "optimise"),
+    }
 
 
 @pytest.mark.parametrize("arch", [80, 90])
