@@ -67,6 +67,7 @@ test-gpu: $(DEV_READY)
 
 bench-gpu: $(DEV_READY)
 	$(BIN)/python benchmarks/gpu_training.py
+	$(BIN)/python benchmarks/gpu_images.py
 
 chaos: $(DEV_READY)
 	$(BIN)/python -m tests.mpi.chaos $(N)
