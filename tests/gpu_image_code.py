@@ -24,7 +24,7 @@ SETTINGS: tuple[dict[str, dict[str, object]], ...] = (
     },
     {"model": {"norm": "none", "reset": "none"}, "data": {"encoder": "poisson"}},
 )
-LAYERS = ((64, 32, 32), (1024,))
+LAYERS = ((20, 2, 32, 32, 64), (20, 2, 1024), (1, 1, 1, 1, 1))  # Triton has other code for a 1
 
 
 def image_launches() -> Iterator[object]:
@@ -45,22 +45,24 @@ def _launches(tables: dict[str, dict[str, object]]) -> Iterator[object]:
     from hpcfed.samples.samples import shape_of
 
     experiment, here, some = settings("gpu", **tables), torch.device("cpu"), images(2)
+    smallest = images(1, (1, 1, 1))
     by_sample = experiment.model.norm == "group"
     found: list[object] = []
     kernels = dataclasses.replace(LayerKernels.of(experiment), start=found.append)
-    for channels, *pixels in LAYERS:
-        x = torch.zeros(20, 2, *pixels, channels, dtype=kernels.signals).movedim(-1, 2)
-        gain = torch.ones(20, 2 if by_sample else 1, channels)
+    for shape in LAYERS:
+        x = torch.zeros(shape, dtype=kernels.signals).movedim(-1, 2)
+        gain = torch.ones(shape[0], shape[1] if by_sample else 1, shape[-1])
         if experiment.model.norm != "none":
-            kernels.moments(x, 2 if by_sample else 0)
+            kernels.moments(x, min(2, shape[-1]) if by_sample else 0)
         _, _, potentials = kernels.fire(x, gain, gain)
         returned, *_ = kernels.fire_back(potentials, gain, gain, x)
         kernels.add_inflow(returned, (potentials, gain, gain), gain, gain)
     yield from found
-    resident = Resident.of(experiment, some, here, kernels.signals)
-    words = (torch.zeros(shape, dtype=torch.int64) for shape in ((2,), (2, 5), (2,), (5,), (1,)))
-    batch = Batch(*words)
-    yield from (resident.launch(batch, learn)[0] for learn in (True, False))
+    for shown in (some, smallest):
+        resident, number = Resident.of(experiment, shown, here, kernels.signals), len(shown.pixels)
+        sizes = (number,), (number, 5), (number,), (5,), (1,)
+        batch = Batch(*(torch.zeros(size, dtype=torch.int64) for size in sizes))
+        yield from (resident.launch(batch, learn)[0] for learn in (True, False))
     layers = build_network(experiment, shape_of(some))
     buffers = Buffers.of(layers, np.zeros((len(layers.layers), 2), np.int64), here)
     yield from optimiser_launches(experiment.client, buffers)

@@ -152,10 +152,11 @@ class NorseTrainer:
         return torch.stack(rows).round().long().numpy()
 
     def _evaluated(self, params: F32, samples: Samples, ids: I64) -> Activity:
-        if self._shown is not None:
-            inputs = self._shown(samples, ids)
+        inputs: F32 | Tensor
+        if self._shown is None:
+            inputs = feed(self._experiment, samples).batch(ids)
         else:
-            inputs = self._tensor(feed(self._experiment, samples).batch(ids))
+            inputs = self._shown(samples, ids)
         return self._forward(self._params(params), inputs, Pass(learn=False, depth=self._depth))
 
     def _train_client(
@@ -171,13 +172,11 @@ class NorseTrainer:
         trained = current[head]  # a view: statistics lie behind it
         state, totals = fresh_state(trained), _Totals()
         call, latents = self._pass(client, round_index), self._latents(client, round_index)
-        for ids, shown in feed(self._experiment, samples).steps(client, round_index):
+        for ids, inputs in feed(self._experiment, samples).steps(client, round_index):
             weights, slopes = (
                 (current, None) if latents is None else latents.drawn(current, state.num_steps)
             )
-            found = self._learned(
-                weights, self._tensor(shown), partial(self._loss, samples, ids), call
-            )
+            found = self._learned(weights, inputs, partial(self._loss, samples, ids), call)
             gradient, totals = found.gradient, totals.add(found, len(ids), bounds)
             if latents is not None and slopes is not None:
                 gradient = latents.turned(gradient, slopes)
@@ -242,7 +241,7 @@ class NorseTrainer:
         return learned_loss(self._experiment, logits, self._truth(samples, ids), aim)
 
     def _learned(
-        self, params: Tensor, inputs: Tensor, loss_of: Callable[[Tensor], Tensor], call: Pass
+        self, params: Tensor, inputs: F32, loss_of: Callable[[Tensor], Tensor], call: Pass
     ) -> _Learned:
         """Return the loss on a batch, its gradient (P,) at ``params`` (P,), and the activity."""
         leaf = params.detach().requires_grad_()
@@ -258,8 +257,9 @@ class NorseTrainer:
             if name in statistics:
                 params[place] = statistics[name].detach().flatten()
 
-    def _forward(self, params: Tensor, inputs: Tensor, call: Pass) -> Activity:
-        return self._network.forward(matrices(self.layout, params), inputs, call)
+    def _forward(self, params: Tensor, inputs: F32 | Tensor, call: Pass) -> Activity:
+        shown = inputs if isinstance(inputs, Tensor) else self._tensor(inputs)
+        return self._network.forward(matrices(self.layout, params), shown, call)
 
     def _params(self, params: F32) -> Tensor:
         return torch.tensor(params, dtype=torch.float32, device=self._device)  # a copy

@@ -56,7 +56,7 @@ def test_a_step_is_made_of_these_kernels() -> None:
 
 def test_a_step_of_images_is_made_of_these_kernels_beside_convolutions() -> None:
     assert set(steps(90, "images")) == {
-        *("measure", "fire", "fire_back", "add_inflow", "show", "squares", "optimise"),
+        *("measure", "join", "fire", "fire_back", "add_inflow", "show", "squares", "optimise"),
     }
 
 

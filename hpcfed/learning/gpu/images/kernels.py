@@ -23,6 +23,7 @@ from hpcfed.networks.leaky import Leaky
 
 _TILE, _MEASURED = 2048, 4096  # values of a program: 8, 16 for each of 256 threads
 _MOST_CHANNELS = 64
+_PARTS, _COLUMNS = 64, 32  # a program that joins
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -65,8 +66,22 @@ class LayerKernels:
                 {"ROWS": tile, "CHANNELS": block},
             )
         )
+        if groups:
+            parts = parts.view(*parts.shape[:-1], groups, -1).movedim(-1, 2).contiguous()
         shape = (num_bins, batch, groups) if groups else (num_bins, 1, channels)
-        return _joined(parts.view(2, tiles, *shape, -1), length, tile)
+        return self._joined(parts, shape, length, tile)
+
+    def _joined(
+        self, parts: Tensor, shape: tuple[int, int, int], length: int, tile: int
+    ) -> tuple[Tensor, Tensor]:
+        """Return mean and variance of parts (2, tiles, [channels of a group,] ...)."""
+        columns, tiles = prod(shape), parts.shape[1]
+        num_parts = parts[0].numel() // columns
+        mean, variance = parts.new_empty(2, *shape)
+        told = (parts[0], parts[1], mean, variance, num_parts, length, columns, num_parts // tiles)
+        blocks = {"ROWS": tile, "PARTS": _PARTS, "COLUMNS": _COLUMNS}
+        self.start(Launch(moments.join, (-(-columns // _COLUMNS),), told, blocks, warps=4))
+        return mean, variance
 
     def fire(self, x: Tensor, gain: Tensor, offset: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return spikes, the same as booleans, and the potentials (T, B, C, ...)."""
@@ -173,18 +188,6 @@ def _block(channels: int, size: int) -> tuple[int, int]:
     """Return how many channels and rows a program of ``size`` values has, powers of two."""
     block = min(1 << (channels - 1).bit_length(), _MOST_CHANNELS)
     return block, size // block
-
-
-def _joined(parts: Tensor, length: int, tile: int) -> tuple[Tensor, Tensor]:
-    """Return mean and variance of parts (2, tiles, T, B, C, parts of C), the means first."""
-    means, squares = parts
-    tiles = len(means)
-    numbers = torch.full((tiles, 1, 1, 1, 1), tile, dtype=torch.float32, device=parts.device)
-    numbers[-1] = length - (tiles - 1) * tile
-    count = length * parts.shape[-1]
-    mean = (numbers * means).sum((0, -1)) / count
-    apart = (means - mean[None, ..., None]).square()
-    return mean, (squares + numbers * apart).sum((0, -1)) / count
 
 
 def _rows_first(x: Tensor) -> Tensor:

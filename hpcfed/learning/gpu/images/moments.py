@@ -33,3 +33,37 @@ def measure(
     at = (tl.program_id(0).to(tl.int64) * tl.num_programs(1) + tl.program_id(1)) * channels
     tl.store(means + at + channel, mean, mask=channel < channels)
     tl.store(squares + at + channel, tl.sum(apart * apart, axis=0), mask=channel < channels)
+
+
+@triton.jit
+def join(
+    means, squares, mean, variance, num_parts, num_rows, columns, channels,
+    ROWS: tl.constexpr, PARTS: tl.constexpr, COLUMNS: tl.constexpr,
+):  # fmt: skip
+    """Write mean and variance (columns,) of what ``measure`` has found: (parts, columns) float32.
+
+    A column has ``channels`` parts of each tile of ROWS rows, one after the other, the last tile of
+    those that are left. Grid: (tiles of COLUMNS,).
+    """
+    column = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
+    exists = column < columns
+    total = tl.zeros((COLUMNS,), tl.float32)
+    for first in range(0, num_parts, PARTS):
+        part = first + tl.arange(0, PARTS)
+        inside = (part < num_parts)[:, None] & exists[None, :]
+        number = tl.minimum(num_rows - part // channels * ROWS, ROWS).to(tl.float32)
+        at = part.to(tl.int64)[:, None] * columns + column[None, :]
+        total += tl.sum(number[:, None] * tl.load(means + at, mask=inside, other=0.0), axis=0)
+    count = 1.0 * num_rows * channels
+    middle, total = total / count, tl.zeros((COLUMNS,), tl.float32)
+    for first in range(0, num_parts, PARTS):
+        part = first + tl.arange(0, PARTS)
+        inside = (part < num_parts)[:, None] & exists[None, :]
+        number = tl.minimum(num_rows - part // channels * ROWS, ROWS).to(tl.float32)
+        at = part.to(tl.int64)[:, None] * columns + column[None, :]
+        apart = tl.load(means + at, mask=inside, other=0.0) - middle[None, :]
+        square = tl.load(squares + at, mask=inside, other=0.0)
+        square += number[:, None] * apart * apart
+        total += tl.sum(tl.where(inside, square, 0.0), axis=0)
+    tl.store(mean + column, middle, mask=exists)
+    tl.store(variance + column, total / count, mask=exists)
