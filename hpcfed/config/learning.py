@@ -15,8 +15,9 @@ class ClientConfig(Section):
     engine: Literal["auto", "norse", "event", "gpu"] = Field(
         "auto",
         description='`"event"`: numba on a CPU, cost follows the spikes; `"norse"`: torch, every '
-        'network, on a GPU if there is one; `"gpu"`: Triton, all clients of a rank at once on a '
-        'GPU; `"auto"`: event where it has what the network needs',
+        'network, on a GPU if there is one; `"gpu"`: Triton on a GPU, all clients of a rank at '
+        'once, and of images one after the other; `"auto"`: event where it has what the network '
+        "needs",
     )
     epochs: Count | None = Field(
         None, description="passes over the client's samples a round; 1 unless `steps` is given"

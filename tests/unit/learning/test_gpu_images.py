@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from hpcfed.clients.population import Client
 from hpcfed.config import Experiment, ModelConfig
 from hpcfed.config.file import digest, parse_experiment
 from hpcfed.errors import InputError, StoppedRunError
+from hpcfed.federation.footprint import training_bytes
 from hpcfed.learning.engines import make_trainer, resolve_engine
 from hpcfed.learning.feed import feed
 from hpcfed.learning.gpu.images.feed import BATCH, Batch, Resident
@@ -431,6 +434,18 @@ def test_memory_is_said_beforehand_and_less_in_bfloat16() -> None:
     neurons, entering, widest = 7 * 30 + 9, 3 * 30, 7 * 30
     saved = 32 * (2 * neurons + 2 * entering + 2 * 4 * widest)
     assert plain - half == saved
+
+
+def test_clients_that_train_in_turn_need_the_memory_of_one() -> None:
+    some = images(9)
+    needed = []
+    for threads in (1, 3):
+        experiment = settings("gpu", client={"threads": threads})
+        job: Any = SimpleNamespace(
+            experiment=experiment, trainer=trainer(experiment, some), num_samples=np.array([9])
+        )
+        needed.append(training_bytes(job))
+    assert needed[0] == needed[1] == trainer(settings("gpu"), some).step_bytes(4)
 
 
 def test_a_step_of_s_vgg9_in_bf16_is_said_to_take_less_than_1_5_gb() -> None:
