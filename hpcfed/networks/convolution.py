@@ -39,7 +39,7 @@ class _Convolved(torch.autograd.Function):
         weight = weight.to(signal.dtype).contiguous(memory_format=CHANNELS_LAST)
         ctx.save_for_backward(kept, weight)
         ctx.spec, ctx.dtype = spec, signal.dtype
-        if signal.is_cuda:
+        if signal.device.type != "cpu":
             return _convolution(signal, weight, spec)
         place = [(side + 2 * spec.padding - spec.kernel) // spec.stride + 1
                  for side in signal.shape[2:]]  # fmt: skip
@@ -62,7 +62,7 @@ class _Convolved(torch.autograd.Function):
             )  # fmt: skip
             return found
 
-        if signal.is_cuda:
+        if signal.device.type != "cpu":
             inner, outer, _ = back(slice(None))
             return inner, outer, None, None
         before = _empty(signal.shape, gradient) if needed else None

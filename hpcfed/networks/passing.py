@@ -231,7 +231,7 @@ def pooled(pool: Pool, signal: Tensor) -> Tensor:
     if pool.size == 0:
         return signal.mean((-2, -1), keepdim=True)
     folded = signal.flatten(0, 1)
-    maxima = highest if signal.is_cuda else max_pool2d
+    maxima = max_pool2d if signal.device.type == "cpu" else highest
     pooling = maxima if pool.maximum else _Averaged.apply
     found: Tensor = pooling(folded, pool.size)
     return _over_bins(found, signal)
@@ -257,7 +257,7 @@ def spikes_of_neurons(layers: Sequence[Tensor]) -> NDArray[np.int64] | None:
 def num_spikes(spikes: Tensor) -> Tensor:
     """Return how many spikes each sample of (T, B, ...) has: (B,) int64, on the same device."""
     flat = spikes.detach().bool().movedim(2, -1).flatten(2)  # as pictures lie in memory
-    if flat.is_cuda:
+    if flat.device.type != "cpu":
         return flat.sum((0, 2))
     # a tenth of the time that torch takes for it
     return torch.from_numpy(np.add.reduce(flat.view(torch.uint8).numpy(), 2, np.int32).sum(0))

@@ -5,6 +5,7 @@ Without a GPU Triton's interpreter runs the kernels: tiny sizes, convolutions on
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -28,9 +29,11 @@ from hpcfed.learning.feed import feed
 from hpcfed.learning.gpu.images.feed import BATCH, Batch, Resident
 from hpcfed.learning.gpu.images.kernels import LayerKernels
 from hpcfed.learning.gpu.images.precision import products_in
-from hpcfed.learning.gpu.images.step import StepGraphs
+from hpcfed.learning.gpu.images.step import Buffers, Step, StepGraphs
 from hpcfed.learning.gpu.images.training import ImageGpuTrainer
+from hpcfed.learning.gpu.launch import Launch
 from hpcfed.learning.model import TrainedModel
+from hpcfed.learning.silence import limits
 from hpcfed.learning.trainer import LocalUpdate
 from hpcfed.networks.contract import Pass
 from hpcfed.networks.firing import fired
@@ -465,6 +468,33 @@ def test_out_of_memory_stops_the_run_with_what_to_lower(monkeypatch: pytest.Monk
     monkeypatch.setattr(StepGraphs, "run", full)
     with pytest.raises(StoppedRunError, match=r"is out of memory; lower client\.batch_size"):
         list(trainer(experiment, some).train(start(experiment, some), some, clients(), 0))
+
+
+def test_a_step_asks_nothing_of_the_host_and_starts_a_few_kernels_a_layer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On tensors without values: one that is read, or that lies on the host, would be an error."""
+    started: list[str] = []
+    monkeypatch.setattr(Launch, "run", lambda self: started.append(self.kernel.__name__))
+    tables = {
+        "model": {"hidden": ["6c3", "m2", ["6c3", "6c3"], "p2", 9]},
+        "client": {"precision": "bf16", "clip_norm": 1.0, "rate_lower": 0.1, "teacher": "run.h5"},
+    }
+    experiment, nowhere = settings("gpu", **tables), torch.device("meta")
+    some = dataclasses.replace(images(9), teacher=np.zeros((9, 3), np.float32))
+    network = trainer(experiment, some)._network
+    kernels = dataclasses.replace(LayerKernels.of(experiment), start=Launch.run)
+    resident = Resident.of(experiment, some, nowhere, kernels.signals)
+    buffers = Buffers.of(network, limits(experiment, network.layers), nowhere)
+    shapes = (4,), (4, 5), (4,), (5,), (1,)
+    batch = Batch(*(torch.zeros(shape, dtype=torch.int64, device=nowhere) for shape in shapes))
+    call = Pass(learn=True, rates=True)
+    network = dataclasses.replace(network, kernels=kernels)
+    Step(experiment, network, resident, buffers, batch, call).take()
+    layer_of = ["measure", "join", "fire"]
+    with_norm, without = ["fire_back", "add_inflow"], ["fire_back"]  # a block's sum has none
+    back = with_norm + without + 2 * with_norm
+    assert started == ["show", *4 * layer_of, *back, "squares", "optimise"]
 
 
 def test_a_step_is_run_once_then_captured_and_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
