@@ -44,8 +44,10 @@ def settings(engine: str, **tables: dict[str, object]) -> Experiment:
 def images(number: int, shape: tuple[int, int, int] = (3, 6, 5), classes: int = 3) -> ImageSet:
     """Return random images of random classes."""
     rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (number, *shape), np.uint8)
+    pixels.setflags(write=False)  # as those of a file that is mapped
     return ImageSet(
-        pixels=rng.integers(0, 256, (number, *shape), np.uint8),
+        pixels=pixels,
         labels=rng.integers(0, classes, number),
         groups=np.zeros(number, np.int64),
         class_names=tuple(map(str, range(classes))),

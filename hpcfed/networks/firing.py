@@ -3,7 +3,8 @@
 T time bins, B batch, C channels. Of a layer only what flows in, x (T, B, C, ...), is kept; norm and
 neurons are run again on the way back, in pieces that stay in the cache. Leaky neurons on a CPU have
 compiled code (``leaky``); all others are differentiated by torch, piece by piece. The order of
-operations in a piece is that of ``neurons``, so that what is computed again is the same.
+operations in a piece is that of ``neurons``, so that what is computed again is the same. A device
+may have kernels of its own (``contract.Kernels``): they keep potentials in the place of x.
 """
 
 from __future__ import annotations

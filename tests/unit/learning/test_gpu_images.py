@@ -252,7 +252,9 @@ def trainer(experiment: Experiment, some: ImageSet) -> ImageGpuTrainer:
 
 def start(experiment: Experiment, some: ImageSet) -> np.ndarray:
     layout = make_trainer(settings("norse", model=_model(experiment)), shape_of(some)).layout
-    return initial_params(experiment.model, layout, 0)
+    params = initial_params(experiment.model, layout, 0)
+    params.setflags(write=False)
+    return params
 
 
 def _model(experiment: Experiment) -> dict[str, object]:

@@ -82,7 +82,7 @@ class Resident:
     ) -> Resident:
         """Copy images to the device."""
         pixels, labels, teacher = (
-            torch.from_numpy(np.ascontiguousarray(array)).to(device)
+            torch.tensor(np.ascontiguousarray(array), device=device)  # files are mapped read-only
             for array in (images.pixels, images.labels, taught(experiment, images))
         )
         return cls(experiment, images, pixels, labels, teacher, signals)

@@ -75,7 +75,7 @@ class Buffers:
     def begin(self, params: Sequence[tuple[slice, np.ndarray]]) -> None:
         """Begin a client's round with parts of its parameters at their places."""
         for place, part in params:
-            self.received[place].copy_(torch.from_numpy(part))
+            self.received[place].copy_(torch.tensor(part))
         self.current.copy_(self.received)
         for tensor in (self.first, self.second, self.loss, self.fired, self.extremes):
             tensor.zero_()
