@@ -64,9 +64,12 @@ test-gpu: $(DEV_READY)
 	$(BIN)/python -m pytest $(GPU_TESTS) $(PYTEST_ARGS)
 	$(BIN)/hpcfed run jobs/quickstart.toml --set client.engine=gpu --ranks $(RANKS) --out $(GPU_DEMO)
 	$(BIN)/hpcfed show $(GPU_DEMO)
+	$(BIN)/hpcfed run jobs/digits.toml --set client.engine=gpu --ranks $(RANKS) --out $(GPU_DEMO)-digits
+	$(BIN)/hpcfed show $(GPU_DEMO)-digits
 
 bench-gpu: $(DEV_READY)
 	$(BIN)/python benchmarks/gpu_training.py
+	$(BIN)/python benchmarks/gpu_images.py
 
 chaos: $(DEV_READY)
 	$(BIN)/python -m tests.mpi.chaos $(N)

@@ -39,6 +39,7 @@ from hpcfed.samples.images import ImageSet
 from hpcfed.samples.samples import shape_of
 
 SIZES = ("bins", "batch", "width", "threads")
+Logits = Callable[[Experiment, dict[str, Tensor], Tensor], Tensor]
 SIDE, CLASSES, LEAK, RATE, MOMENTUM = 32, 10, 0.95, 0.1, 0.9
 
 
@@ -143,20 +144,28 @@ class Spike(torch.autograd.Function):
         return gradients[0] * 0.3 * relu(1 - x.abs())
 
 
-def plain(experiment: Experiment, images: ImageSet) -> Callable[[], object]:
+def plain(
+    experiment: Experiment,
+    images: ImageSet,
+    device: str = "cpu",
+    logits_of: Logits | None = None,
+) -> Callable[[], object]:
     """Return the same step as a loop over time through torch's layers and its optimiser."""
+    logits_of = logits_of or plain_logits
     layout = make_trainer(experiment, shape_of(images)).layout
     params = layout.split(initial_params(experiment.model, layout, experiment.seed))
-    weights = {name: torch.tensor(np.asarray(value)) for name, value in params.items()}
+    weights = {
+        name: torch.tensor(np.asarray(value), device=device) for name, value in params.items()
+    }
     trained = [weight.requires_grad_() for name, weight in weights.items()
                if name.endswith(("input", "scale", "readout"))]  # fmt: skip
     optimiser = torch.optim.SGD(trained, RATE, MOMENTUM)
-    pixels = torch.tensor(images.pixels).float() / 127.5 - 1
-    labels = torch.tensor(images.labels)
+    pixels = torch.tensor(images.pixels, device=device).float() / 127.5 - 1
+    labels = torch.tensor(images.labels, device=device)
 
     def step() -> None:
         optimiser.zero_grad()
-        cross_entropy(plain_logits(experiment, weights, pixels), labels).backward()  # type: ignore[no-untyped-call]
+        cross_entropy(logits_of(experiment, weights, pixels), labels).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
 
     return step
@@ -165,7 +174,8 @@ def plain(experiment: Experiment, images: ImageSet) -> Callable[[], object]:
 def plain_logits(experiment: Experiment, weights: dict[str, Tensor], pixels: Tensor) -> Tensor:
     """Return the logits (B, K) of ``pixels`` (B, C, H, W)."""
     potentials: dict[str, Tensor] = {}
-    total = torch.zeros(())
+    rest = pixels.new_zeros(())
+    total = rest
     for t in range(experiment.data.num_bins):
         drawn = 2 * torch.rand_like(pixels) <= pixels.abs()
         signal, number = drawn * pixels.sign(), 0
@@ -183,7 +193,7 @@ def plain_logits(experiment: Experiment, weights: dict[str, Tensor], pixels: Ten
                 weights[f"{name}.{what}"][t] for what in ("mean", "variance", "scale")
             )
             normed = batch_norm(drive, mean, variance, scale, None, True, 0.1, 1e-4)
-            u = LEAK * potentials.get(name, torch.zeros(())) + normed
+            u = LEAK * potentials.get(name, rest) + normed
             signal = Spike.apply(u - 1)  # type: ignore[no-untyped-call]
             potentials[name] = u - signal.detach()
         total = total + signal @ weights["readout"].t()

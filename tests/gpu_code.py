@@ -1,6 +1,6 @@
 """Compile the GPU engine's kernels for a GPU that is not there; print what their code takes up.
 
-python tests/gpu_code.py ARCH NETWORK...    (80 or 90; names in NETWORKS)
+python tests/gpu_code.py ARCH NETWORK...    (80 or 90; names in NETWORKS, or images)
 
 The launches are those of a training step, their arguments on the CPU: only the driver, whom Triton
 asks what to compile for, is ours. One line of JSON for each kernel of each network; what networks
@@ -17,6 +17,8 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
+
+from gpu_image_code import image_launches
 
 NETWORKS = {
     "recurrent": {},
@@ -53,7 +55,8 @@ def main() -> None:
 def compiled(arch: int, network: str, known: dict[str, dict[str, object]]) -> list[str]:
     """Compile a network's kernels; return their hashes, and add the facts of new ones."""
     hashes = []
-    for launch in launches(arch, network):
+    compile_for(arch)
+    for launch in image_launches() if network == "images" else launches(network):
         log = io.StringIO()
         with contextlib.redirect_stdout(log):
             code = launch.kernel.warmup(*launch.arguments, grid=launch.grid, **launch.options)
@@ -75,19 +78,9 @@ def facts(launch: object, code: object, log: str) -> dict[str, object]:
     }
 
 
-def launches(arch: int, network: str) -> Iterator[object]:
-    import torch
+def compile_for(arch: int) -> None:
     from triton.backends.compiler import GPUTarget
     from triton.runtime import driver
-
-    from hpcfed.config import Experiment
-    from hpcfed.learning.gpu.events import Packed
-    from hpcfed.learning.gpu.launch import Launch
-    from hpcfed.learning.gpu.philox import count_let_through, take_let_through
-    from hpcfed.learning.gpu.plan import plan
-    from hpcfed.learning.gpu.steps import Batches, step_launches
-    from hpcfed.learning.gpu.work import Size, make_work
-    from hpcfed.networks.stack import dense_layout
 
     class NoGpu:
         """A driver that only says what to compile for."""
@@ -102,6 +95,20 @@ def launches(arch: int, network: str) -> Iterator[object]:
             return GPUTarget("cuda", arch, 32)
 
     driver.set_active(NoGpu())
+
+
+def launches(network: str) -> Iterator[object]:
+    import torch
+
+    from hpcfed.config import Experiment
+    from hpcfed.learning.gpu.events import Packed
+    from hpcfed.learning.gpu.launch import Launch
+    from hpcfed.learning.gpu.philox import count_let_through, take_let_through
+    from hpcfed.learning.gpu.plan import plan
+    from hpcfed.learning.gpu.steps import Batches, step_launches
+    from hpcfed.learning.gpu.work import Size, make_work
+    from hpcfed.networks.stack import dense_layout
+
     if network == "masks":
         whole, update = torch.zeros(6, dtype=torch.int64), torch.zeros(5000)
         yield Launch(count_let_through, (5,), (whole, whole, whole, 5000), {}, 4)

@@ -15,8 +15,9 @@ class ClientConfig(Section):
     engine: Literal["auto", "norse", "event", "gpu"] = Field(
         "auto",
         description='`"event"`: numba on a CPU, cost follows the spikes; `"norse"`: torch, every '
-        'network, on a GPU if there is one; `"gpu"`: Triton, all clients of a rank at once on a '
-        'GPU; `"auto"`: event where it has what the network needs',
+        'network, on a GPU if there is one; `"gpu"`: Triton on a GPU, all clients of a rank at '
+        'once, and of images one after the other; `"auto"`: event where it has what the network '
+        "needs",
     )
     epochs: Count | None = Field(
         None, description="passes over the client's samples a round; 1 unless `steps` is given"
@@ -71,6 +72,16 @@ class ClientConfig(Section):
         description="code of your own that the teacher's run file names may be imported; absent: "
         "it may not",
     )
+    precision: Literal["fp32", "tf32", "bf16"] | None = Field(
+        None,
+        description="of images on the gpu engine: how products of weights are taken; bf16: what "
+        "is sent between layers has it as well; absent: fp32",
+    )
+    potentials: Literal["float32", "bfloat16"] | None = Field(
+        None,
+        description="of images on the gpu engine: how potentials are kept for the way back; "
+        "absent: float32",
+    )
     threads: Count = Field(1, description="clients trained at once on each rank")
 
     @model_validator(mode="before")
@@ -90,6 +101,9 @@ class ClientConfig(Section):
             raise ValueError('schedule = "milestones" and schedule_milestones need each other')
         if self.momentum and self.optimizer == "adam":
             raise ValueError('momentum belongs to optimizer = "sgd"')
+        for name in ("precision", "potentials"):
+            if getattr(self, name) is not None and self.engine != "gpu":
+                raise ValueError(f'{name} is for engine = "gpu", and engine = "{self.engine}"')
         for name in ("teacher_weight", "teacher_temperature", "teacher_trust"):
             if getattr(self, name) is not None and self.teacher is None:
                 raise ValueError(f"{name} is for a teacher; set teacher to a run file")

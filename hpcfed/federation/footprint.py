@@ -15,7 +15,8 @@ def training_bytes(job: Job) -> int | None:
     batch = min(client.batch_size, int(job.num_samples.max()))
     one = getattr(job.trainer, "step_bytes", None)
     found = None if one is None else one(batch)
-    return None if found is None else client.threads * int(found)
+    at_once = 1 if client.engine == "gpu" else client.threads
+    return None if found is None else at_once * int(found)
 
 
 def check_memory(job: Job, num_local_ranks: int) -> None:

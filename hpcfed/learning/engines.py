@@ -11,6 +11,7 @@ from hpcfed.config import Experiment
 from hpcfed.config.generated import REGRESSION
 from hpcfed.config.rule import BACKPROP as BACKPROP_KIND
 from hpcfed.config.rule import BINARY
+from hpcfed.config.stack import Convolution, Dropout, Repeated, Residual, Separable, parse
 from hpcfed.errors import InputError
 from hpcfed.learning.rule import Rule
 from hpcfed.learning.trainer import Trainer
@@ -18,6 +19,13 @@ from hpcfed.samples.samples import Shape
 
 if TYPE_CHECKING:
     from hpcfed.learning.latents import Latent
+
+
+_NO_STACK = {
+    Residual: "residual blocks",
+    Repeated: "repeated blocks",
+    Separable: "depthwise-separable convolutions",
+}
 
 
 def resolve_engine(experiment: Experiment) -> str:
@@ -29,8 +37,11 @@ def resolve_engine(experiment: Experiment) -> str:
     if rule.is_local or rule.kind not in (BACKPROP_KIND, *BINARY):
         return engine  # nobody asks it
     lacks = _event_engine_lacks(experiment)
-    if engine == "gpu":
-        lacks = lacks or _gpu_engine_lacks(experiment)
+    if engine == "gpu" and experiment.data.is_images:
+        lacks = _image_engine_lacks(experiment)
+    elif engine == "gpu":
+        pictures = "convolutions and norms on events" if is_stacked(experiment) else None
+        lacks = lacks or pictures or _gpu_engine_lacks(experiment)
     if engine in {"event", "gpu"} and lacks:
         raise InputError(
             f'client.engine = "{engine}" has no {lacks}; set client.engine = "norse", or "auto"'
@@ -42,20 +53,41 @@ def resolve_engine(experiment: Experiment) -> str:
 
 def _event_engine_lacks(experiment: Experiment) -> str | None:
     model = experiment.model
-    if experiment.data.is_images:
-        return f'data.dataset = "{experiment.data.dataset}", images'
     if model.kind != "snn":
         return f'model.kind = "{model.kind}"'
-    if not model.is_dense:
-        return "convolutions and norms"
     if experiment.data.dataset == REGRESSION:
         return f'targets between classes (data.dataset = "{REGRESSION}")'
     if experiment.learning_rule.draws_in_bins:
         return 'weights that change from bin to bin (rule.bayes.noise = "bin")'
-    if model.fire_first:
-        return "neurons that fire first (model.fire_first)"
     if model.surrogate not in {"superspike", "triangle", "tanh"}:
         return f'model.surrogate = "{model.surrogate}"'
+    if is_stacked(experiment):
+        return _stack_lacks(experiment)
+    return "neurons that fire first (model.fire_first)" if model.fire_first else None
+
+
+def is_stacked(experiment: Experiment) -> bool:
+    """Say whether the event engine has a network's layers as a stack: on images, or with pictures.
+
+    Dense layers on events without norms have kernels of their own.
+    """
+    return experiment.data.is_images or not experiment.model.is_dense
+
+
+def _stack_lacks(experiment: Experiment) -> str | None:
+    model = experiment.model
+    specs = [parse(entry) for entry in model.hidden]
+    for kind, name in _NO_STACK.items():
+        if any(isinstance(spec, kind) for spec in specs):
+            return name
+    if any(isinstance(spec, Convolution) and spec.groups > 1 for spec in specs):
+        return "convolutions in groups"
+    if experiment.learning_rule.is_binary:
+        return f'rule.kind = "{experiment.learning_rule.kind}" for convolutions, norms and images'
+    if model.recurrent:
+        return "recurrent weights beside convolutions, norms and images"
+    if model.readout == "max":
+        return 'model.readout = "max" for convolutions, norms and images'
     return None
 
 
@@ -65,8 +97,30 @@ def _gpu_engine_lacks(experiment: Experiment) -> str | None:
         return f'rule.kind = "{experiment.learning_rule.kind}"'
     if model.neuron == "leaky" or model.readout == "current" or model.surrogate_scale is not None:
         return "leaky neurons, currents as readout and model.surrogate_scale"
+    for name in ("precision", "potentials"):
+        if getattr(experiment.client, name) is not None:
+            return f"client.{name} for events, which it takes in float32"
     widest = max(model.widths, default=0)
     return f"hidden layer of {widest} neurons, only up to 256" if widest > 256 else None
+
+
+def _image_engine_lacks(experiment: Experiment) -> str | None:
+    model, kinds = experiment.model, {type(parse(entry)) for entry in experiment.model.hidden}
+    if experiment.learning_rule.is_binary:
+        return f'rule.kind = "{experiment.learning_rule.kind}"'
+    if model.kind != "snn":
+        return f'model.kind = "{model.kind}"'
+    if model.neuron != "leaky":
+        return f'model.neuron = "{model.neuron}" for images'
+    if model.surrogate not in {"superspike", "triangle"}:
+        return f'model.surrogate = "{model.surrogate}" for images'
+    if model.readout != "current":
+        return f'model.readout = "{model.readout}" for images'
+    if model.recurrent:
+        return "recurrent weights for images"
+    if Repeated in kinds:
+        return "repeated blocks"
+    return "dropout" if Dropout in kinds else None
 
 
 def make_trainer(
@@ -79,10 +133,18 @@ def make_trainer(
     or used.
     """
     engine = resolve_engine(experiment)
+    if engine == "event" and is_stacked(experiment):
+        from hpcfed.learning.stack.training import StackTrainer
+
+        return StackTrainer(experiment, shape)
     if engine == "event":
         from hpcfed.learning.event.training import EventTrainer
 
         return EventTrainer(experiment, shape, binary=binary)
+    if engine == "gpu" and experiment.data.is_images:
+        from hpcfed.learning.gpu.images.training import ImageGpuTrainer
+
+        return ImageGpuTrainer(experiment, shape, device)
     if engine == "gpu":
         from hpcfed.learning.gpu.training import GpuTrainer
 

@@ -50,14 +50,19 @@ def feed(experiment: Experiment, samples: Samples) -> Feed:
     if isinstance(samples, EventSet):
         return DenseEvents(experiment, samples)
     if isinstance(samples, ImageSet):
-        kind: str | None = experiment.data.encoder
-        if kind is None and experiment.model.kind == "snn":
-            kind = SIGNED_POISSON
+        kind = encoder_of(experiment)
         return Pixels(experiment, samples) if kind is None else Encoded(experiment, samples, kind)
     raise InputError(
         f"data of type {type(samples).__name__}: expected an EventSet or an ImageSet "
         "(hpcfed.EventSet, hpcfed.ImageSet)"
     )
+
+
+def encoder_of(experiment: Experiment) -> str | None:
+    """Return how images are shown over time; None: they are shown as they are."""
+    if experiment.data.encoder is None and experiment.model.kind == "snn":
+        return SIGNED_POISSON
+    return experiment.data.encoder
 
 
 def step_ids(experiment: Experiment, client: Client, round_index: int) -> list[I64]:

@@ -161,5 +161,7 @@ def _on_any_machine(experiment: Experiment) -> Experiment:
     """Return the experiment with the CPU's engine in the place of the GPU's: the same network."""
     if experiment.client.engine != "gpu":
         return experiment
-    client = experiment.client.model_copy(update={"engine": "event"})
+    engine = "norse" if experiment.data.is_images else "event"
+    changed = {"engine": engine, "precision": None, "potentials": None}
+    client = experiment.client.model_copy(update=changed)
     return experiment.model_copy(update={"client": client})

@@ -42,6 +42,40 @@ class Product(NamedTuple):
     inputs: int
 
 
+class Kernels(Protocol):
+    """A device's own code for norms and neurons, in the place of torch's operations.
+
+    Of a layer the potentials (T, B, C, ...) are all that is kept; what flowed in is made again of
+    them. Gain and offset are (T or 1, B or 1, C).
+    """
+
+    def moments(self, x: Tensor, groups: int) -> tuple[Tensor, Tensor]:
+        """Return mean and variance of x (T, B, C, ...) in each bin, float32.
+
+        Of each channel, (T, 1, C), or, with ``groups``, of each sample and group, (T, B, groups).
+        """
+        ...
+
+    def fire(self, x: Tensor, gain: Tensor, offset: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return spikes, the same as booleans, and potentials, for gain x + offset."""
+        ...
+
+    def fire_back(
+        self, potentials: Tensor, gain: Tensor, offset: Tensor, received: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the gradients of x, gain and offset for that of the spikes, ``received``."""
+        ...
+
+    def add_inflow(
+        self, returned: Tensor, kept: tuple[Tensor, Tensor, Tensor], slope: Tensor, rest: Tensor
+    ) -> None:
+        """Add slope x + rest to ``returned`` (T, B, C, ...), in place.
+
+        ``kept`` are potentials, gain and offset; slope and rest (T, B or 1, C or groups).
+        """
+        ...
+
+
 class Pass(NamedTuple):
     """What differs from one forward pass to the next.
 
@@ -51,6 +85,7 @@ class Pass(NamedTuple):
         words: gives so many new random words, for networks that draw as they learn.
         frozen: norms use the averaged statistics even where they learn.
         rates: gradients will be asked of the spikes.
+        kernels: what a device has for norms and neurons; None: torch's operations.
     """
 
     learn: bool
@@ -58,6 +93,7 @@ class Pass(NamedTuple):
     words: Words | None = None
     frozen: bool = False
     rates: bool = False
+    kernels: Kernels | None = None
 
 
 class Activity(NamedTuple):

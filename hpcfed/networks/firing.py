@@ -3,7 +3,8 @@
 T time bins, B batch, C channels. Of a layer only what flows in, x (T, B, C, ...), is kept; norm and
 neurons are run again on the way back, in pieces that stay in the cache. Leaky neurons on a CPU have
 compiled code (``leaky``); all others are differentiated by torch, piece by piece. The order of
-operations in a piece is that of ``neurons``, so that what is computed again is the same.
+operations in a piece is that of ``neurons``, so that what is computed again is the same. A device
+may have kernels of its own (``contract.Kernels``): they keep potentials in the place of x.
 """
 
 from __future__ import annotations
@@ -17,8 +18,16 @@ from torch import Tensor
 
 from hpcfed.config import ModelConfig
 from hpcfed.config.model import LEAK
+from hpcfed.networks.contract import Kernels
 from hpcfed.networks.neurons import Neurons
-from hpcfed.networks.norms import Norm, affine, beside, of_gain_and_offset, through_moments
+from hpcfed.networks.norms import (
+    Norm,
+    affine,
+    beside,
+    of_gain_and_offset,
+    of_moments,
+    through_moments,
+)
 
 if TYPE_CHECKING:
     from hpcfed.networks.leaky import Leaky
@@ -31,14 +40,20 @@ _FLOATS: dict[torch.dtype, type[np.floating[Any]]] = {
 }
 
 
-def fired(neurons: Neurons, x: Tensor, found: Norm | None) -> tuple[Tensor, Tensor]:
+def fired(
+    neurons: Neurons, x: Tensor, found: Norm | None, kernels: Kernels | None = None
+) -> tuple[Tensor, Tensor]:
     """Return the spikes (T, B, C, ...) of neurons that x (T, B, C, ...), normed, flows into.
 
-    And the same as booleans.
+    And the same as booleans. ``kernels`` are those of the device, if it has some.
     """
     if found is None:
         shape = (1, 1, x.shape[2])
-        found = Norm(x.new_ones(shape), x.new_zeros(shape))
+        dtype = torch.promote_types(x.dtype, torch.float32)
+        found = Norm(x.new_ones(shape, dtype=dtype), x.new_zeros(shape, dtype=dtype))
+    if kernels is not None:
+        sent: tuple[Tensor, Tensor] = _OnDevice.apply(x, found.gain, found.offset, found, kernels)  # type: ignore[no-untyped-call]
+        return sent
     kind, how = (_Leaky, neurons.model) if _has_kernel(neurons.model, x) else (_Remade, neurons)
     spikes, flags = kind.apply(x, found.gain, found.offset, found, how)  # type: ignore[no-untyped-call]
     return spikes, flags
@@ -89,7 +104,7 @@ class _Leaky(torch.autograd.Function):
         ctx.model, ctx.found = model, found
         spikes = torch.empty_like(_rows_first(x))
         gains, offsets = _by_bin(gain, len(x)), _by_bin(offset, len(x))
-        neuron = _constants(model, x.dtype)
+        neuron = constants(model, x.dtype)
         flags = torch.empty_like(spikes, dtype=torch.bool)
         leaky.fire(_flat(_rows_first(x)), gains, offsets, neuron, _flat(spikes), _flat(flags))
         ctx.mark_non_differentiable(flags)
@@ -107,12 +122,32 @@ class _Leaky(torch.autograd.Function):
             _flat(_rows_first(x)),
             gains,
             offsets,
-            _constants(ctx.model, x.dtype),
+            constants(ctx.model, x.dtype),
             _flat(_rows_first(gradients[0])), _flat(change), sums,
         )  # fmt: skip
         of_gain, of_offset = (torch.from_numpy(part).sum_to_size(gain.shape) for part in sums)
         returned = _channels_second(change)
         through_moments(ctx.found, x, returned, (of_gain, of_offset))
+        return returned, of_gain, of_offset, None, None
+
+
+class _OnDevice(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, gain: Tensor, offset: Tensor, found: Norm, kernels: Kernels
+    ) -> tuple[Tensor, Tensor]:
+        spikes, flags, potentials = kernels.fire(x, gain, offset)
+        ctx.save_for_backward(potentials, gain, offset)
+        ctx.kernels, ctx.found = kernels, found
+        ctx.mark_non_differentiable(flags)
+        return spikes, flags
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        kept = ctx.saved_tensors
+        returned, of_gain, of_offset = ctx.kernels.fire_back(*kept, gradients[0])
+        if ctx.found.moments is not None:
+            ctx.kernels.add_inflow(returned, kept, *of_moments(ctx.found, (of_gain, of_offset)))
         return returned, of_gain, of_offset, None, None
 
 
@@ -146,7 +181,8 @@ def _by_bin(values: Tensor, num_bins: int) -> np.ndarray[Any, Any]:
     return values.detach().expand(num_bins, *values.shape[1:]).contiguous().numpy()
 
 
-def _constants(model: ModelConfig, dtype: torch.dtype) -> Leaky:
+def constants(model: ModelConfig, dtype: torch.dtype) -> Leaky:
+    """Return the constants of leaky neurons, for kernels of a dtype."""
     from hpcfed.networks.leaky import Leaky
 
     real = _FLOATS[dtype]

@@ -17,6 +17,8 @@ from hpcfed.networks.stack import Stage, has_norm, weighted
 
 _FLOAT = 4
 _TRANSIENT = 2  # of the largest layer: a gradient on each side
+_TRANSIENT_ON_GPU = 4  # as well what enters and leaves a convolution
+_LIBRARIES = 256 << 20  # what cuDNN and cuBLAS take for themselves
 _WORK = 96 << 20  # pieces under way, and what the libraries take for themselves
 _PLAIN = 8  # values for each neuron and bin in torch's own graph of a neuron's step
 _PLAIN_ANN = 3
@@ -28,6 +30,32 @@ def _is_compressed(model: ModelConfig, stage: Stage) -> bool:
     if stage.repeats and model.repetition.carries:
         return False
     return not isinstance(stage.spec, Dense) or has_norm(model, stage)
+
+
+def gpu_step_bytes(
+    model: ModelConfig,
+    stages: Sequence[Stage],
+    cells: int,
+    num_params: int,
+    sizes: tuple[int, int],
+) -> int:
+    """Return about how many bytes a training step of the GPU engine takes.
+
+    ``cells`` are time bins times samples, ``sizes`` the bytes of a value that is sent and of a
+    potential that is kept. Of each layer potentials and spikes as bytes are kept, and what pools,
+    blocks and the input send as it is.
+    """
+    value, potential = sizes
+    kept, largest = value * prod(stages[0].input), 0
+    for stage in weighted(stages):
+        size = prod(stage.output)
+        largest = max(largest, size)
+        kept += (potential + 1) * size
+        kept += sum(value * prod(factor.input) for factor in stage.factors[1:])
+    for stage in stages:
+        kept += 0 if stage.name else value * prod(stage.output)
+    moving = _TRANSIENT_ON_GPU * value * largest
+    return cells * (kept + moving) + _VECTORS * _FLOAT * num_params + _LIBRARIES
 
 
 def step_bytes(

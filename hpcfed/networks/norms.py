@@ -27,7 +27,7 @@ from torch import Tensor
 
 from hpcfed.config import ModelConfig
 from hpcfed.config.model import NORM_EPSILON, NORM_MOMENTUM
-from hpcfed.networks.contract import Pass
+from hpcfed.networks.contract import Kernels, Pass
 
 _GROUPS = 2
 _BY_BIN = 3  # axes of (T, B, C) before pixels
@@ -58,7 +58,7 @@ def norm(
     statistics: dict[str, Tensor] = {}
     moments, count = None, 1
     if model.norm == "group" or (call.learn and not call.frozen):
-        moments, count = _moments(x, _groups(model, x))
+        moments, count = _moments(x, _groups(model, x), call.kernels)
         mean, variance = _spread(moments, x) if model.norm == "group" else moments
         if model.norm in ("batch", "tebn"):  # all bins are equally many
             overall = mean.mean(0, keepdim=True)
@@ -99,14 +99,22 @@ def through_moments(found: Norm, x: Tensor, change: Tensor, of_norm: tuple[Tenso
     """
     if found.moments is None:
         return
+    slope, rest = of_moments(found, of_norm)
+    x, change = (_parted(values, slope.shape[2]) for values in (x, change))
+    change.addcmul_(x, _over(slope, x)).add_(_over(rest, x))
+
+
+def of_moments(found: Norm, of_norm: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Return slope and rest of what comes through mean and variance, slope x + rest.
+
+    Both (T, B or 1, C or groups), from the gradients of gain and offset.
+    """
+    assert found.moments is not None
     of_mean, of_variance = torch.autograd.grad(
         (found.gain, found.offset), found.moments, of_norm, retain_graph=True
     )
-    x, change = (_parted(values, of_mean.shape[2]) for values in (x, change))
-    mean = found.moments[0].detach()
     slope = 2 / found.count * of_variance
-    rest = of_mean / found.count - slope * mean
-    change.addcmul_(x, _over(slope, x)).add_(_over(rest, x))
+    return slope, of_mean / found.count - slope * found.moments[0].detach()
 
 
 def beside(values: Tensor, x: Tensor) -> Tensor:
@@ -151,13 +159,20 @@ def _moved(
     return found
 
 
-def _moments(x: Tensor, groups: int) -> tuple[tuple[Tensor, Tensor], int]:
+def _moments(x: Tensor, groups: int, kernels: Kernels | None) -> tuple[tuple[Tensor, Tensor], int]:
     """Return mean and variance for each bin, and of how many values each is.
 
     They are of each channel, (T, 1, C), or, with ``groups``, of each sample and group,
     (T, B, groups); gradients are asked of them.
     """
-    x = x.detach()
+    mean, variance = (_mean_and_variance if kernels is None else kernels.moments)(
+        x.detach(), groups
+    )
+    count = x.numel() // mean.numel()
+    return (mean.requires_grad_(), variance.requires_grad_()), count
+
+
+def _mean_and_variance(x: Tensor, groups: int) -> tuple[Tensor, Tensor]:
     if groups:
         x = _parted(x, groups)
     axes = list(range(_BY_BIN, x.dim())) if groups else [1, *range(_BY_BIN, x.dim())]
@@ -165,8 +180,7 @@ def _moments(x: Tensor, groups: int) -> tuple[tuple[Tensor, Tensor], int]:
     mean, bins = x.mean(axes, keepdim=True), [axis - 1 for axis in axes]
     # bin by bin: the differences stay in the cache
     variances = [(one - middle).square_().mean(bins) for one, middle in zip(x, mean, strict=True)]
-    found = mean.view(shape), torch.stack(variances).view(shape)
-    return (found[0].requires_grad_(), found[1].requires_grad_()), x.numel() // found[0].numel()
+    return mean.view(shape), torch.stack(variances).view(shape)
 
 
 # torch gives the contexts no type that knows our attributes: Any.

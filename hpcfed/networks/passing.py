@@ -29,7 +29,7 @@ from hpcfed.config.stack import (
     Separable,
 )
 from hpcfed.networks.contract import Activity, Pass
-from hpcfed.networks.convolution import convolve
+from hpcfed.networks.convolution import CHANNELS_LAST, convolve
 from hpcfed.networks.norms import Norm, applied, norm
 from hpcfed.networks.stack import Stage, has_norm
 
@@ -77,7 +77,7 @@ class Passage:
     def readout(self, signal: Tensor) -> Tensor:
         """Return ``signal`` (T, B, ...) as (T, B, H), which enters the readout."""
         self._enter("readout", signal)
-        return signal.flatten(2)
+        return signal.flatten(2).to(self.weights["readout"].dtype)
 
     def activity(self, logits: Tensor) -> Activity:
         """Return what the pass gives, with its ``logits`` (B, K)."""
@@ -231,9 +231,19 @@ def pooled(pool: Pool, signal: Tensor) -> Tensor:
     if pool.size == 0:
         return signal.mean((-2, -1), keepdim=True)
     folded = signal.flatten(0, 1)
-    pooling = max_pool2d if pool.maximum else _Averaged.apply
+    maxima = max_pool2d if signal.device.type == "cpu" else highest
+    pooling = maxima if pool.maximum else _Averaged.apply
     found: Tensor = pooling(folded, pool.size)
     return _over_bins(found, signal)
+
+
+def highest(signal: Tensor, size: int) -> Tensor:
+    """Return the maxima of ``signal`` (N, C, H, W) over squares, as ``max_pool2d``.
+
+    On GPUs the gradient of torch's own has no fixed order of additions.
+    """
+    found: Tensor = _Highest.apply(signal, size)  # type: ignore[no-untyped-call]
+    return found
 
 
 def spikes_of_neurons(layers: Sequence[Tensor]) -> NDArray[np.int64] | None:
@@ -247,7 +257,7 @@ def spikes_of_neurons(layers: Sequence[Tensor]) -> NDArray[np.int64] | None:
 def num_spikes(spikes: Tensor) -> Tensor:
     """Return how many spikes each sample of (T, B, ...) has: (B,) int64, on the same device."""
     flat = spikes.detach().bool().movedim(2, -1).flatten(2)  # as pictures lie in memory
-    if flat.is_cuda:
+    if flat.device.type != "cpu":
         return flat.sum((0, 2))
     # a tenth of the time that torch takes for it
     return torch.from_numpy(np.add.reduce(flat.view(torch.uint8).numpy(), 2, np.int32).sum(0))
@@ -256,8 +266,9 @@ def num_spikes(spikes: Tensor) -> Tensor:
 def project(signal: Tensor, weight: Tensor) -> Tensor:
     """Return ``signal`` (T, B, C) times ``weight`` (H, C) transposed: (T, B, H), one product.
 
-    The weights may be others in each bin, (T, H, C).
+    The weights may be others in each bin, (T, H, C). The product has the signal's dtype.
     """
+    weight = weight.to(signal.dtype)
     if weight.dim() == signal.dim():
         return torch.bmm(signal, weight.transpose(1, 2))
     num_bins, batch, channels = signal.shape
@@ -269,7 +280,33 @@ def _over_bins(found: Tensor, signal: Tensor) -> Tensor:
     return found.view(*signal.shape[:2], *found.shape[1:])
 
 
+def _spread(values: Tensor, size: int, shape: torch.Size) -> Tensor:
+    """Return squares' values (N, C, H', W', size, size) as (N, C, H, W), zero beyond them."""
+    number, channels, height, width = values.shape[:4]
+    whole = values.permute(0, 2, 4, 3, 5, 1)
+    whole = whole.reshape(number, height * size, width * size, channels).movedim(-1, 1)
+    rest = [shape[axis] - whole.shape[axis] for axis in (3, 2)]
+    return pad(whole, (0, rest[0], 0, rest[1])) if any(rest) else whole
+
+
 # torch gives the contexts no type that knows our attributes: Any.
+class _Highest(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, signal: Tensor, size: int) -> Tensor:
+        squares = signal.unfold(2, size, size).unfold(3, size, size)
+        found, place = squares.flatten(4).max(-1)
+        ctx.save_for_backward(place.to(torch.int16))
+        ctx.shape, ctx.size = signal.shape, size
+        return found.contiguous(memory_format=CHANNELS_LAST)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (place,), size = ctx.saved_tensors, ctx.size
+        each = torch.arange(size**2, dtype=place.dtype, device=place.device)
+        values = gradients[0][..., None] * (place[..., None] == each)
+        return _spread(values.unflatten(-1, (size, size)), size, ctx.shape), None
+
+
 class _Averaged(torch.autograd.Function):
     """Averages over squares; unlike torch's it keeps nothing of its input (N, C, H, W)."""
 
@@ -281,10 +318,5 @@ class _Averaged(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         size, part = ctx.size, gradients[0] / ctx.size**2
-        number, channels, height, width = part.shape
-        spread = part.movedim(1, -1)[:, :, None, :, None].expand(
-            number, height, size, width, size, channels
-        )
-        whole = spread.reshape(number, height * size, width * size, channels).movedim(-1, 1)
-        rest = [ctx.shape[axis] - whole.shape[axis] for axis in (3, 2)]
-        return (pad(whole, (0, rest[0], 0, rest[1])) if any(rest) else whole), None
+        squares = part[..., None, None].expand(*part.shape, size, size)
+        return _spread(squares, size, ctx.shape), None

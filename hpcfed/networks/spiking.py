@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hpcfed.networks.contract import Activity, Pass
+from hpcfed.networks.contract import Activity, Kernels, Pass
 from hpcfed.networks.firing import fired
 from hpcfed.networks.neurons import Neurons, State
 from hpcfed.networks.norms import Norm, applied
@@ -37,16 +37,18 @@ class SpikingNetwork(Stacked):
     """Dense layers, convolutions and pools, of neurons of one kind."""
 
     dt: float
+    kernels: Kernels | None = None
 
     def forward(self, weights: Mapping[str, Tensor], inputs: Tensor, call: Pass) -> Activity:
         """Return logits (B, K) and spikes [(T, B, ...)] of ``inputs`` (T, B, ...), any float."""
-        neurons = Neurons(self.model, self.dt)
+        neurons, call = Neurons(self.model, self.dt), call._replace(kernels=self.kernels)
 
         def fire(
             drive: Tensor, found: Norm | None, recurrent: Tensor | None
         ) -> tuple[Tensor, Tensor]:
-            if recurrent is None and (drive.dim() > _DENSE or found is not None):
-                return fired(neurons, drive, found)
+            compressed = self.kernels or drive.dim() > _DENSE or found is not None
+            if recurrent is None and compressed:
+                return fired(neurons, drive, found, self.kernels)
             spikes = neurons.spikes(applied(drive, found), recurrent)
             return spikes, spikes.detach().bool()
 

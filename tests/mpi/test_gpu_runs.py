@@ -163,3 +163,45 @@ def test_without_a_gpu_a_run_ends_with_one_message(job: Path) -> None:
     assert "finds no GPU" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert not (job.parent / "none").exists()
+
+
+def test_images_train_in_the_same_bits_on_two_ranks_and_begin_as_norses(tmp_path: Path) -> None:
+    """Two clients of the digits, one step each: the same spikes, the same loss, one more rank."""
+    job = tmp_path / "images.toml"
+    job.write_text(
+        """
+[data]
+dataset = "digits"
+classes = [0, 1]
+num_bins = 2
+duration = 0.02
+[model]
+hidden = ["3c3s2", "p2", 5]
+neuron = "leaky"
+norm = "bntt"
+surrogate = "triangle"
+surrogate_slope = 1.0
+readout = "current"
+init = "xavier"
+init_scale = 2.0
+[client]
+steps = 1
+batch_size = 8
+optimizer = "sgd"
+learning_rate = 0.1
+[participation]
+clients_per_round = 2
+[server]
+rounds = 1
+"""
+    )
+    one = run(job, "one", 1, "client.engine=gpu")
+    two = run(job, "two", 2, "client.engine=gpu", "client.potentials=float32")
+    norse = run(job, "norse", 1, "client.engine=norse")
+    assert two.params.tobytes() == one.params.tobytes()
+    for name in ("train_loss", "hidden_rate"):
+        np.testing.assert_allclose(
+            one.log.rounds[name], norse.log.rounds[name], rtol=1e-6, err_msg=name
+        )
+    scale = np.abs(norse.params).max()
+    np.testing.assert_allclose(one.params, norse.params, rtol=0, atol=1e-4 * scale)

@@ -52,7 +52,10 @@ WORKER = {
 # Triton's kernels, and what starts them itself
 GPU_KERNELS = {
     f"learning/gpu/{name}.py"
-    for name in ("augment", "layers", "optimiser", "philox", "products", "readout")
+    for name in (
+        *("augment", "layers", "optimiser", "philox", "products", "readout"),
+        *("images/moments", "images/neurons", "images/pixels"),
+    )
 }
 GPU_FILES = {*GPU_KERNELS, "learning/gpu/launch.py", "learning/gpu/update.py"}
 HOMES = {

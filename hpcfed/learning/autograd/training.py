@@ -32,7 +32,7 @@ from hpcfed.base.philox import CompiledStream
 from hpcfed.base.purposes import Purpose
 from hpcfed.base.seeds import Stream
 from hpcfed.clients.population import Client
-from hpcfed.config import ClientConfig, Experiment
+from hpcfed.config import ClientConfig, Experiment, ModelConfig
 from hpcfed.learning.autograd.latents import Latents
 from hpcfed.learning.autograd.optimisers import clipped, fresh_state, step
 from hpcfed.learning.depths import depth_figures
@@ -60,10 +60,12 @@ class NorseTrainer:
         network: Network,
         device: str = "cpu",
         binary: Latent | None = None,
+        shown: Callable[[Samples, I64], Tensor] | None = None,
     ) -> None:
         """Take the network, and from the experiment the client's settings and the seed.
 
-        With ``binary`` parameters are latent weights in training, as it says.
+        With ``binary`` parameters are latent weights in training, as it says. ``shown`` gives
+        the input of samples as evaluation sees it, if not the feed.
 
         One thread per client is part of the promise of equal bits, so torch's own threads are set
         to one for the whole process.
@@ -74,6 +76,7 @@ class NorseTrainer:
             torch.use_deterministic_algorithms(True)
         self._experiment, self._network, self._device = experiment, network, torch.device(device)
         self._binary = None if binary is None else binary(network.layout)
+        self._shown = shown
         self._depth = 0  # of evaluation: as the network has it
 
     @property
@@ -149,7 +152,11 @@ class NorseTrainer:
         return torch.stack(rows).round().long().numpy()
 
     def _evaluated(self, params: F32, samples: Samples, ids: I64) -> Activity:
-        inputs = feed(self._experiment, samples).batch(ids)
+        inputs: F32 | Tensor
+        if self._shown is None:
+            inputs = feed(self._experiment, samples).batch(ids)
+        else:
+            inputs = self._shown(samples, ids)
         return self._forward(self._params(params), inputs, Pass(learn=False, depth=self._depth))
 
     def _train_client(
@@ -219,25 +226,19 @@ class NorseTrainer:
             place += count
             return stream.words(count, place - count)
 
-        freeze_after = experiment.model.norm_freeze_after
         return Pass(
             learn=True,
             depth=client.depth,
             words=words,
-            frozen=freeze_after is not None and round_index >= freeze_after,
+            frozen=is_frozen(experiment.model, round_index),
             rates=is_penalised(experiment.client),
         )
 
     def _loss(self, samples: Samples, ids: I64, logits: Tensor) -> Tensor:
         """Return the mean loss of ``logits`` (B, K) of ``ids`` (B,), without rate penalties."""
-        loss = cross_entropy(logits, self._truth(samples, ids))
         teacher = taught(self._experiment, samples)
-        if not len(teacher):
-            return loss
-        weight, tau = teaching(self._experiment)
-        aim = softmax(self._tensor(teacher[ids]).to(logits.dtype) / tau, dim=1)
-        divergence = kl_div(log_softmax(logits / tau, dim=1), aim, reduction="batchmean")
-        return (1 - weight) * loss + weight * tau**2 * divergence
+        aim = self._tensor(teacher[ids]) if len(teacher) else None
+        return learned_loss(self._experiment, logits, self._truth(samples, ids), aim)
 
     def _learned(
         self, params: Tensor, inputs: F32, loss_of: Callable[[Tensor], Tensor], call: Pass
@@ -256,8 +257,9 @@ class NorseTrainer:
             if name in statistics:
                 params[place] = statistics[name].detach().flatten()
 
-    def _forward(self, params: Tensor, inputs: F32, call: Pass) -> Activity:
-        return self._network.forward(matrices(self.layout, params), self._tensor(inputs), call)
+    def _forward(self, params: Tensor, inputs: F32 | Tensor, call: Pass) -> Activity:
+        shown = inputs if isinstance(inputs, Tensor) else self._tensor(inputs)
+        return self._network.forward(matrices(self.layout, params), shown, call)
 
     def _params(self, params: F32) -> Tensor:
         return torch.tensor(params, dtype=torch.float32, device=self._device)  # a copy
@@ -282,6 +284,34 @@ def _answers(logits: Tensor, truth: Tensor) -> Answers:
     return Answers(losses.double().cpu().numpy(), logits.argmax(1).cpu().numpy())
 
 
+def learned_loss(
+    experiment: Experiment, logits: Tensor, truth: Tensor, teacher: Tensor | None
+) -> Tensor:
+    """Return the mean loss of ``logits`` (B, K), and of a teacher's if there is one."""
+    loss = cross_entropy(logits, truth)
+    if teacher is None:
+        return loss
+    weight, tau = teaching(experiment)
+    aim = softmax(teacher.to(logits.dtype) / tau, dim=1)
+    divergence = kl_div(log_softmax(logits / tau, dim=1), aim, reduction="batchmean")
+    return (1 - weight) * loss + weight * tau**2 * divergence
+
+
+def counted(spikes: Sequence[Tensor], bounds: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the spikes of all L layers, and (L, 2) samples that are silent, and saturated.
+
+    ``bounds`` (L, 2) are those of silence and saturation.
+    """
+    fired = torch.stack([num_spikes(layer) for layer in spikes])
+    silent, saturated = fired < bounds[:, :1], fired >= bounds[:, 1:]
+    return fired.sum(), torch.stack([silent.sum(1), saturated.sum(1)], 1)
+
+
+def is_frozen(model: ModelConfig, round_index: int) -> bool:
+    """Say whether norms use the averaged statistics in a round's training."""
+    return model.norm_freeze_after is not None and round_index >= model.norm_freeze_after
+
+
 def is_penalised(client: ClientConfig) -> bool:
     """Say whether some rates of hidden neurons are penalised."""
     return client.rate_strength > 0 and (client.rate_lower > 0 or client.rate_upper < 1)
@@ -297,7 +327,7 @@ def rate_penalty(client: ClientConfig, spikes: Sequence[Tensor]) -> Tensor | flo
         return 0.0
     penalty: Tensor | float = 0.0
     for layer in spikes:
-        rates = layer.mean((0, 1))
+        rates = layer.mean((0, 1), dtype=torch.promote_types(layer.dtype, torch.float32))
         below, above = torch.relu(client.rate_lower - rates), torch.relu(rates - client.rate_upper)
         penalty = penalty + (below.square() + above.square()).mean()
     return client.rate_strength * penalty
@@ -327,14 +357,13 @@ class _Totals:
         loss = self.loss + batch * found.loss.double()
         if not spikes:
             return _Totals(loss, self.num_samples + batch)
-        fired = torch.stack([num_spikes(layer) for layer in spikes])
-        silent, saturated = fired < bounds[:, :1], fired >= bounds[:, 1:]
+        fired, counts = counted(spikes, bounds)
         return _Totals(
             loss,
             self.num_samples + batch,
-            self.fired + fired.sum(),
+            self.fired + fired,
             self.num_chances + sum(layer.numel() for layer in spikes),
-            self.counts + torch.stack([silent.sum(1), saturated.sum(1)], 1),
+            self.counts + counts,
         )
 
     @property

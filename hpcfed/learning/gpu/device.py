@@ -31,7 +31,7 @@ def device_name(local_rank: int) -> str:
         return "cpu"
     if not torch.cuda.is_available():
         raise InputError(
-            f'client.engine = "gpu" finds no GPU ({_reason()}); set client.engine = "event", or '
+            f'client.engine = "gpu" finds no GPU ({_reason()}); set client.engine = "auto", or '
             "TRITON_INTERPRET=1 to try the kernels on a CPU, very slowly"
         )
     return f"cuda:{local_rank % torch.cuda.device_count()}"

@@ -38,5 +38,5 @@ class Launch:
         except OutOfResources as error:
             raise InputError(
                 f"the kernel {self.kernel.__name__} does not fit this GPU ({error}); take one of "
-                'compute capability 8.0 or 9.0, say an A100 or H100, or client.engine = "event"'
+                'compute capability 8.0 or 9.0, say an A100 or H100, or client.engine = "auto"'
             ) from None

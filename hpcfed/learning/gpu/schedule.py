@@ -97,7 +97,7 @@ def orders(
         channels=np.zeros(shifted, np.int32),
         first_words=np.zeros(shifted, np.int64),
         streams=np.zeros((len(clients) if augmented else 0, 5), np.int64),
-        rates=_rates(learning_rate(experiment.client, round_index), shape[0]),
+        rates=step_rates(learning_rate(experiment.client, round_index), shape[0]),
         limit=threshold(experiment.data.drop),
     )
     for k, (client, own) in enumerate(zip(clients, steps, strict=True)):
@@ -142,7 +142,7 @@ def _augment(
         start += num_words(len(samples), int(lengths.sum()))
 
 
-def _rates(rate: float, num_steps: int) -> NDArray[np.float32]:
+def step_rates(rate: float, num_steps: int) -> NDArray[np.float32]:
     """Return (n, 4) float32: the rate, the same over Adam's first correction, the other's factor.
 
     The fourth value is nothing: a row has 16 bytes, as a kernel likes the start of an array.

@@ -83,6 +83,8 @@ OTHER = {
     "client.rate_lower": "0.01",
     "client.rate_upper": "0.5",
     "client.rate_strength": "2.0",
+    "client.precision": '"tf32"',
+    "client.potentials": '"bfloat16"',
     "client.threads": "2",
     "client.drop_last": "true",
     "client.teacher": '"other/run.h5"',
@@ -230,6 +232,7 @@ NEEDS = {
         f"client.teacher_{name}": ["client.teacher=run.h5"]
         for name in ("weight", "temperature", "trust")
     },
+    **{f"client.{name}": ["client.engine=gpu"] for name in ("precision", "potentials")},
     "client.schedule_milestones": ["client.schedule=milestones", "client.schedule_milestones=[9]"],
     "participation.first_is_on_time": ["participation.straggler_probability=0.1"],
     "uplink.mask_probability": ["uplink.mask=bernoulli"],

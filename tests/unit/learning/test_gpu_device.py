@@ -69,7 +69,7 @@ def test_without_a_gpu_the_engine_is_one_clear_error(
     monkeypatch: pytest.MonkeyPatch, no_interpreter: None
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(InputError, match=r'finds no GPU .*set client\.engine = "event"'):
+    with pytest.raises(InputError, match=r'finds no GPU .*set client\.engine = "auto"'):
         device_of_rank(experiment(), 0)
 
 

@@ -17,7 +17,7 @@ import pytest
 from tests.places import REPOSITORY
 
 SHARED = {80: 163 * 1024, 90: 227 * 1024}
-WHOLE = ("recurrent", "feed-forward", "everything", "masks")
+WHOLE = ("recurrent", "feed-forward", "everything", "masks", "images")
 NETWORKS = {80: WHOLE, 90: (*WHOLE, "wide", "narrow", "taught", "taught, maximum")}
 
 
@@ -60,6 +60,12 @@ def test_a_step_is_made_of_these_kernels() -> None:
     assert {"change", "penalise", "read_maximum", "propagate", "squares"} <= set(
         steps(90, "everything")
     )
+
+
+def test_a_step_of_images_is_made_of_these_kernels_beside_convolutions() -> None:
+    assert set(steps(90, "images")) == {
+        *("measure", "join", "fire", "fire_back", "add_inflow", "show", "squares", "optimise"),
+    }
 
 
 @pytest.mark.parametrize("arch", [80, 90])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, conv2d, group_norm
+from torch.nn.functional import avg_pool2d, conv2d, group_norm, max_pool2d
 
 from hpcfed.config import ModelConfig
 from hpcfed.config.stack import Convolution, Pool
@@ -14,7 +14,7 @@ from hpcfed.networks.contract import Pass
 from hpcfed.networks.firing import fired
 from hpcfed.networks.neurons import Neurons
 from hpcfed.networks.norms import Norm, applied, norm
-from hpcfed.networks.passing import pooled
+from hpcfed.networks.passing import highest, pooled
 
 T, B, C = 6, 5, 4
 LEAKY = {"neuron": "leaky", "surrogate": "triangle", "surrogate_slope": 0.7}
@@ -157,3 +157,14 @@ def test_average_pools_are_averages_where_rows_are_left_over() -> None:
     (mine,) = torch.autograd.grad((ours.flatten(0, 1) * outer).sum(), signal)
     (theirs,) = torch.autograd.grad((plain * outer).sum(), signal)
     torch.testing.assert_close(mine, theirs)
+
+
+def test_maximum_pools_of_a_gpu_send_gradients_to_the_first_maximum_as_on_a_cpu() -> None:
+    """Of spikes most squares have several; rows and columns that are left over get nothing."""
+    signal = (words(6, 3, 7, 5) > 0.3).double().requires_grad_()
+    ours, plain = highest(signal, 2), max_pool2d(signal, 2)
+    assert torch.equal(ours, plain)
+    outer = words(*plain.shape, seed=2)
+    (mine,) = torch.autograd.grad((ours * outer).sum(), signal)
+    (theirs,) = torch.autograd.grad((plain * outer).sum(), signal)
+    assert torch.equal(mine, theirs)
