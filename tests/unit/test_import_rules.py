@@ -14,8 +14,15 @@ from tests.places import PACKAGE
 # From the ground up: a room may import the rooms before it, and its own files.
 ROOMS = (
     *("errors", "base", "config", "samples", "clients", "records", "datasets", "networks"),
-    *("learning", "learning/autograd", "learning/event", "learning/gpu", "learning/local"),
-    *("learning/circuit", "learning/stdp", "learning/engines", "learning/rules", "learning/model"),
+    *("learning", "learning/autograd", "learning/event", "learning/stack", "learning/gpu"),
+    *(
+        "learning/local",
+        "learning/circuit",
+        "learning/stdp",
+        "learning/engines",
+        "learning/rules",
+        "learning/model",
+    ),
     *("report", "launch"),
     *("federation/mpi", "federation/uplink", "federation"),
     *("sweep/planning", "sweep/search", "sweep/slurm", "sweep/working", "sweep/collecting"),
@@ -92,6 +99,9 @@ KERNELS = {
     "learning/circuit/rows.py",
     "learning/circuit/visible.py",
     "learning/stdp/kernels.py",
+    "learning/stack/kernels.py",
+    "learning/stack/registers.py",
+    "learning/stack/vectors.py",
 }
 # heavy libraries are imported where they are used, never by importing a light module
 LAZY = {

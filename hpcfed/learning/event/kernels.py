@@ -213,7 +213,9 @@ def _hidden_layers(
         if len(inputs.time_shifts) == 0 and len(inputs.counts) == 0:
             end = copy_events(inputs, first + row, work.events, end, bounds)
         else:
-            end = change_events(plan.num_bins, plan.num_channels, inputs, first + row, work.events, end, bounds)
+            end = change_events(
+                plan.num_bins, plan.num_channels, inputs, first + row, work.events, end, bounds
+            )
     for layer in range(len(work.spikes)):
         needed = listed or layer + 1 < len(work.spikes) or plan.readout == MAXIMUM
         work.spikes[layer] += layer_forward(

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any  # Any: an array of one of several dtypes
 
 import numpy as np
 from numpy.typing import NDArray

@@ -202,7 +202,9 @@ def turned(stack: Stack, work: Work) -> None:
         own = geometry(stack, step)
         taps = own.rows * own.columns
         if stack.flat[step]:
-            _turn(work.weights[own.weights :], work.back[own.back :], 1, taps * own.channels, own.made)
+            _turn(
+                work.weights[own.weights :], work.back[own.back :], 1, taps * own.channels, own.made
+            )
         else:
             _turn(work.weights[own.weights :], work.back[own.back :], taps, own.channels, own.made)
 
@@ -247,9 +249,7 @@ def _turn(weights: Reals, back: Reals, taps: int, channels: int, made: int) -> N
 
 
 @inner
-def convolve_back(
-    stack: Stack, work: Work, step: int, start: int, stop: int, needed: bool
-) -> None:
+def convolve_back(stack: Stack, work: Work, step: int, start: int, stop: int, needed: bool) -> None:
     """Add a layer's gradient of its weights in a group of images, and leave that of its input.
 
     The latter, where it is ``needed``, in ``work.change``; that of what flows in lies in the trace.
@@ -458,14 +458,18 @@ def _back_flat(
         for image in range(count):
             listed = signal(stack, work, step, start + image)
             for y in range(own.rows):
-                for k in range(listed.bounds[y * own.columns], listed.bounds[(y + 1) * own.columns]):
+                for k in range(
+                    listed.bounds[y * own.columns], listed.bounds[(y + 1) * own.columns]
+                ):
                     starts[y * row + np.int64(listed.entries[k]) + 1] += 1
         for c in range(inputs):
             starts[c + 1] += starts[c]
         for image in range(count):
             listed = signal(stack, work, step, start + image)
             for y in range(own.rows):
-                for k in range(listed.bounds[y * own.columns], listed.bounds[(y + 1) * own.columns]):
+                for k in range(
+                    listed.bounds[y * own.columns], listed.bounds[(y + 1) * own.columns]
+                ):
                     c = y * row + np.int64(listed.entries[k])
                     work.order[starts[c]] = image * LANES
                     if valued:

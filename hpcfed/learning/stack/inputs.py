@@ -39,9 +39,7 @@ def list_inputs(stack: Stack, work: Work, source: Source, start: int, batch: int
 
 
 @inner
-def _encode(
-    stack: Stack, work: Work, source: Source, number: int, address: U32, word: int
-) -> None:
+def _encode(stack: Stack, work: Work, source: Source, number: int, address: U32, word: int) -> None:
     """Write what a sample shows in a bin to ``work.picture`` (pixels, channels).
 
     Its words, one each in the order (channels, pixels), begin with number ``word``.
@@ -68,9 +66,7 @@ def _encode(
 
 
 @inner
-def _list_events(
-    stack: Stack, work: Work, source: Source, number: int, b: int, batch: int
-) -> None:
+def _list_events(stack: Stack, work: Work, source: Source, number: int, b: int, batch: int) -> None:
     """List a sample's events, by bin: each place has as many as are counted there."""
     places, channels = stack.heights[0] * stack.widths[0], stack.channels[0]
     inputs, bounds = source.events, work.bins[: stack.num_bins + 1]

@@ -62,7 +62,9 @@ def fire(stack: Stack, neuron: Neuron, work: Work, step: int, batch: int) -> Non
 
 
 @inner
-def _append_nothing(stack: Stack, work: Work, step: int, image: int, start: int, count: int) -> None:
+def _append_nothing(
+    stack: Stack, work: Work, step: int, image: int, start: int, count: int
+) -> None:
     listed = signal(stack, work, step + 1, image)
     listed.bounds[start : start + count + 1] = 0
 

@@ -228,6 +228,4 @@ def norm_back(network: Constants, work: Work, step: int, batch: int, moved: bool
             for c in range(real):
                 slope = 2 * through[1, t, row, c] / count
                 gains[1, t, row, c] = slope
-                gains[2, t, row, c] = (
-                    through[0, t, row, c] / count - slope * middles[0, t, row, c]
-                )
+                gains[2, t, row, c] = through[0, t, row, c] / count - slope * middles[0, t, row, c]

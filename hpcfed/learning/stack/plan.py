@@ -57,9 +57,7 @@ def plan(
     steps = [n for n, stage in enumerate(found) if stage.name]
     kernels = [_kernel(stage, seen) for stage, seen in zip(found, shapes, strict=False)]
     real = [one[0] for one in shapes]
-    channels = [
-        width if n <= steps[0] else _padded(width) for n, width in enumerate(real)
-    ]
+    channels = [width if n <= steps[0] else _padded(width) for n, width in enumerate(real)]
     sizes = [n * prod(one[1:]) for n, one in zip(channels, shapes, strict=True)]
     valued = _valued(experiment, found)
     frames = [_frame(kernels[n], channels[n], channels[n + 1], shapes[n + 1]) for n in steps]

@@ -61,7 +61,9 @@ def learn_labels(network: Constants, work: Work, learned: Learned, start: int, b
         work.predictions[b] = best
         work.losses[b] = math.log(power) + highest - np.float64(logits[label])
         if len(learned.teacher) > 0:
-            _learn_from_teacher(network, work, learned.teacher[learned.samples[start + b]], b, batch)
+            _learn_from_teacher(
+                network, work, learned.teacher[learned.samples[start + b]], b, batch
+            )
         total += work.losses[b]
     return total / batch
 

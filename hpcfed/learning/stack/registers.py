@@ -97,7 +97,9 @@ def integrate(typing, neuron, row, traces, at, bin, length):  # type: ignore[no-
                     own.write("d", j, own.constant("decay") * flows)
                     level = own.read("level", j)
                     level = level + own.constant("relax") * (theta - level)
-                    level = Lanes(builder, builder.select(own.is_set("adaptive"), level.value, theta.value))
+                    level = Lanes(
+                        builder, builder.select(own.is_set("adaptive"), level.value, theta.value)
+                    )
                 u = keep * own.read("v", j) + drive * flows
                 z = (u > level).choose(one, zero)
                 own.write("potentials", here, u)
@@ -202,7 +204,7 @@ def add_products(typing, sums, other, to, one, at, two, from_, length):  # type:
 
 @intrinsic
 def through(typing, traces, at, change, from_, gain, slope, rest, bin, length):  # type: ignore[no-untyped-def]
-    """x = gain change + (slope x + rest) for the ``length`` values from traces[at] on."""
+    """X = gain change + (slope x + rest) for the ``length`` values from traces[at] on."""
     signature = types.void(traces, _N, change, _N, gain, slope, rest, _N, _N)
 
     def generate(context, builder, sig, args):  # type: ignore[no-untyped-def]

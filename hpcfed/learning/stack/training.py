@@ -209,9 +209,7 @@ class StackTrainer:
         )
         self._prepared = True
 
-    def _learned(
-        self, samples: Samples, ids: I64, round_index: int, client: int = 0
-    ) -> Learned:
+    def _learned(self, samples: Samples, ids: I64, round_index: int, client: int = 0) -> Learned:
         words = Stream(self._experiment.seed, Purpose.NETWORK, round_index, client)
         freeze_after = self._experiment.model.norm_freeze_after
         return Learned(

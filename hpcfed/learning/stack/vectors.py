@@ -87,6 +87,7 @@ def gather_pair(typing, out, to, base, first, before, row_step, index, values, b
     def generate(context, builder, sig, args):  # type: ignore[no-untyped-def]
         own = _Gathering(context, builder, sig, args, (0, 2, 6, 7, 8), valued)
         _, to, _, first, before, row_step, _, _, _, at, rows = args
+
         def add(row: Value, factor: Lanes | None, sums: list[Lanes]) -> list[Lanes]:
             line = builder.add(first, builder.mul(row, INT(LANES)))
             lines = line, builder.sub(line, before)
@@ -141,7 +142,9 @@ class _Gathering:
 
 
 @intrinsic
-def multiply_tile(typing, out, to, width, lanes, source, places, at, tile, shape, base, first, pitch):  # type: ignore[no-untyped-def]
+def multiply_tile(
+    typing, out, to, width, lanes, source, places, at, tile, shape, base, first, pitch
+):  # type: ignore[no-untyped-def]
     """Write ``lanes`` values of ``tile`` rows of out, ``width`` apart from ``to`` on: products.
 
     ``shape`` is (planes, plane step, rows, row step, count): row r has the sum over planes p, rows
@@ -172,7 +175,11 @@ def multiply_tile(typing, out, to, width, lanes, source, places, at, tile, shape
                     with running(builder, INT(0), count, middle) as (k, (row, *sums), after):
                         after.append(builder.add(row, pitch))
                         own = [
-                            load(builder, builder.gep(base, [builder.add(row, INT(n * LANES))]), LANES)
+                            load(
+                                builder,
+                                builder.gep(base, [builder.add(row, INT(n * LANES))]),
+                                LANES,
+                            )
                             for n in range(each)
                         ]
                         for r, left in enumerate(lefts):
@@ -197,7 +204,9 @@ def multiply_tile(typing, out, to, width, lanes, source, places, at, tile, shape
 
 
 @intrinsic
-def gather_taps(typing, out, to, tap_step, base, shift, row_step, shape, index, values, start, stop):  # type: ignore[no-untyped-def]
+def gather_taps(
+    typing, out, to, tap_step, base, shift, row_step, shape, index, values, start, stop
+):  # type: ignore[no-untyped-def]
     """Add to the taps of one channel what its events meet: LANES values at each of their places.
 
     Tap (j, i) of ``shape`` (rows, columns) is out[to + (j columns + i) tap_step:] and adds
@@ -215,9 +224,7 @@ def gather_taps(typing, out, to, tap_step, base, shift, row_step, shape, index, 
 
         def gather(first: Value, to: Value, number: int, across: int) -> None:
             """Take ``number`` rows of ``across`` taps."""
-            targets = [
-                place(builder, out, to, INT(n), tap_step) for n in range(number * across)
-            ]
+            targets = [place(builder, out, to, INT(n), tap_step) for n in range(number * across)]
             begin = [load(builder, target, LANES) for target in targets]
             with running(builder, start, stop, begin) as (k, sums, results):
                 own = widen(builder, builder.load(builder.gep(index, [k])))
@@ -238,7 +245,8 @@ def gather_taps(typing, out, to, tap_step, base, shift, row_step, shape, index, 
                 result.store(target)
 
         three = builder.and_(
-            builder.icmp_signed("==", columns, INT(TAPS)), builder.icmp_signed("==", rows, INT(TAPS))
+            builder.icmp_signed("==", columns, INT(TAPS)),
+            builder.icmp_signed("==", rows, INT(TAPS)),
         )
         with builder.if_else(three) as (square, other):
             with square:

@@ -62,6 +62,7 @@ def start(found: Experiment) -> np.ndarray:
 )
 @pytest.mark.parametrize("client", [SGD, SGD | {"proximal": 0.1, "clip_norm": 0.05}])
 def test_engines_train_the_same_latent_weights(rule, model, client) -> None:
+    rule = rule | {"binary": {"scale": 3.7}}  # at 4 sums of such weights meet ALIF's threshold
     found = [settings(engine, rule, model=model, client=client) for engine in ("event", "norse")]
     first = start(found[0])
     ours, theirs = (list(trainer_of(one).train(first, samples(), clients(), 4)) for one in found)

@@ -248,7 +248,7 @@ def test_what_does_not_fit_together_is_refused(tree: dict[str, Any], words: str)
     if not words:  # said when the engine is chosen
         from hpcfed.learning.engines import resolve_engine
 
-        with pytest.raises(InputError, match="images"):
+        with pytest.raises(InputError, match="soft-lif"):
             resolve_engine(build_experiment(made, "test"))
         return
     with pytest.raises(InputError, match=words):
