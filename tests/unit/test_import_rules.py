@@ -102,6 +102,8 @@ KERNELS = {
     "learning/stack/kernels.py",
     "learning/stack/registers.py",
     "learning/stack/vectors.py",
+    "learning/stack/gathering.py",
+    "learning/stack/products.py",
 }
 # heavy libraries are imported where they are used, never by importing a light module
 LAZY = {

@@ -1,0 +1,1 @@
+"""Stacks of convolutions, pools, dense layers and norms, trained by their events."""

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from hpcfed.base.compiled import compiled, inner
 from hpcfed.learning.constants import Optimiser, Reals
 from hpcfed.learning.event.optimiser import adjust, optimise
-from hpcfed.learning.stack.convolution import convolve, convolve_back, framed, num_events, turned
+from hpcfed.learning.stack.convolution import convolve
+from hpcfed.learning.stack.copies import framed, turned
+from hpcfed.learning.stack.geometry import num_events
+from hpcfed.learning.stack.gradients import convolve_back
 from hpcfed.learning.stack.inputs import list_inputs
 from hpcfed.learning.stack.lists import drop, drop_back, pool, pool_back, signal
 from hpcfed.learning.stack.neurons import fire, fire_back, through_norm

@@ -6,6 +6,8 @@ pixels, then channels; an event is its column x channels + its channel.
 
 from __future__ import annotations
 
+from typing import Any  # Any: arrays of one dtype
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,7 +23,7 @@ U32 = NDArray[np.uint32]
 
 
 @inner
-def copy(target: Reals, source: Reals) -> None:
+def copy(target: NDArray[Any], source: NDArray[Any]) -> None:
     """Copy as many values as the target has; unlike an assignment it makes no array."""
     for k in range(len(target)):
         target[k] = source[k]
@@ -48,9 +50,9 @@ def append_pixel(listed: Listed, picture: Reals, at: int, x: int, end: int) -> i
     first, width = x * listed.channels, listed.channels
     valued = len(listed.values) > 0
     if width % LANES == 0 and valued:
-        return append_nonzero(picture, at, width, listed.entries, listed.values, end, first)
+        return int(append_nonzero(picture, at, width, listed.entries, listed.values, end, first))
     if width % LANES == 0:
-        return append_nonzero(picture, at, width, listed.entries, None, end, first)
+        return int(append_nonzero(picture, at, width, listed.entries, None, end, first))
     for c in range(width):
         if picture[at + c] != 0:
             listed.entries[end] = first + c
@@ -76,7 +78,7 @@ def list_picture(listed: Listed, picture: Reals) -> None:
 def spread(
     listed: Listed, picture: Reals, first: int, row_pitch: int, top: int, bottom: int
 ) -> None:
-    """Write the events of rows top to bottom into a picture of zeros, its first row at ``first``."""
+    """Write the events of rows top to bottom into a picture of zeros from ``first`` on."""
     valued, one = len(listed.values) > 0, picture.dtype.type(1)
     for y in range(top, bottom):
         at = first + (y - top) * row_pitch
@@ -181,7 +183,7 @@ def drop(stack: Stack, work: Work, step: int, image: int, words: U32, first: int
     for place in range(seen.height * seen.width):
         made.bounds[place] = end
         for k in range(seen.bounds[place], seen.bounds[place + 1]):
-            if _is_kept(stack, step, seen, place, np.int64(seen.entries[k]), words, first):
+            if _is_kept(stack, step, seen, place, int(seen.entries[k]), words, first):
                 made.entries[end] = seen.entries[k]
                 made.values[end] = raised * (seen.values[k] if len(seen.values) > 0 else 1)
                 end += 1
@@ -204,11 +206,11 @@ def drop_back(stack: Stack, work: Work, step: int, image: int, words: U32, first
 def _is_kept(
     stack: Stack, step: int, seen: Listed, place: int, entry: int, words: U32, first: int
 ) -> bool:
-    """Say whether a dropout leaves a value; its word is at its place in (T, B, channels, pixels)."""
+    """Say whether a dropout leaves a value; its word is at its place in (channels, pixels)."""
     channel = entry % seen.channels
     if channel >= stack.real_channels[step]:
         return False
     number = first + channel * seen.height * seen.width + place
     client, round_index, purpose, key0, key1 = words
     four = block(np.uint32(number // 4), client, round_index, purpose, key0, key1)
-    return np.uint64(four[number % 4]) >= stack.dropped[step]
+    return bool(np.uint64(four[number % 4]) >= stack.dropped[step])

@@ -1,8 +1,8 @@
 """Norms of what flows into layers, and their gradients; the equations are those of networks.norms.
 
-T time bins, B batch, C padded channels, n values of a channel in an image. Each image has a mean and
-a spread (the sum of squared differences from it) a channel; those of a norm follow from them, be it
-over the batch (bntt), over bins as well (batch, tebn), or over groups of channels (group)::
+T time bins, B batch, C padded channels. A channel has a mean and a spread (the sum of squared
+differences from it) in each image; those of a norm follow from them, be it over the batch (bntt),
+over bins as well (batch, tebn), or over groups of channels (group)::
 
     gain = scale / sqrt(variance + eps) factor;  offset = (shift - mean scale / sqrt(..)) factor
 
@@ -97,15 +97,15 @@ def count_of(stack: Stack, step: int, batch: int) -> int:
     """Return how many values a mean of a norm is of."""
     places = stack.heights[step + 1] * stack.widths[step + 1]
     if stack.norm == BY_GROUP:
-        return places * group_size(stack, stack.layers[step])
-    return places * batch * (1 if stack.norm == BY_BIN else stack.num_bins)
+        return int(places * group_size(stack, stack.layers[step]))
+    return int(places * batch * (1 if stack.norm == BY_BIN else stack.num_bins))
 
 
 @inner
 def group_size(stack: Stack, layer: int) -> int:
     """Return the channels of a group."""
     real = stack.neurons[layer, 1]
-    return real // _GROUPS if real % _GROUPS == 0 else real
+    return int(real // _GROUPS if real % _GROUPS == 0 else real)
 
 
 @inner

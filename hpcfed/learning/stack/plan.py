@@ -76,7 +76,9 @@ def plan(
         flat=np.array([int(isinstance(stage.spec, Dense)) for stage in found]),
         dropped=np.array([threshold(_chance(stage)) for stage in found], np.uint64),
         raises=np.array([1 / (1 - _chance(stage)) for stage in found]),
-        switches=np.array([_switches(kernels[n], channels[n], channels[n + 1]) for n in range(len(found))]),
+        switches=np.array(
+            [_switches(kernels[n], channels[n], channels[n + 1]) for n in range(len(found))]
+        ),
         together=np.array([_together(found[n], shapes[n + 1]) for n in range(len(found))]),
         heights=np.array([one[1] for one in shapes]),
         widths=np.array([one[2] for one in shapes]),
@@ -137,7 +139,7 @@ def flatten(stack: Stack, layout: Layout, weights: Reals, statistics: Reals) -> 
 def _views(
     stack: Stack, layout: Layout, weights: Reals, statistics: Reals
 ) -> Iterator[tuple[Reals, slice, slice]]:
-    """Yield what lies together of each part: as an array, the part's place, and its rows in that."""
+    """Yield what lies together of each part: an array, the part's place, and its rows in that."""
     every, layer = slice(None), 0
     start = int(stack.weights[-1] + _size(stack) * stack.num_classes)
     norms, moments = _norm_places(layout, start)[0], _statistic_places(layout)[1]

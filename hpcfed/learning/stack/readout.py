@@ -1,4 +1,4 @@
-"""What enters the readout, weighted by its bin and summed; its logits, the loss and the way back."""
+"""What enters the readout, weighted by its bin and summed; its logits, loss and way back."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def learn_labels(network: Constants, work: Work, learned: Learned, start: int, b
         for k in range(1, classes):
             if logits[k] > logits[best]:
                 best = k
-        highest, label = np.float64(logits[best]), learned.labels[start + b]
+        highest, label = float(logits[best]), learned.labels[start + b]
         for k in range(classes):
             power += math.exp(np.float64(logits[k]) - highest)
         for k in range(classes):
@@ -76,9 +76,9 @@ def _learn_from_teacher(network: Constants, work: Work, theirs: F32, b: int, bat
     """
     logits, slopes, classes = work.logits[b], work.slopes[b], network.stack.num_classes
     weight, tau = network.teaching.weight, network.teaching.temperature
-    highest, high = np.float64(logits[0]), np.float64(theirs[0])
+    highest, high = float(logits[0]), float(theirs[0])
     for k in range(1, classes):
-        highest, high = max(highest, np.float64(logits[k])), max(high, np.float64(theirs[k]))
+        highest, high = max(highest, float(logits[k])), max(high, float(theirs[k]))
     total, whole, apart = 0.0, 0.0, 0.0
     for k in range(classes):
         mine = (np.float64(logits[k]) - highest) / tau

@@ -171,12 +171,10 @@ def return_bin(typing, neuron, row, change, at, bin, length):  # type: ignore[no
         everything = builder.or_(own.is_set("decay"), own.is_set("adaptive"))
         for name in SURROGATES:
             number = surrogate.type(SURROGATES.index(name))
-            with builder.if_then(builder.icmp_signed("==", surrogate, number)):
-                with builder.if_else(everything) as (general, simple):
-                    with general:
-                        steps(True, name)
-                    with simple:
-                        steps(False, name)
+            chosen = builder.icmp_signed("==", surrogate, number)
+            for with_current, holds in ((True, everything), (False, builder.not_(everything))):
+                with builder.if_then(builder.and_(chosen, holds)):
+                    steps(with_current, name)
         return context.get_dummy_value()
 
     return signature, generate
@@ -263,7 +261,8 @@ def column_moments(typing, mean, spread, to, source, at, width, count):  # type:
             with running(builder, rest, count, [total]) as (k, (more,), ends):
                 value = load(builder, place(builder, source, column, k, width), LANES)
                 ends.append(term(value, more))
-            return ends[0]
+            (total,) = ends
+            return Lanes(builder, total.value)
 
         with cgutils.for_range_slice(builder, INT(0), width, INT(LANES), INT) as (block, _):
             column = builder.add(at, block)

@@ -49,7 +49,7 @@ class Stack(NamedTuple):
         neurons: (L, 2) places in a picture, and channels without padding.
         first_neurons: (L,) how many neurons there are in the layers before.
         traces: (L,) where what flows in lies.
-        weights: (L + 1,) where the weights (rows, columns, in, out) lie, the readout's (in, K) last.
+        weights: (L + 1,) where a layer's weights lie, and those of the readout, (in, K).
         back: (L,) where their turned copy lies; framed: (L,) that of one register with zeros around
             each kernel row, -1 for other layers.
         normed: (L,) 1 for layers with a norm.

@@ -40,7 +40,7 @@ from hpcfed.networks.contract import Layer, Product
 from hpcfed.networks.layout import Layout
 from hpcfed.networks.stack import operations, products, stack_layers, stack_layout, stages
 from hpcfed.samples.encoders import SIGNED_POISSON, limits_of
-from hpcfed.samples.events import EventSet
+from hpcfed.samples.events import EventSet, events_of
 from hpcfed.samples.images import ImageSet
 from hpcfed.samples.samples import Samples, Shape
 
@@ -48,6 +48,7 @@ F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
 
 _EVALUATED = 8  # samples at once
+_NEEDS = 'client.engine = "event"', 'set client.engine = "norse"'
 
 
 class StackTrainer:
@@ -232,9 +233,8 @@ class StackTrainer:
                 noise = Stream(seed, Purpose.AUGMENTATION, round_index, client.index)
                 changes = draw_steps(steps, samples, data, noise)
             return self._source(samples, ids, changes)
-        words = Stream(seed, Purpose.ENCODING, round_index, client.index)
-        pixels = None
-        if image_augment.is_augmented(data):
+        words, pixels = Stream(seed, Purpose.ENCODING, round_index, client.index), None
+        if isinstance(samples, ImageSet) and image_augment.is_augmented(data):
             drawn = training_pixels(self._experiment, samples, client, round_index)
             pixels = np.concatenate([some for _, some in drawn])
         return self._source(samples, ids, pixels=pixels, words=words)
@@ -249,14 +249,13 @@ class StackTrainer:
     ) -> Source:
         """Return what samples ``ids`` (n,) show; without ``words``, as evaluation sees it."""
         encoder = self._experiment.data.encoder or SIGNED_POISSON
-        sensed, row = samples, ids
+        sensed, encoded, row = _NOTHING, ENCODERS.index(encoder), ids
         if isinstance(samples, ImageSet):
-            sensed, encoded = _NOTHING, ENCODERS.index(encoder)
             row = ids if pixels is None else np.arange(len(ids))
             pixels = samples.pixels if pixels is None else pixels
-            chances = limits_of(encoder)
         else:
-            pixels, encoded, chances = np.empty((0, 1), np.uint8), EVENTS, limits_of(SIGNED_POISSON)
+            sensed, encoded = events_of(samples, *_NEEDS), EVENTS
+            pixels = np.empty((0, 1), np.uint8)
         address = (words or Stream(self._experiment.seed, Purpose.ENCODING)).address
         nobody = np.empty((0, 0), np.float32)
         inside = ids if encoded == EVENTS else ids[:0]
@@ -264,7 +263,7 @@ class StackTrainer:
             encoder=encoded,
             pixels=np.ascontiguousarray(pixels).reshape(len(pixels), -1),
             row=row,
-            limits=chances,
+            limits=limits_of(encoder),
             address=address,
             by_sample=words is None,
             samples=ids,
@@ -272,7 +271,7 @@ class StackTrainer:
         )
 
     def _pack(self, params: Reals) -> tuple[Reals, Reals]:
-        own = params.astype(self._dtype, copy=False)
+        own: Reals = params.astype(self._dtype, copy=False)
         return pack(self._network.stack, self._lengths, self._layout, own)
 
     def _work(
