@@ -31,18 +31,28 @@ PLACES = {  # transports and threads, by ranks
 _FREE = ("seconds_", "mpi_bytes", "predicted_bytes")
 
 
-def train(folder: Path, num_ranks: int, runs: Sequence[Run]) -> None:
+def train(
+    folder: Path,
+    num_ranks: int,
+    runs: Sequence[Run],
+    environment: Mapping[str, str] | None = None,
+) -> None:
     """Run everything one after the other, in one start on so many ranks."""
-    ended = start(folder, num_ranks, runs)
+    ended = start(folder, num_ranks, runs, environment)
     assert ended.rc == 0, ended.stderr
 
 
-def start(folder: Path, num_ranks: int, runs: Sequence[Run]) -> Ended:
+def start(
+    folder: Path,
+    num_ranks: int,
+    runs: Sequence[Run],
+    environment: Mapping[str, str] | None = None,
+) -> Ended:
     """Run everything one after the other; return how it ended."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "runs.json").write_text(json.dumps([asdict(run) for run in runs]))
     command = ("-m", "tests.mpi.in_turn", str(folder / "runs.json"))
-    return mpirun(num_ranks, *command, limit_s=LIMIT_S)
+    return mpirun(num_ranks, *command, limit_s=LIMIT_S, environment=environment)
 
 
 def toy_runs(num_ranks: int, folder: Path, *settings: Sequence[str]) -> list[Record]:
