@@ -19,7 +19,8 @@ from hpcfed.records.runfile import Record, read_record
 from hpcfed.sweep.planning.grid import cells
 from hpcfed.sweep.planning.searches import corners
 from hpcfed.sweep.planning.sweepfile import read_sweep
-from tests.mpi.launch import mpirun, toy_runs
+from tests.mpi.launch import mpirun
+from tests.mpi.ways import toy_runs
 from tests.places import GOLDEN
 
 GOLDEN = GOLDEN

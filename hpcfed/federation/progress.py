@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 
+from hpcfed.base.amounts import size_text
 from hpcfed.base.terminal import clock, live_console
-from hpcfed.report.summary import size_text
 
 if TYPE_CHECKING:
     from hpcfed.federation.recorder import RoundReport

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any  # Any: matplotlib's keywords
 
+from hpcfed.base.amounts import size_text
 from hpcfed.base.atomic import replacing
 from hpcfed.errors import InputError
-from hpcfed.report.summary import size_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

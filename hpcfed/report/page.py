@@ -16,6 +16,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any  # Any: values of JSON
 
+from hpcfed.base.amounts import percent, size_text
 from hpcfed.base.atomic import replacing
 from hpcfed.errors import InputError
 from hpcfed.records.names import dropped_text
@@ -27,7 +28,7 @@ from hpcfed.report.pictures import Picture, pictures, search_pictures, sweep_pic
 from hpcfed.report.runs import Found, Run, find
 from hpcfed.report.settings import Setting, settings
 from hpcfed.report.statistics import PAIRED_INTERVAL, T_INTERVAL, Mean
-from hpcfed.report.summary import percent, size_text, summary
+from hpcfed.report.summary import summary
 
 PAGE = "report.html"
 # in the order in which they run

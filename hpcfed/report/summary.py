@@ -10,6 +10,7 @@ from typing import Any  # Any: columns of the log are of any scalar type
 
 import numpy as np
 
+from hpcfed.base.amounts import percent, size_text
 from hpcfed.base.terminal import console
 from hpcfed.errors import InputError
 from hpcfed.records.log import WAYS, uplink_bytes
@@ -114,20 +115,6 @@ def _ended(attributes: dict[str, Any], short: bool = False) -> str:
     if short or status == attributes["status"]:
         return status
     return f"{status}: its process has died; continue with --resume"
-
-
-def percent(fraction: float) -> str:
-    """Return a fraction as per cent, a dash for NaN."""
-    return "-" if math.isnan(fraction) else f"{100 * fraction:.1f} %"
-
-
-def size_text(size_bytes: float) -> str:
-    """Return a size in a unit that fits, in powers of 1000."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size_bytes < 1000:
-            return f"{size_bytes:.3g} {unit}"
-        size_bytes /= 1000
-    return f"{size_bytes:.3g} TB"
 
 
 def _ranks(record: Record) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from hpcfed.config.file import parse_experiment
 from hpcfed.federation.recorder import RoundReport
 from hpcfed.federation.run import Request, run
+from tests.toy_world import FAULT_VARIABLE
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Run:
     """A job's text with settings, into a folder, or on from what is there.
 
     In round ``cut``, when it is over and not yet written, the folder is copied to ``left``: that is
-    what the run would leave if it were killed then.
+    what the run would leave if it were killed then. ``fault`` is what goes wrong in a toy world.
     """
 
     job: str
@@ -28,6 +30,8 @@ class Run:
     resume: bool = False
     cut: int = 0
     left: str = ""
+    claimed: bool = False
+    fault: str = "{}"
 
 
 def main() -> None:
@@ -43,12 +47,14 @@ def go(one: Run) -> None:
         if report.round == one.cut:
             shutil.copytree(one.out, one.left)
 
+    os.environ[FAULT_VARIABLE] = one.fault
     run(
         Request(
             lambda: parse_experiment(one.job, one.sets),
             Path(one.out),
             resume=one.resume,
             progress=copy,
+            claimed=one.claimed,
         )
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -19,7 +18,6 @@ import pytest
 from hpcfed.errors import InputError
 from hpcfed.launch import find_mpirun, settings
 from hpcfed.launch.stopping import kill_job
-from hpcfed.records.runfile import Record, read_record
 from tests.places import REPOSITORY
 
 # Open MPI's session folders: killed jobs leave theirs, and a new one must not come upon it
@@ -107,19 +105,6 @@ def toy(
         environment=environment,
         limit_s=limit_s,
     )
-
-
-def toy_runs(num_ranks: int, folder: Path, *settings: Sequence[str]) -> list[Record]:
-    """Run the toy world's job with each of some settings, in one start; return the records."""
-    outs = [folder / str(index) for index in range(len(settings))]
-    items = [
-        {"sets": list(sets), "out": str(out)} for sets, out in zip(settings, outs, strict=True)
-    ]
-    listed = folder / "runs.json"
-    listed.write_text(json.dumps(items))
-    ended = mpirun(num_ranks, "-m", "tests.mpi.toy_run", "many", str(listed))
-    assert ended.rc == 0, ended.stderr
-    return [read_record(out) for out in outs]
 
 
 def toy_arguments(out: Path, *overrides: str, options: Sequence[str] = ()) -> list[str]:

@@ -6,7 +6,6 @@ All settings run one after the other in one job per number of ranks, on the toy 
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,9 @@ from hpcfed.networks.layout import initial_params
 from hpcfed.records.runfile import Record, read_record
 from hpcfed.samples.samples import shape_of
 from tests import toy_world
-from tests.mpi.launch import REPOSITORY, mpirun
+from tests.mpi.in_turn import Run
+from tests.mpi.ways import TOY, toy_runs, train
+from tests.places import REPOSITORY
 from tests.reference_federation import Reference
 
 pytestmark = pytest.mark.mpi
@@ -71,13 +72,11 @@ def records(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """Run everything on one number of ranks; return {(setting, way): record}."""
     folder = tmp_path_factory.mktemp(f"ranks-{request.param}")
     runs = [
-        {"sets": [*SETTINGS[setting], *WAYS[way], SELDOM], "out": str(folder / setting / way)}
+        Run(TOY, [*SETTINGS[setting], *WAYS[way], SELDOM], str(folder / setting / way))
         for setting in SETTINGS
         for way in WAYS
     ]
-    (folder / "runs.json").write_text(json.dumps(runs))
-    ended = mpirun(request.param, "-m", "tests.mpi.toy_run", "many", str(folder / "runs.json"))
-    assert ended.rc == 0, ended.stderr
+    train(folder, request.param, runs)
     return {(s, w): read_record(folder / s / w) for s in SETTINGS for w in WAYS}
 
 
@@ -141,10 +140,8 @@ def test_a_round_without_participants_changes_nothing(
 def test_momentum_is_kept_through_a_round_without_participants(tmp_path: Path) -> None:
     # with q = 0.85 some of 6 rounds are empty; plain momentum would go on moving
     sets = ["participation.drop_probability=0.85", "server.rounds=12", "server.optimizer=momentum"]
-    (tmp_path / "runs.json").write_text(json.dumps([{"sets": sets, "out": str(tmp_path / "a")}]))
-    ended = mpirun(2, "-m", "tests.mpi.toy_run", "many", str(tmp_path / "runs.json"))
-    assert ended.rc == 0, ended.stderr
-    rounds = read_record(tmp_path / "a").log.rounds
+    (record,) = toy_runs(2, tmp_path, sets)
+    rounds = record.log.rounds
     empty = [i for i, n in enumerate(rounds["num_participants"]) if n == 0 and i > 0]
     assert empty
     for i in empty:

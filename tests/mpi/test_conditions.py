@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from hpcfed.records.runfile import Record
-from tests.mpi.launch import toy, toy_runs
+from tests.mpi.launch import toy
+from tests.mpi.ways import toy_runs
 
 pytestmark = pytest.mark.mpi
 

@@ -8,15 +8,25 @@ from pathlib import Path
 
 import pytest
 
-from hpcfed.records.runfile import read_record
+from hpcfed.records.runfile import Record, read_record
 from hpcfed.records.schema import RUN_FILE
+from tests.mpi import ways
+from tests.mpi.in_turn import Run
 from tests.mpi.launch import end, mpirun, start, toy, toy_arguments
+from tests.mpi.ways import TOY
 from tests.run_files import edited
 from tests.toy_world import FAULT_VARIABLE
 
 pytestmark = pytest.mark.mpi
 
 START_S = 10  # of three interpreters on a busy machine
+BAD, TRANSPORTS = ("nan", "huge"), ("gather", "reduce")
+WITHOUT_3 = "participation.drop_probability=[0.0,0.0,0.0,1.0,0.0,0.0,0.0]"
+EVERYBODY = "participation.drop_probability=0.0"
+STOPS = (EVERYBODY, "server.on_rejected=stop")
+DIVERGES = (EVERYBODY, "stop.diverged=true")
+TWO = (EVERYBODY, "partition.num_clients=2")
+VERDICTS = {"": 9, "diverged": 2}  # and the round in which all updates are bad
 
 
 def faulty(fault: str, num_ranks: int, out: Path, *sets: str):
@@ -24,35 +34,47 @@ def faulty(fault: str, num_ranks: int, out: Path, *sets: str):
 
 
 @pytest.fixture(scope="module")
-def without_client_3(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
-    """Return the digests of a run in which client 3 drops out of every round."""
-    dropped = "participation.drop_probability=[0.0,0.0,0.0,1.0,0.0,0.0,0.0]"
-    out = tmp_path_factory.mktemp("without") / "a"
-    assert toy(1, out, dropped).rc == 0
-    return [bytes(d) for d in read_record(out).log.rounds["params_digest"]]
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Record]:
+    """Return runs on one rank: without client 3, of all clients, of two."""
+    folder = tmp_path_factory.mktemp("alone")
+    runs = {"without client 3": (WITHOUT_3,), "all": STOPS, "two": TWO}
+    ways.train(folder, 1, [Run(TOY, sets, str(folder / name)) for name, sets in runs.items()])
+    return {name: read_record(folder / name) for name in runs}
 
 
-@pytest.mark.parametrize("bad", ["nan", "huge"])
-@pytest.mark.parametrize("transport", ["gather", "reduce"])
+@pytest.fixture(scope="module")
+def survived(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of runs on two ranks that no fault ends."""
+    folder = tmp_path_factory.mktemp("survived")
+    runs = [
+        Run(TOY, (EVERYBODY, f"uplink.transport={transport}"), str(folder / f"{bad} {transport}"),
+            fault=f'{{"do": "{bad}", "client": 3}}')
+        for bad in BAD for transport in TRANSPORTS
+    ]  # fmt: skip
+    for verdict, round_index in VERDICTS.items():
+        fault = f'{{"do": "nan", "round": {round_index}}}'
+        runs.append(Run(TOY, DIVERGES, str(folder / f"verdict {verdict}"), fault=fault))
+    momentum = ("server.optimizer=momentum", EVERYBODY)
+    nobody = '{"do": "nan", "round": 2}'
+    runs.append(Run(TOY, momentum, str(folder / "nobody"), fault=nobody))
+    ways.train(folder, 2, runs)
+    return folder
+
+
+@pytest.mark.parametrize("bad", BAD)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_rejected_update_is_left_out_and_recorded(
-    tmp_path: Path, without_client_3: list[bytes], bad: str, transport: str
+    survived: Path, alone: dict[str, Record], bad: str, transport: str
 ) -> None:
-    everybody = ("participation.drop_probability=0.0", f"uplink.transport={transport}")
-    ended = faulty(f'{{"do": "{bad}", "client": 3}}', 2, tmp_path / "a", *everybody)
-    assert ended.rc == 0, ended.stderr
-    rounds = read_record(tmp_path / "a").log.rounds
+    rounds = read_record(survived / f"{bad} {transport}").log.rounds
     assert rounds["num_rejected"] == [1] * 4
     assert rounds["num_participants"] == [7] * 4
-    assert [bytes(d) for d in rounds["params_digest"]] == without_client_3
+    without = alone["without client 3"].log.rounds["params_digest"]
+    assert [bytes(d) for d in rounds["params_digest"]] == [bytes(d) for d in without]
 
 
-def test_a_round_of_rejected_updates_alone_changes_nothing(tmp_path: Path) -> None:
-    ended = faulty(
-        '{"do": "nan", "round": 2}', 2, tmp_path / "a", "server.optimizer=momentum",
-        "participation.drop_probability=0.0",
-    )  # fmt: skip
-    assert ended.rc == 0, ended.stderr
-    rounds = read_record(tmp_path / "a").log.rounds
+def test_a_round_of_rejected_updates_alone_changes_nothing(survived: Path) -> None:
+    rounds = read_record(survived / "nobody").log.rounds
     assert rounds["num_rejected"] == [0, 0, 7, 0]
     digests = [bytes(d) for d in rounds["params_digest"]]
     assert digests[2] == digests[1] != digests[3]
@@ -76,34 +98,34 @@ def test_a_rejected_update_stops_the_run_if_it_is_told_to(tmp_path: Path, num_ra
     assert record.log.num_rounds == record.checkpoint["round"] == 2
 
 
-def test_a_failed_run_can_be_resumed(tmp_path: Path) -> None:
-    sets = ("participation.drop_probability=0.0", "server.on_rejected=stop")
-    faulty('{"do": "nan", "client": 3, "round": 2}', 2, tmp_path / "a", *sets)
-    assert toy(2, tmp_path / "a", *sets, options=["--resume"]).rc == 0
-    assert toy(1, tmp_path / "b", *sets).rc == 0
-    resumed, whole = read_record(tmp_path / "a"), read_record(tmp_path / "b")
-    assert resumed.params.tobytes() == whole.params.tobytes()
+def test_a_failed_run_can_be_resumed(tmp_path: Path, alone: dict[str, Record]) -> None:
+    faulty('{"do": "nan", "client": 3, "round": 2}', 2, tmp_path / "a", *STOPS)
+    assert toy(2, tmp_path / "a", *STOPS, options=["--resume"]).rc == 0
+    resumed = read_record(tmp_path / "a")
+    assert resumed.params.tobytes() == alone["all"].params.tobytes()
     assert resumed.attributes["status"] == "finished"
     assert resumed.attributes["error"] == ""
 
 
-@pytest.mark.parametrize("verdict", ["", "diverged"])
 def test_a_run_that_failed_after_its_last_round_is_finished_without_another(
-    tmp_path: Path, verdict: str
+    tmp_path: Path, survived: Path
 ) -> None:
-    sets = ("participation.drop_probability=0.0", "stop.diverged=true")
-    nobody = '{"do": "nan", "round": 2}' if verdict else '{"do": "nan", "round": 9}'
-    assert faulty(nobody, 2, tmp_path / "a", *sets).rc == 0
-    whole = read_record(tmp_path / "a")
-    assert whole.attributes["verdict"] == verdict
-    assert whole.log.num_rounds == (3 if verdict else 4)
-    with edited(tmp_path / "a" / RUN_FILE) as file:
-        file.attrs["status"], file.attrs["error"] = "failed", "the disk was full"
-    assert toy(3, tmp_path / "a", *sets, options=["--resume"]).rc == 0
-    found = read_record(tmp_path / "a")
-    assert (found.attributes["status"], found.attributes["error"]) == ("finished", "")
-    assert found.log.num_rounds == whole.log.num_rounds
-    assert found.params.tobytes() == whole.params.tobytes()
+    before = {verdict: read_record(survived / f"verdict {verdict}") for verdict in VERDICTS}
+    runs = [
+        Run(TOY, DIVERGES, str(survived / f"verdict {verdict}"), resume=True)
+        for verdict in VERDICTS
+    ]
+    for run in runs:
+        with edited(Path(run.out) / RUN_FILE) as file:
+            file.attrs["status"], file.attrs["error"] = "failed", "the disk was full"
+    ways.train(tmp_path, 3, runs)
+    for verdict, whole in before.items():
+        assert whole.attributes["verdict"] == verdict
+        assert whole.log.num_rounds == (3 if verdict else 4)
+        found = read_record(survived / f"verdict {verdict}")
+        assert (found.attributes["status"], found.attributes["error"]) == ("finished", "")
+        assert found.log.num_rounds == whole.log.num_rounds
+        assert found.params.tobytes() == whole.params.tobytes()
 
 
 @pytest.mark.parametrize(
@@ -178,26 +200,32 @@ def test_the_watchdog_names_the_rank_that_others_wait_for(
 def test_a_full_disk_is_an_error_with_a_message_and_the_last_checkpoint_stays(
     tmp_path: Path,
 ) -> None:
-    for name, sets in (("plain", ()), ("feedback", ("uplink.error_feedback=true",))):
-        ended = faulty('{"do": "full disk", "rank": 0, "round": 2}', 2, tmp_path / name, *sets)
+    runs = [
+        Run(TOY, sets, str(tmp_path / name), resume=True)
+        for name, sets in {"plain": (), "feedback": ("uplink.error_feedback=true",)}.items()
+    ]
+    for run in runs:
+        out = Path(run.out)
+        ended = faulty('{"do": "full disk", "rank": 0, "round": 2}', 2, out, *run.sets)
         assert ended.rc == 1, ended.stderr
         assert ended.stderr.startswith("error: "), ended.stderr
         assert "cannot be written: File too large" in ended.stderr
         assert "Traceback" not in ended.stderr
-        record = read_record(tmp_path / name)
+        record = read_record(out)
         assert record.checkpoint["round"] == record.log.num_rounds
-        assert toy(2, tmp_path / name, *sets, options=["--resume"]).rc == 0
-        assert read_record(tmp_path / name).attributes["status"] == "finished"
-        left = {path.name for path in (tmp_path / name).iterdir()}
+    ways.train(tmp_path, 2, runs)
+    for run in runs:
+        assert read_record(Path(run.out)).attributes["status"] == "finished"
+        left = {path.name for path in Path(run.out).iterdir()}
         assert left <= {"run.h5", "memory-4.npy"}
 
 
-def test_more_ranks_than_clients_leave_ranks_with_nothing_to_do(tmp_path: Path) -> None:
-    two = ("partition.num_clients=2", "participation.drop_probability=0.0")
-    assert toy(5, tmp_path / "a", *two).rc == 0
-    assert toy(1, tmp_path / "b", *two).rc == 0
-    many, one = read_record(tmp_path / "a"), read_record(tmp_path / "b")
-    assert many.params.tobytes() == one.params.tobytes()
+def test_more_ranks_than_clients_leave_ranks_with_nothing_to_do(
+    tmp_path: Path, alone: dict[str, Record]
+) -> None:
+    assert toy(5, tmp_path / "a", *TWO).rc == 0
+    many = read_record(tmp_path / "a")
+    assert many.params.tobytes() == alone["two"].params.tobytes()
     assert many.log.participated(2).tolist() == [[True, True]] * 4
 
 

@@ -12,13 +12,16 @@ import pytest
 from gpu_place import DEVICE
 
 from hpcfed.records.runfile import Record, read_record
-from tests.mpi.launch import mpirun
+from tests.mpi import ways
+from tests.mpi.in_turn import Run
+from tests.mpi.launch import Ended, mpirun
 from tests.shd_files import write_file
 
 pytestmark = [pytest.mark.mpi, pytest.mark.slow]
 
 # a GPU engine in an environment without the interpreter finds the GPU, if any
 ENVIRONMENT = {"TRITON_INTERPRET": "1" if DEVICE == "cpu" else "0"}
+GPU = ("client.engine=gpu",)
 JOB = """
 name = "tiny"
 [data]
@@ -62,27 +65,56 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def run(
-    job: Path, name: str, num_ranks: int, *overrides: str, options: tuple[str, ...] = ()
-) -> Record:
-    sets = [part for item in overrides for part in ("--set", item)]
-    out = job.parent / name
-    ended = mpirun(
-        num_ranks, "-m", "hpcfed", "run", str(job), "--out", str(out), *sets, *options,
-        limit_s=250, environment=ENVIRONMENT,
-    )  # fmt: skip
-    assert ended.rc == 0, ended.stderr
-    return read_record(out)
+@pytest.fixture(scope="module")
+def folder(job: Path) -> Path:
+    """Return the folder of runs on one rank: of both engines, and one to be resumed."""
+    runs = {
+        "alone": (*GPU, "uplink.transport=gather"),
+        "norse": ("client.engine=norse",),
+        "resumed": (*GPU, "server.rounds=1"),
+    }
+    text, folder = job.read_text(), job.parent
+    ways.train(
+        folder, 1, [Run(text, sets, str(folder / name)) for name, sets in runs.items()], ENVIRONMENT
+    )
+    return folder
 
 
 @pytest.fixture(scope="module")
-def alone(job: Path) -> Record:
-    return run(job, "alone", 1, "client.engine=gpu", "uplink.transport=gather")
+def alone(folder: Path) -> Record:
+    return read_record(folder / "alone")
 
 
-def test_a_federated_run_is_that_of_the_norse_engine(job: Path, alone: Record) -> None:
+@pytest.fixture(scope="module")
+def shared(job: Path) -> Ended:
+    """Run on two ranks that share the device, by both transports.
+
+    Where MPI says it takes GPU memory, messages go to it as they lie; a CPU's is made to.
+    """
+    code = f"""
+from hpcfed.federation.mpi import transport
+from hpcfed.learning.gpu import update as gpu_update
+from tests.mpi.in_turn import Run, go
+def train(name, *sets):
+    go(Run({job.read_text()!r}, [*{GPU!r}, *sets], {str(job.parent)!r} + "/" + name))
+train("together", "uplink.transport=reduce")
+joined = gpu_update.GpuUpdate.joined
+def told(self, head, others):
+    print("messages on the device:", 1 + len(others), flush=True)
+    return joined(self, head, others)
+gpu_update.GpuUpdate.joined = told
+if {DEVICE == "cpu"}:
+    transport.takes_gpu_memory = lambda: True
+train("direct", "uplink.transport=gather")
+"""
+    ended = mpirun(2, "-c", code, limit_s=280, environment=ENVIRONMENT)
+    assert ended.rc == 0, ended.stderr
+    return ended
+
+
+def test_a_federated_run_is_that_of_the_norse_engine(folder: Path, alone: Record) -> None:
     """Two rounds of masked updates; the parameters moved, and moved to the same place."""
-    reference = run(job, "norse", 1, "client.engine=norse")
+    reference = read_record(folder / "norse")
     ours, theirs = alone.log.rounds, reference.log.rounds
     assert (alone.attributes["engine"], alone.attributes["status"]) == ("gpu", "finished")
     np.testing.assert_array_equal(ours["uplink_values"], theirs["uplink_values"])
@@ -95,8 +127,10 @@ def test_a_federated_run_is_that_of_the_norse_engine(job: Path, alone: Record) -
     np.testing.assert_allclose(alone.params, reference.params, rtol=0, atol=1e-3 * scale)
 
 
-def test_two_ranks_that_share_the_device_give_the_same_bits(job: Path, alone: Record) -> None:
-    together = run(job, "together", 2, "client.engine=gpu", "uplink.transport=reduce")
+def test_two_ranks_that_share_the_device_give_the_same_bits(
+    folder: Path, alone: Record, shared: Ended
+) -> None:
+    together = read_record(folder / "together")
     assert together.params.tobytes() == alone.params.tobytes()
     for name in ("params_digest", "train_loss", "test_loss", "hidden_rate"):
         np.testing.assert_array_equal(together.log.rounds[name], alone.log.rounds[name])
@@ -105,30 +139,10 @@ def test_two_ranks_that_share_the_device_give_the_same_bits(job: Path, alone: Re
 
 
 def test_updates_that_mpi_takes_from_the_device_give_the_same_bits(
-    job: Path, alone: Record
+    folder: Path, alone: Record, shared: Ended
 ) -> None:
-    """Where MPI says it takes GPU memory, messages go to it as they lie; a CPU's is made to."""
-    out = job.parent / "direct"
-    code = f"""
-import sys
-from hpcfed.federation.mpi import transport
-from hpcfed.learning.gpu import update as gpu_update
-joined = gpu_update.GpuUpdate.joined
-def told(self, head, others):
-    print("messages on the device:", 1 + len(others), flush=True)
-    return joined(self, head, others)
-gpu_update.GpuUpdate.joined = told
-if {DEVICE == "cpu"}:
-    transport.takes_gpu_memory = lambda: True
-sys.argv = ["hpcfed", "run", {str(job)!r}, "--out", {str(out)!r}, "--quiet",
-            "--set", "client.engine=gpu", "--set", "uplink.transport=gather"]
-from hpcfed.cli.main import main
-main()
-"""
-    ended = mpirun(2, "-c", code, limit_s=250, environment=ENVIRONMENT)
-    assert ended.rc == 0, ended.stderr
-    assert ended.stdout.count("messages on the device") in ({2} if DEVICE == "cpu" else {0, 2})
-    direct = read_record(out)
+    assert shared.stdout.count("messages on the device") in ({2} if DEVICE == "cpu" else {0, 2})
+    direct = read_record(folder / "direct")
     assert direct.params.tobytes() == alone.params.tobytes()
     for name, rows in alone.log.rows().items():
         np.testing.assert_array_equal(direct.log.rows()[name], rows, err_msg=name)
@@ -147,10 +161,15 @@ for library in ({"MPIX_Query_cuda_support": lambda: 1}, {"MPIX_Query_cuda_suppor
     assert mpirun(1, "-c", code).stdout.split() == ["True", "False", "False"]
 
 
-def test_a_resumed_run_gives_the_same_bits(job: Path, alone: Record) -> None:
-    run(job, "resumed", 1, "client.engine=gpu", "server.rounds=1")
-    resumed = run(job, "resumed", 1, "client.engine=gpu", "server.rounds=2", options=("--resume",))
-    assert resumed.params.tobytes() == alone.params.tobytes()
+def test_a_resumed_run_gives_the_same_bits(folder: Path, job: Path, alone: Record) -> None:
+    out = folder / "resumed"
+    assert read_record(out).log.num_rounds == 1
+    ended = mpirun(
+        1, "-m", "hpcfed", "run", str(job), "--out", str(out), "--resume",
+        "--set", GPU[0], "--set", "server.rounds=2", limit_s=250, environment=ENVIRONMENT,
+    )  # fmt: skip
+    assert ended.rc == 0, ended.stderr
+    assert read_record(out).params.tobytes() == alone.params.tobytes()
 
 
 @pytest.mark.skipif(DEVICE != "cpu", reason="there is a GPU")

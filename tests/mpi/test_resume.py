@@ -1,9 +1,16 @@
-"""Killed, stopped and resumed runs end with the bits of an uninterrupted one."""
+"""Killed, stopped and resumed runs end with the bits of an uninterrupted one.
+
+What a fault ends has a start of its own; what ends well, whole runs and what goes on, shares one
+for each number of ranks.
+"""
 
 from __future__ import annotations
 
-import json
+import shutil
 import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +18,10 @@ import pytest
 
 from hpcfed.records.runfile import Record, read_record
 from hpcfed.records.schema import RUN_FILE
+from tests.mpi import ways
+from tests.mpi.in_turn import Run
 from tests.mpi.launch import Ended, end, mpirun, start, toy, toy_arguments, wait
+from tests.mpi.ways import TOY
 from tests.toy_world import FAULT_VARIABLE
 
 pytestmark = pytest.mark.mpi
@@ -25,28 +35,122 @@ ALL_STATE = (
     "uplink.error_feedback=true",
 )
 STATELESS = ("server.rounds=8", "uplink.mask=bernoulli", "uplink.mask_probability=0.5")
+FEW = ("server.rounds=3", *ALL_STATE[1:])
+SELDOM = (*ALL_STATE, "run.checkpoint_seconds=1000")
+FREE = ("uplink.transport=reduce", "client.threads=2", "name=renamed", "run.eval_every=1",
+        "run.checkpoint_seconds=3.0")  # fmt: skip
+KILL = '{"do": "SIGKILL", "rank": 0, "round": 5}'
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A run that ends on ``ranks[0]`` ranks and goes on, with ``rest``, on ``ranks[1]``.
+
+    Without a fault it ends by itself, or in round ``copied`` its folder is taken as it is.
+    """
+
+    ranks: tuple[int, int]
+    sets: tuple[str, ...] = ALL_STATE
+    rest: tuple[str, ...] = ALL_STATE
+    fault: str = ""
+    claimed: bool = False
+    copied: int = 0
+
+
+CUTS = {
+    "killed alone": Cut((1, 3), fault=KILL),
+    "killed": Cut((3, 2), fault=KILL),
+    "stateless, alone": Cut((1, 3), STATELESS, STATELESS, copied=6),
+    "stateless": Cut((3, 2), STATELESS, STATELESS, copied=6),
+    "killed before a write": Cut((2, 2), SELDOM, SELDOM, KILL),
+    "killed while writing": Cut((2, 3), fault='{"do": "SIGKILL while writing memory-5.npy"}'),
+    "claimed, killed": Cut((2, 3), SELDOM, SELDOM, KILL, claimed=True),
+    "claimed, failed": Cut((2, 3), SELDOM, SELDOM, KILL.replace("SIGKILL", "raise"), claimed=True),
+    "claimed, finished": Cut((2, 3), SELDOM, SELDOM, claimed=True),
+    "SIGUSR1": Cut((3, 5), fault='{"do": "SIGUSR1", "rank": 1, "round": 5}'),
+    "SIGTERM": Cut((3, 5), fault='{"do": "SIGTERM", "rank": 1, "round": 5}'),
+    "few rounds": Cut((2, 3), FEW),
+    "free keys": Cut((2, 2), (*FEW, "uplink.transport=gather"), (*ALL_STATE, *FREE)),
+}
+WHOLE = {
+    1: {"all state": ALL_STATE, "no state": STATELESS},
+    2: {"plain": (), "memory": ALL_STATE},
+}
+
+Begun = Callable[[int], Path]
+Left = Callable[[str], tuple[Ended | None, Record | None]]
+Resumed = Callable[[str], Record]
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], Record]:
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Begun:
+    """Return what runs all that ends without a fault on so many ranks, and where it lies."""
+    folder = tmp_path_factory.mktemp("resume")
+
+    @cache
+    def begin(num_ranks: int) -> Path:
+        runs = [
+            Run(TOY, sets, str(folder / name)) for name, sets in WHOLE.get(num_ranks, {}).items()
+        ]
+        for name, cut in CUTS.items():
+            if not cut.fault and cut.ranks[0] == num_ranks:
+                out = folder / (f"{name}, whole" if cut.copied else name)
+                left = str(folder / name)
+                runs.append(
+                    Run(TOY, cut.sets, str(out), cut=cut.copied, left=left, claimed=cut.claimed)
+                )
+        ways.train(folder, num_ranks, runs)
+        return folder
+
+    return begin
+
+
+@pytest.fixture(scope="module")
+def left(begun: Begun) -> Left:
+    """Return how a run was ended by its fault, if it has one, and what it left."""
+
+    @cache
+    def ended(name: str) -> tuple[Ended | None, Record | None]:
+        cut = CUTS[name]
+        num_ranks = cut.ranks[0]
+        folder = begun(num_ranks)
+        how = None
+        if cut.claimed and cut.fault:
+            run = Run(TOY, cut.sets, str(folder / name), claimed=True, fault=cut.fault)
+            how = ways.start(folder, num_ranks, [run])
+        elif cut.fault:
+            how = with_fault(cut.fault, num_ranks, folder / name, cut.sets)
+        there = (folder / name / RUN_FILE).exists()
+        return how, read_record(folder / name) if there else None
+
+    return ended
+
+
+@pytest.fixture(scope="module")
+def resumed(begun: Begun, left: Left) -> Resumed:
+    """Return what becomes of a run that goes on."""
+
+    @cache
+    def go_on(num_ranks: int) -> Path:
+        folder = begun(1)
+        names = [name for name, cut in CUTS.items() if cut.ranks[1] == num_ranks]
+        for name in names:
+            left(name)
+        rest = [Run(TOY, CUTS[name].rest, str(folder / name), resume=True) for name in names]
+        ways.train(folder, num_ranks, rest)
+        return folder
+
+    return lambda name: read_record(go_on(CUTS[name].ranks[1]) / name)
+
+
+@pytest.fixture(scope="module")
+def whole(begun: Begun) -> dict[tuple[str, ...], Record]:
     """Return the records of uninterrupted runs."""
-    folder = tmp_path_factory.mktemp("whole")
-    found = {}
-    for index, sets in enumerate((ALL_STATE, STATELESS)):
-        ended = toy(1, folder / str(index), *sets)
-        assert ended.rc == 0, ended.stderr
-        found[sets] = read_record(folder / str(index))
-    return found
+    return {sets: read_record(begun(1) / name) for name, sets in WHOLE[1].items()}
 
 
 def with_fault(text: str, num_ranks: int, out: Path, sets: tuple[str, ...]) -> Ended:
     return toy(num_ranks, out, *sets, environment={FAULT_VARIABLE: text})
-
-
-def resumed(num_ranks: int, out: Path, sets: tuple[str, ...]) -> Record:
-    ended = toy(num_ranks, out, *sets, options=["--resume"])
-    assert ended.rc == 0, ended.stderr
-    return read_record(out)
 
 
 def assert_same(found: Record, expected: Record) -> None:
@@ -60,70 +164,63 @@ def assert_same(found: Record, expected: Record) -> None:
         np.testing.assert_array_equal(found.log.rows()[name], rows, err_msg=name)
 
 
-@pytest.mark.parametrize("sets", [ALL_STATE, STATELESS], ids=["all state", "stateless"])
-@pytest.mark.parametrize("ranks", [(1, 3), (3, 2)], ids=str)
+@pytest.mark.parametrize("name", ["killed alone", "killed", "stateless, alone", "stateless"])
 def test_a_killed_run_continues_bit_for_bit_on_other_ranks(
-    tmp_path: Path, whole, sets: tuple[str, ...], ranks: tuple[int, int]
+    whole, left: Left, resumed: Resumed, name: str
 ) -> None:
-    ended = with_fault('{"do": "SIGKILL", "rank": 0, "round": 5}', ranks[0], tmp_path / "a", sets)
-    assert ended.rc != 0
-    record = read_record(tmp_path / "a")
+    cut = CUTS[name]
+    ended, record = left(name)
+    assert ended is None or ended.rc != 0
     assert record.attributes["status"] == "running"
     assert record.log.num_rounds == record.checkpoint["round"] == 5
-    record = resumed(ranks[1], tmp_path / "a", sets)
-    assert_same(record, whole[sets])
+    record = resumed(name)
+    assert_same(record, whole[cut.sets])
     assert [attempt["ended"] for attempt in record.attempts] == ["killed", "finished"]
-    assert [attempt["num_ranks"] for attempt in record.attempts] == list(ranks)
+    assert [attempt["num_ranks"] for attempt in record.attempts] == list(cut.ranks)
     assert [(a["first_round"], a["last_round"]) for a in record.attempts] == [(0, 5), (5, 8)]
 
 
-def test_a_kill_costs_no_more_than_the_rounds_since_the_last_write(tmp_path: Path, whole) -> None:
-    seldom = (*ALL_STATE, "run.checkpoint_seconds=1000")
-    with_fault('{"do": "SIGKILL", "rank": 0, "round": 5}', 2, tmp_path / "a", seldom)
-    assert read_record(tmp_path / "a").log.num_rounds == 0
-    assert_same(resumed(2, tmp_path / "a", seldom), whole[ALL_STATE])
+def test_a_kill_costs_no_more_than_the_rounds_since_the_last_write(
+    whole, left: Left, resumed: Resumed
+) -> None:
+    ended, record = left("killed before a write")
+    assert ended.rc != 0
+    assert record.log.num_rounds == 0
+    assert_same(resumed("killed before a write"), whole[ALL_STATE])
 
 
 @pytest.mark.parametrize(
-    ("fault", "status", "num_rounds"),
+    ("name", "status", "num_rounds"),
     [
-        ('{"do": "SIGKILL", "rank": 0, "round": 5}', None, 0),
-        ('{"do": "raise", "rank": 0, "round": 5}', "failed", 0),
-        ("{}", "finished", 8),
+        ("claimed, killed", None, 0),
+        ("claimed, failed", "failed", 0),
+        ("claimed, finished", "finished", 8),
     ],
-    ids=["killed", "failed", "finished"],
 )
 def test_a_claimed_run_is_written_once_and_continues_from_whatever_is_there(
-    tmp_path: Path, whole, fault: str, status: str | None, num_rounds: int
+    whole, left: Left, resumed: Resumed, name: str, status: str | None, num_rounds: int
 ) -> None:
-    seldom = (*ALL_STATE, "run.checkpoint_seconds=1000")
-    item = {"sets": seldom, "out": str(tmp_path / "a"), "claimed": True}
-    (tmp_path / "runs.json").write_text(json.dumps([item]))
-    many = ("-m", "tests.mpi.toy_run", "many", str(tmp_path / "runs.json"))
-    ended = mpirun(2, *many, environment={FAULT_VARIABLE: fault})
-    assert (ended.rc == 0) == (status == "finished")
+    ended, record = left(name)
+    assert (ended is None or ended.rc == 0) == (status == "finished")
     if status is None:
-        assert not (tmp_path / "a" / RUN_FILE).exists()
+        assert record is None
     else:
-        record = read_record(tmp_path / "a")
         assert record.attributes["status"] == status
         assert record.log.num_rounds == record.checkpoint["round"] == num_rounds
-    assert_same(resumed(3, tmp_path / "a", seldom), whole[ALL_STATE])
+    assert_same(resumed(name), whole[ALL_STATE])
 
 
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
+@pytest.mark.parametrize("name", ["SIGUSR1", "SIGTERM"])
 def test_one_signal_on_any_rank_stops_all_at_the_round_boundary(
-    tmp_path: Path, whole, number: signal.Signals
+    whole, left: Left, resumed: Resumed, name: str
 ) -> None:
-    fault = f'{{"do": "{number.name}", "rank": 1, "round": 5}}'
-    ended = with_fault(fault, 3, tmp_path / "a", ALL_STATE)
+    ended, record = left(name)
     assert ended.rc == 75
-    record = read_record(tmp_path / "a")
     assert record.attributes["status"] == "stopped"
     assert record.attempts[-1]["ended"] == "stopped"
     assert record.log.num_rounds == 6
     assert "--resume" in ended.stdout
-    assert_same(resumed(5, tmp_path / "a", ALL_STATE), whole[ALL_STATE])
+    assert_same(resumed(name), whole[ALL_STATE])
 
 
 def test_a_signal_to_mpirun_reaches_the_ranks(tmp_path: Path) -> None:
@@ -142,15 +239,14 @@ def test_a_signal_to_mpirun_reaches_the_ranks(tmp_path: Path) -> None:
     assert read_record(tmp_path / "a").attributes["status"] == "stopped"
 
 
-def test_more_rounds_later_are_the_same_as_at_once(tmp_path: Path, whole) -> None:
-    few = ("server.rounds=3", *ALL_STATE[1:])
-    assert toy(2, tmp_path / "a", *few).rc == 0
-    assert read_record(tmp_path / "a").attributes["status"] == "finished"
-    assert_same(resumed(3, tmp_path / "a", ALL_STATE), whole[ALL_STATE])
+def test_more_rounds_later_are_the_same_as_at_once(whole, left: Left, resumed: Resumed) -> None:
+    _, record = left("few rounds")
+    assert (record.attributes["status"], record.log.num_rounds) == ("finished", 3)
+    assert_same(resumed("few rounds"), whole[ALL_STATE])
 
 
-def test_a_finished_run_is_left_as_it_is(tmp_path: Path) -> None:
-    toy(2, tmp_path / "a")
+def test_a_finished_run_is_left_as_it_is(tmp_path: Path, begun: Begun) -> None:
+    shutil.copytree(begun(2) / "plain", tmp_path / "a")
     before = (tmp_path / "a" / RUN_FILE).read_bytes()
     ended = toy(2, tmp_path / "a", options=["--resume"])
     assert ended.rc == 0, ended.stderr
@@ -162,12 +258,8 @@ def test_resume_starts_afresh_where_there_is_nothing(tmp_path: Path) -> None:
     assert read_record(tmp_path / "a").log.num_rounds == 4
 
 
-def test_keys_that_cannot_change_the_result_may_change_on_resume(tmp_path: Path, whole) -> None:
-    few = ("server.rounds=3", *ALL_STATE[1:])
-    toy(2, tmp_path / "a", *few, "uplink.transport=gather")
-    free = ("uplink.transport=reduce", "client.threads=2", "name=renamed", "run.eval_every=1",
-            "run.checkpoint_seconds=3.0")  # fmt: skip
-    record = resumed(2, tmp_path / "a", (*ALL_STATE, *free))
+def test_keys_that_cannot_change_the_result_may_change_on_resume(whole, resumed: Resumed) -> None:
+    record = resumed("free keys")
     assert_same(record, whole[ALL_STATE])
     assert 'transport = "reduce"' in record.attributes["config_toml"]
     assert 'name = "renamed"' in record.attributes["config_toml"]
@@ -175,9 +267,9 @@ def test_keys_that_cannot_change_the_result_may_change_on_resume(tmp_path: Path,
 
 
 def test_resume_under_a_changed_configuration_is_refused_and_names_the_keys(
-    tmp_path: Path,
+    tmp_path: Path, begun: Begun
 ) -> None:
-    toy(2, tmp_path / "a")
+    shutil.copytree(begun(2) / "plain", tmp_path / "a")
     before = (tmp_path / "a" / RUN_FILE).read_bytes()
     ended = toy(
         2, tmp_path / "a", "server.rounds=9", "client.learning_rate=0.5", "seed=4",
@@ -190,8 +282,8 @@ def test_resume_under_a_changed_configuration_is_refused_and_names_the_keys(
     assert (tmp_path / "a" / RUN_FILE).read_bytes() == before
 
 
-def test_fewer_rounds_than_there_are_is_refused(tmp_path: Path) -> None:
-    toy(1, tmp_path / "a")
+def test_fewer_rounds_than_there_are_is_refused(tmp_path: Path, begun: Begun) -> None:
+    shutil.copytree(begun(2) / "plain", tmp_path / "a")
     ended = toy(1, tmp_path / "a", "server.rounds=2", options=["--resume"])
     assert ended.rc == 2
     assert "only grow" in ended.stderr
@@ -207,16 +299,16 @@ def test_the_last_evaluation_is_kept_with_its_round(tmp_path: Path) -> None:
     assert np.trace(record.evaluation["confusion"]) / 6 == record.log.rounds["test_accuracy"][3]
 
 
-def test_the_memory_file_is_named_by_the_run_file_and_the_only_one(tmp_path: Path) -> None:
-    toy(2, tmp_path / "a", *ALL_STATE)
-    record = read_record(tmp_path / "a")
+def test_the_memory_file_is_named_by_the_run_file_and_the_only_one(begun: Begun) -> None:
+    out = begun(2) / "memory"
+    record = read_record(out)
     assert record.checkpoint["memory"] == "memory-8.npy"
-    with (tmp_path / "a" / "memory-8.npy").open("rb") as stream:
+    with (out / "memory-8.npy").open("rb") as stream:
         clients, stored = np.load(stream), np.load(stream)
     assert clients.tolist() == list(range(7))
     assert stored.shape == (7, 48)
     assert stored.any(axis=1).all()
-    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["memory-8.npy", RUN_FILE]
+    assert sorted(p.name for p in out.iterdir()) == ["memory-8.npy", RUN_FILE]
 
 
 def test_a_lost_memory_file_is_bad_input_and_changes_nothing(tmp_path: Path) -> None:
@@ -230,13 +322,14 @@ def test_a_lost_memory_file_is_bad_input_and_changes_nothing(tmp_path: Path) -> 
     assert (tmp_path / "a" / RUN_FILE).read_bytes() == before
 
 
-def test_a_kill_while_memories_are_written_leaves_a_run_that_resumes(tmp_path: Path, whole) -> None:
-    out = tmp_path / "a"
-    with_fault('{"do": "SIGKILL while writing memory-5.npy"}', 2, out, ALL_STATE)
-    record = read_record(out)
+def test_a_kill_while_memories_are_written_leaves_a_run_that_resumes(
+    whole, begun: Begun, left: Left, resumed: Resumed
+) -> None:
+    _, record = left("killed while writing")
     assert record.checkpoint["memory"] == "memory-4.npy"
-    assert_same(resumed(3, out, ALL_STATE), whole[ALL_STATE])
+    assert_same(resumed("killed while writing"), whole[ALL_STATE])
     # what a killed write has left might be one under way, for an hour
+    out = begun(2) / "killed while writing"
     seen = sorted(p.name for p in out.iterdir() if not p.name.startswith("."))
     assert seen == ["memory-8.npy", RUN_FILE]
 

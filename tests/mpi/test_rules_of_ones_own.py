@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,50 +11,70 @@ import xarray
 
 from hpcfed.records.runfile import Record, read_record
 from hpcfed.records.schema import RUN_FILE
-from tests.mpi.launch import toy, toy_runs
-from tests.toy_world import FAULT_VARIABLE
+from tests.mpi.in_turn import Run
+from tests.mpi.launch import toy
+from tests.mpi.ways import TOY, train
 
 pytestmark = pytest.mark.mpi
 
 KEEPS = ("rule.kind=tests.toy_world:KEEPS", "server.rounds=6")
 FEEDBACK = ("uplink.mask=top-k", "uplink.mask_probability=0.75", "uplink.error_feedback=true")
+WAYS = {"its own": KEEPS, "beside error feedback": (*KEEPS, *FEEDBACK)}
+LEFT = "{}, left"
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
-    folder = tmp_path_factory.mktemp("whole")
-    return toy_runs(1, folder, KEEPS, (*KEEPS, *FEEDBACK), ("server.rounds=6",))
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of all runs: two ranks leave some as a kill would, and three go on."""
+    folder = tmp_path_factory.mktemp("rules")
+
+    def runs(num_ranks: int) -> list[Run]:
+        here = folder / str(num_ranks)
+        return [
+            Run(TOY, sets, str(here / name), cut=5 if num_ranks == 2 else 0,
+                left=str(folder / LEFT.format(name)))
+            for name, sets in WAYS.items()
+        ]  # fmt: skip
+
+    train(folder / "1", 1, [*runs(1), Run(TOY, ("server.rounds=6",), str(folder / "1" / "none"))])
+    train(folder / "2", 2, runs(2))
+    for name in WAYS:
+        shutil.copytree(folder / LEFT.format(name), folder / name)
+    rest = [Run(TOY, sets, str(folder / name), resume=True) for name, sets in WAYS.items()]
+    train(folder / "3", 3, [*runs(3), *rest])
+    train(folder / "5", 5, runs(5))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path) -> dict[str, Record]:
+    return {name: read_record(folder / "1" / name) for name in (*WAYS, "none")}
 
 
 @pytest.mark.parametrize("num_ranks", [2, 3, 5])
 def test_memories_give_the_same_bits_on_any_number_of_ranks(
-    tmp_path: Path, whole: list[Record], num_ranks: int
+    folder: Path, whole: dict[str, Record], num_ranks: int
 ) -> None:
-    found = toy_runs(num_ranks, tmp_path, KEEPS, (*KEEPS, *FEEDBACK))
-    for ours, alone in zip(found, whole, strict=False):
-        assert ours.params.tobytes() == alone.params.tobytes()
-    assert whole[0].params.tobytes() != whole[2].params.tobytes()  # the memory counts
+    for name in WAYS:
+        found = read_record(folder / str(num_ranks) / name)
+        assert found.params.tobytes() == whole[name].params.tobytes()
+    assert whole["its own"].params.tobytes() != whole["none"].params.tobytes()  # the memory counts
 
 
-@pytest.mark.parametrize("index", [0, 1], ids=["its own", "beside error feedback"])
+@pytest.mark.parametrize("name", WAYS)
 def test_a_killed_run_goes_on_with_its_memories(
-    tmp_path: Path, whole: list[Record], index: int
+    folder: Path, whole: dict[str, Record], name: str
 ) -> None:
-    sets = (KEEPS, (*KEEPS, *FEEDBACK))[index]
-    fault = {FAULT_VARIABLE: '{"do": "SIGKILL", "round": 4}'}
-    assert toy(2, tmp_path / "a", *sets, environment=fault).rc != 0
-    assert read_record(tmp_path / "a").checkpoint["memory"] == "memory-4.npy"
-    ended = toy(3, tmp_path / "a", *sets, options=["--resume"])
-    assert ended.rc == 0, ended.stderr
-    record = read_record(tmp_path / "a")
-    assert record.params.tobytes() == whole[index].params.tobytes()
-    np.testing.assert_array_equal(record.log.rounds["age"], whole[index].log.rounds["age"])
+    left = read_record(folder / LEFT.format(name))
+    assert left.checkpoint["memory"] == "memory-4.npy"
+    record = read_record(folder / name)
+    assert [attempt["num_ranks"] for attempt in record.attempts] == [2, 3]
+    assert record.params.tobytes() == whole[name].params.tobytes()
+    np.testing.assert_array_equal(record.log.rounds["age"], whole[name].log.rounds["age"])
 
 
-def test_figures_are_columns_of_rounds_and_participations(
-    tmp_path: Path, whole: list[Record]
-) -> None:
-    record = whole[0]
+def test_figures_are_columns_of_rounds_and_participations(whole: dict[str, Record]) -> None:
+    record = whole["its own"]
     took_part = record.log.participated(7)
     before = np.cumsum(took_part, axis=0) - took_part
     ages = np.where(took_part, before, np.nan)
@@ -62,7 +83,7 @@ def test_figures_are_columns_of_rounds_and_participations(
     mean = (weights * before).sum(axis=1) / weights.sum(axis=1)
     np.testing.assert_allclose(record.log.rounds["age"], mean)
     assert record.log.figures["age"] == ("f8", "1", "rounds trained before")
-    assert "age" not in whole[2].log.rounds
+    assert "age" not in whole["none"].log.rounds
 
 
 def test_a_rule_that_gives_other_figures_than_it_says_is_bad_input(tmp_path: Path) -> None:
@@ -72,9 +93,8 @@ def test_a_rule_that_gives_other_figures_than_it_says_is_bad_input(tmp_path: Pat
     assert "Traceback" not in ended.stderr
 
 
-def test_xarray_opens_a_rules_figures(tmp_path: Path) -> None:
-    assert toy(2, tmp_path / "a", *KEEPS).rc == 0
-    path = tmp_path / "a" / RUN_FILE
+def test_xarray_opens_a_rules_figures(folder: Path) -> None:
+    path = folder / "2" / "its own" / RUN_FILE
     with xarray.open_dataset(path, group="rounds", engine="h5netcdf") as rounds:
         assert rounds["age"].attrs["description"] == "rounds trained before"
     with xarray.open_datatree(path, engine="h5netcdf") as tree:

@@ -10,14 +10,16 @@ from typing import Any  # tables of several depths
 
 import numpy as np
 
-from hpcfed.records.runfile import Record
+from hpcfed.records.runfile import Record, read_record
 from tests.mpi.in_turn import Run
-from tests.mpi.launch import mpirun
+from tests.mpi.launch import Ended, mpirun
+from tests.places import REPOSITORY
 
 Ways = Mapping[str, Sequence[str]]
 OnRanks = Callable[[int], dict[str, Record]]
 Resumed = Callable[[str], Record]
 
+TOY = (REPOSITORY / "tests" / "mpi" / "toy.toml").read_text()
 LIMIT_S = 600  # of all files of bits in one start, kernels compiled, beside other tests
 
 PLACES = {  # transports and threads, by ranks
@@ -29,13 +31,36 @@ PLACES = {  # transports and threads, by ranks
 _FREE = ("seconds_", "mpi_bytes", "predicted_bytes")
 
 
-def train(folder: Path, num_ranks: int, runs: Sequence[Run]) -> None:
+def train(
+    folder: Path,
+    num_ranks: int,
+    runs: Sequence[Run],
+    environment: Mapping[str, str] | None = None,
+) -> None:
     """Run everything one after the other, in one start on so many ranks."""
+    ended = start(folder, num_ranks, runs, environment)
+    assert ended.rc == 0, ended.stderr
+
+
+def start(
+    folder: Path,
+    num_ranks: int,
+    runs: Sequence[Run],
+    environment: Mapping[str, str] | None = None,
+) -> Ended:
+    """Run everything one after the other; return how it ended."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "runs.json").write_text(json.dumps([asdict(run) for run in runs]))
     command = ("-m", "tests.mpi.in_turn", str(folder / "runs.json"))
-    ended = mpirun(num_ranks, *command, limit_s=LIMIT_S)
-    assert ended.rc == 0, ended.stderr
+    return mpirun(num_ranks, *command, limit_s=LIMIT_S, environment=environment)
+
+
+def toy_runs(num_ranks: int, folder: Path, *settings: Sequence[str]) -> list[Record]:
+    """Run the toy world's job with each of some settings, in one start; return the records."""
+    outs = [folder / str(index) for index in range(len(settings))]
+    runs = [Run(TOY, sets, str(out)) for sets, out in zip(settings, outs, strict=True)]
+    train(folder, num_ranks, runs)
+    return [read_record(out) for out in outs]
 
 
 def assert_same_rounds(found: Record, expected: Record) -> None:

@@ -40,6 +40,7 @@ APART = [
     ("launch", "networks"),
     ("launch", "learning"),
     ("launch", "report"),
+    ("federation", "report"),
     ("datasets", "clients"),
 ]
 # What stands on little, and so works on a login node: it reaches no MPI and no training.

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any  # Any: a table's values are text or numbe
 
 import numpy as np
 
+from hpcfed.base.amounts import size_text
 from hpcfed.errors import InputError
 from hpcfed.report.drawing import COLOURS, MARKERS, Look, bytes_axis, new_figure, note
 from hpcfed.report.runs import Run
-from hpcfed.report.summary import size_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

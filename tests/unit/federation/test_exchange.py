@@ -13,7 +13,7 @@ from hpcfed.federation import exchange
 from hpcfed.federation.exchange import Arrived
 from hpcfed.federation.uplink.exact import Totals
 from hpcfed.learning.rule import Exchange
-from tests.mpi.launch import toy_runs
+from tests.mpi.ways import toy_runs
 
 PARAMS = np.array([1.0, 2.0, 3.0, 4.0], np.float32)
 MEAN = np.array([0.5, 0.5, 0.5, 0.25])

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from hpcfed.base.amounts import percent, size_text
 from hpcfed.errors import InputError
 from hpcfed.records.log import Log
 from hpcfed.records.runfile import write_record
-from hpcfed.report.summary import best_round, find_runs, overview, percent, size_text, summary
+from hpcfed.report.summary import best_round, find_runs, overview, summary
 from tests.run_files import record
 
 NAN = float("nan")

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any  # Any: a table's values are text or numbe
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcfed.base.amounts import percent
 from hpcfed.errors import InputError
 from hpcfed.report.drawing import COLOURS, new_figure, note
 from hpcfed.report.figures.circuits.view import base_rate, has_units, units_of
 from hpcfed.report.figures.view import View
-from hpcfed.report.summary import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

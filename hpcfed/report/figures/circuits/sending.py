@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any  # Any: a table's values are text or numbe
 
 import numpy as np
 
+from hpcfed.base.amounts import percent
 from hpcfed.config.tree import Value
 from hpcfed.errors import InputError
 from hpcfed.records.runfile import read_record
@@ -32,7 +33,6 @@ from hpcfed.report.figures.view import View
 from hpcfed.report.grid import SEEDS, sort_key
 from hpcfed.report.runs import Found, Run
 from hpcfed.report.statistics import T_INTERVAL, Mean, limits_of, mean_over_seeds
-from hpcfed.report.summary import percent
 from hpcfed.report.values import value_text
 
 if TYPE_CHECKING:

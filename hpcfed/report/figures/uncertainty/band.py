@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any  # Any: a table's values are text or numbe
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcfed.base.amounts import percent
 from hpcfed.errors import InputError
 from hpcfed.report.drawing import COLOURS, new_figure
 from hpcfed.report.figures.view import KNOWN, View
-from hpcfed.report.summary import percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

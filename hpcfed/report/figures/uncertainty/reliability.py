@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any  # Any: a table's values are text or numbe
 
 import numpy as np
 
+from hpcfed.base.amounts import percent
 from hpcfed.errors import InputError
 from hpcfed.report.drawing import COLOURS, Look, new_figure, note
 from hpcfed.report.figures.uncertainty.scores import (
@@ -26,7 +27,6 @@ from hpcfed.report.figures.uncertainty.scores import (
     noise_floor,
 )
 from hpcfed.report.figures.view import KNOWN, NUM_BINS, View
-from hpcfed.report.summary import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
