@@ -87,9 +87,9 @@ def _learn_from_teacher(network: Constants, work: Work, theirs: F32, b: int, bat
         apart += math.exp(their) * (their - mine)
     divergence = apart / whole + math.log(total) - math.log(whole)
     for k in range(classes):
-        mine = math.exp((np.float64(logits[k]) - highest) / tau) / total
+        part = math.exp((np.float64(logits[k]) - highest) / tau) / total
         aim = math.exp((np.float64(theirs[k]) - high) / tau) / whole
-        slopes[k] = (1 - weight) * slopes[k] + weight * tau * (mine - aim) / batch
+        slopes[k] = (1 - weight) * slopes[k] + weight * tau * (part - aim) / batch
     work.losses[b] = (1 - weight) * work.losses[b] + weight * tau * tau * divergence
 
 
