@@ -214,9 +214,13 @@ clients_per_round = 2
 rounds = 1
 """
     )
-    one = run(job, "one", 1, "client.engine=gpu")
-    two = run(job, "two", 2, "client.engine=gpu", "client.potentials=float32")
-    norse = run(job, "norse", 1, "client.engine=norse")
+    text = job.read_text()
+    lone = {"one": GPU, "norse": ("client.engine=norse",)}
+    runs = [Run(text, sets, str(tmp_path / name)) for name, sets in lone.items()]
+    ways.train(tmp_path, 1, runs, ENVIRONMENT)
+    both = (*GPU, "client.potentials=float32")
+    ways.train(tmp_path, 2, [Run(text, both, str(tmp_path / "two"))], ENVIRONMENT)
+    one, norse, two = (read_record(tmp_path / name) for name in ("one", "norse", "two"))
     assert two.params.tobytes() == one.params.tobytes()
     for name in ("train_loss", "hidden_rate"):
         np.testing.assert_allclose(

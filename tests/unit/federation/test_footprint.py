@@ -19,7 +19,7 @@ from hpcfed.networks.stack import stages
 from hpcfed.samples.samples import Shape
 
 IMAGES = ("data.dataset=digits", "data.num_bins=4", "model.neuron=leaky", "model.readout=current",
-          "client.batch_size=8")  # fmt: skip
+          "client.batch_size=8", "client.engine=norse")  # fmt: skip
 
 
 def job(*overrides: str) -> Job:
