@@ -5,7 +5,7 @@ from __future__ import annotations
 from hpcfed.base.compiled import inner
 from hpcfed.learning.event.lanes import LANES
 from hpcfed.learning.stack.gathering import gather_pair, gather_rows
-from hpcfed.learning.stack.geometry import geometry, lanes_from, num_events, tiles
+from hpcfed.learning.stack.geometry import geometry, lanes_from, num_events, place_row, tiles
 from hpcfed.learning.stack.lists import signal, spread
 from hpcfed.learning.stack.tables import Geometry, Listed, Stack, Work
 
@@ -99,15 +99,23 @@ def _multiply(
     pitch = (own.width + 2 * own.padding) * own.channels
     size = (own.height + 2 * own.padding) * pitch
     corner = own.padding * (pitch + own.channels)
-    number, dense = 0, work.dense[: (stop - start) * size]
-    for image in range(start, stop):
-        listed = signal(stack, work, step, image)
-        spread(listed, dense, (image - start) * size + corner, pitch, 0, own.height)
-        for y in range(own.made_height):
+    dense, each = work.dense[: (stop - start) * size], own.made_height * own.made_width
+    for image in range(stop - start):
+        listed = signal(stack, work, step, start + image)
+        spread(listed, dense, image * size + corner, pitch, 0, own.height)
+    run, number = -1, 0
+    for y in range(own.made_height):
+        top = y * own.stride - own.padding  # kernel rows above and below the picture add nothing
+        low, high = max(0, -top), min(own.rows, own.height - top)
+        run = place_row(work, run, (low, max(low, high)), number)
+        for image in range(stop - start):
             for x in range(own.made_width):
                 at = own.stride * (y * pitch + x * own.channels)
-                work.places[number] = (image - start) * size + at
+                work.places[number] = image * size + at
+                work.targets[number] = to + (image * each + y * own.made_width + x) * own.made
                 number += 1
     shape = (1, 0, own.rows, pitch, own.columns * own.channels)
-    tiles(work.traces, to, own.made, dense, work, number, shape, work.weights, own.weights)
+    tiles(
+        work, work.traces, dense, run + 1, number, shape, work.weights, (own.weights, own.made)
+    )  # fmt: skip
     dense[:] = 0

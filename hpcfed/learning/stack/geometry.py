@@ -9,7 +9,7 @@ from __future__ import annotations
 from hpcfed.base.compiled import inner
 from hpcfed.learning.constants import Reals
 from hpcfed.learning.event.lanes import LANES
-from hpcfed.learning.stack.products import TILE, multiply_tile
+from hpcfed.learning.stack.products import TILES, multiply_tile
 from hpcfed.learning.stack.tables import Geometry, Stack, Work
 from hpcfed.learning.stack.vectors import MOST
 
@@ -54,23 +54,43 @@ def num_events(stack: Stack, work: Work, number: int, start: int, stop: int) -> 
 
 
 @inner
+def place_row(work: Work, run: int, span: tuple[int, int], number: int) -> int:
+    """Note that pixels from ``number`` on have products of kernel rows ``span``; return their run.
+
+    Those of one run come one after the other, and have the same kernel rows.
+    """
+    low, high = span
+    if run < 0 or work.runs[run, 1] != low or work.runs[run, 2] != high:
+        run += 1
+        work.runs[run, 0], work.runs[run, 1], work.runs[run, 2] = number, low, high
+    return run
+
+
+@inner
 def tiles(
-    out: Reals, to: int, width: int, source: Reals, work: Work, number: int,
-    shape: tuple[int, int, int, int, int], weights: Reals, first: int,
+    work: Work, out: Reals, source: Reals, runs: int, number: int,
+    shape: tuple[int, int, int, int, int], weights: Reals, matrix: tuple[int, int],
 ) -> None:  # fmt: skip
-    """Write ``number`` rows of products of what begins at ``work.places``."""
+    """Write products of ``number`` pixels in some runs; ``matrix`` is its place, and its width.
+
+    Some of the channels of all pixels, then others: their weights stay in the cache.
+    """
+    first, width = matrix
     column, products = 0, shape[0] * shape[2] * shape[4]
     while column < width:
         pitch = lanes_from(width, column)
         lanes = min(pitch, 2 * LANES)
         for part in range(0, pitch, lanes):
-            n = 0
-            while n < number:
-                left = number - n
-                tile = TILE if left >= TILE else (TILE // 2 if left >= TILE // 2 else 1)
-                multiply_tile(
-                    out, to + n * width + column + part, width, lanes, source, work.places, n, tile,
-                    shape, weights, (first + products * column + part, pitch),
-                )  # fmt: skip
-                n += tile
+            rows = (first + products * column + part, pitch, lanes)
+            for run in range(runs):
+                n, stop = work.runs[run, 0], number if run + 1 == runs else work.runs[run + 1, 0]
+                span = (work.runs[run, 1], work.runs[run, 2])
+                while n < stop:
+                    left = stop - n
+                    tile = TILES[0] if left >= TILES[0] else TILES[1] if left >= TILES[1] else 1
+                    multiply_tile(
+                        out, work.targets, column + part, source, work.places, n, tile, shape, span,
+                        weights, rows,
+                    )  # fmt: skip
+                    n += tile
         column += pitch

@@ -12,7 +12,7 @@ import numpy as np
 from hpcfed.base.compiled import inner
 from hpcfed.learning.event.lanes import LANES
 from hpcfed.learning.stack.gathering import TAPS, gather_taps
-from hpcfed.learning.stack.geometry import geometry, lanes_from, num_events, tiles
+from hpcfed.learning.stack.geometry import geometry, lanes_from, num_events, place_row, tiles
 from hpcfed.learning.stack.lists import signal, spread
 from hpcfed.learning.stack.products import TOGETHER, product_taps
 from hpcfed.learning.stack.tables import Geometry, Stack, Work
@@ -37,7 +37,7 @@ def _back(
     stack: Stack, work: Work, step: int, own: Geometry, start: int, stop: int, needed: bool
 ) -> None:
     height, width = own.height + own.rows - 1, own.width + own.columns - 1
-    image_step, planes, count = height * width * LANES, own.made // LANES, stop - start
+    image_step, count = height * width * LANES, stop - start
     plane_step = count * image_step
     _lay_planes(stack, work, own, start, stop)
     most = max(1, stack.band // (width * LANES))  # rows whose gradients fit the first cache
@@ -53,15 +53,29 @@ def _back(
             _learn(stack, work, step, own, (image, images, top, bottom), at, plane_step)
         image += images
     if needed:
-        number = 0
+        _return(work, own, start, count)
+
+
+@inner
+def _return(work: Work, own: Geometry, start: int, count: int) -> None:
+    """Write the gradient of the input of ``count`` images from the planes of what flows in."""
+    height, width = own.height + own.rows - 1, own.width + own.columns - 1
+    image_step, up = height * width * LANES, own.rows - 1 - own.padding
+    end = up + (own.made_height - 1) * own.stride + 1  # rows before up and from here on are zero
+    run, number = -1, 0
+    for y in range(own.height):
+        low, high = max(0, up - y), min(own.rows, end - y)
+        run = place_row(work, run, (low, max(low, high)), number)
         for image in range(count):
-            for y in range(own.height):
-                for x in range(own.width):
-                    work.places[number] = image * image_step + (y * width + x) * LANES
-                    number += 1
-        shape = (planes, plane_step, own.rows, width * LANES, own.columns * LANES)
-        to = start * own.height * own.width * own.channels
-        tiles(work.change, to, own.channels, work.plane, work, number, shape, work.back, own.back)
+            for x in range(own.width):
+                work.places[number] = image * image_step + (y * width + x) * LANES
+                at = ((start + image) * own.height + y) * own.width + x
+                work.targets[number] = at * own.channels
+                number += 1
+    shape = (own.made // LANES, count * image_step, own.rows, width * LANES, own.columns * LANES)
+    tiles(
+        work, work.change, work.plane, run + 1, number, shape, work.back, (own.back, own.channels)
+    )  # fmt: skip
 
 
 @inner
@@ -188,9 +202,10 @@ def _back_flat(
     if needed:
         for image in range(count):
             work.places[image] = image * LANES
+            work.targets[image] = (start + image) * inputs
+        place_row(work, -1, (0, 1), 0)
         shape = (planes, plane_step, 1, 0, LANES)
-        to = start * inputs
-        tiles(work.change, to, inputs, work.plane, work, count, shape, work.back, own.back)
+        tiles(work, work.change, work.plane, 1, count, shape, work.back, (own.back, inputs))
 
 
 @inner

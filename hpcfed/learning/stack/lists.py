@@ -83,7 +83,11 @@ def spread(
     for y in range(top, bottom):
         at = first + (y - top) * row_pitch
         start, stop = listed.bounds[y * listed.width], listed.bounds[(y + 1) * listed.width]
-        if valued:
+        row = listed.width * listed.channels
+        if stop - start == row:  # all of them
+            for k in range(row):
+                picture[at + k] = listed.values[start + k] if valued else one
+        elif valued:
             for k in range(start, stop):
                 picture[at + np.int64(listed.entries[k])] = listed.values[k]
         else:

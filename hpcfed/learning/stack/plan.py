@@ -44,8 +44,8 @@ _GROUP_PLACES = 256  # places that products take at once, at least, where pictur
 _FLAT_IMAGES = 128
 # measured on Zen 4 and Sapphire Rapids by benchmarks/convolutions.py
 _PIXEL, _ROW = 40, 12
-_WAIT = (2.4, 1.6, 1.6, 1.6)
-_BACKWARD = (0.4, 0.45, 0.5, 0.5)
+_WAIT = (0.95, 1.25, 1.9, 1.9)
+_BACKWARD = (0.38, 0.65, 0.75, 0.75)
 
 
 def plan(

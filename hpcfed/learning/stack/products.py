@@ -31,64 +31,69 @@ intrinsic: Any = _intrinsic  # numba publishes no types of it
 
 _N = types.intp
 
-TILE = 8  # pixels that multiply_tile takes at once, at most
+TILES = (12, 4, 1)  # pixels that multiply_tile takes at once
 TOGETHER = 8  # channels that product_taps takes at once
 
 
 @intrinsic
-def multiply_tile(typing, out, to, width, lanes, source, places, at, tile, shape, base, matrix):  # type: ignore[no-untyped-def]
-    """Write ``lanes`` values of ``tile`` rows of out, ``width`` apart from ``to`` on: products.
+def multiply_tile(
+    typing, out, targets, column, source, places, at, tile, shape, span, base, matrix
+):  # type: ignore[no-untyped-def]
+    """Write registers of ``tile`` pixels, from number ``at`` on: sums of products.
 
-    ``shape`` is (planes, plane step, rows, row step, count): row r has the sum over planes p, rows
-    q and k < count of source[places[at + r] + p plane_step + q row_step + k] times the next row of
-    the matrix, whose place and pitch ``matrix`` says. A tile is TILE, half of it or 1; lanes are
-    two registers or one.
+    ``shape`` is (planes, plane step, rows, row step, count): pixel n has the sum over planes p, rows
+    q of ``span`` (from, to) and k < count of source[places[n] + p plane_step + q row_step + k]
+    times row (p rows + q) count + k of the matrix. With ``matrix`` (place, pitch, lanes) the first
+    ``lanes`` of a row, two registers or one, come to out[targets[n] + column:]. A tile is one of
+    TILES.
     """
-    signature = types.void(out, _N, _N, _N, source, places, _N, _N, shape, base, matrix)
+    signature = types.void(
+        out, targets, _N, source, places, _N, _N, shape, span, base, matrix
+    )  # fmt: skip
 
     def generate(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        out, source, places, base = pointers(context, builder, sig, args, (0, 4, 5, 9))
-        _, to, width, lanes, _, _, at, tile, shape, _, matrix = args
-        first, pitch = (builder.extract_value(matrix, n) for n in range(2))
+        which = (0, 1, 3, 4, 9)
+        out, targets, source, places, base = pointers(context, builder, sig, args, which)
+        _, _, column, _, _, at, tile, shape, span, _, matrix = args
+        low, high = (builder.extract_value(span, n) for n in range(2))
+        first, pitch, lanes = (builder.extract_value(matrix, n) for n in range(3))
         planes, plane_step, rows, row_step, count = (
             builder.extract_value(shape, n) for n in range(5)
         )
+        skipped = builder.mul(builder.mul(builder.sub(rows, builder.sub(high, low)), count), pitch)
+        begin_row = builder.add(first, builder.mul(builder.mul(low, count), pitch))
+
+        def listed(array: Value, number: int) -> list[Value]:
+            numbers = [builder.add(at, INT(r)) for r in range(number)]
+            return [widen(builder, builder.load(builder.gep(array, [n]))) for n in numbers]
 
         def multiply(number: int, each: int) -> None:
-            starts = [
-                widen(builder, builder.load(builder.gep(places, [builder.add(at, INT(r))])))
-                for r in range(number)
-            ]
-            begin = [first, *[zeros(builder, out)] * (number * each)]
+            starts = listed(places, number)
+            begin = [begin_row, *[zeros(builder, out)] * (number * each)]
             with running(builder, INT(0), planes, begin) as (p, outer, final):
                 ahead = builder.mul(p, plane_step)
-                with running(builder, INT(0), rows, outer) as (q, middle, ends):
+                with running(builder, low, high, outer) as (q, middle, ends):
                     shift = builder.add(ahead, builder.mul(q, row_step))
                     lefts = [builder.gep(source, [builder.add(one, shift)]) for one in starts]
                     with running(builder, INT(0), count, middle) as (k, (row, *sums), after):
                         after.append(builder.add(row, pitch))
-                        own = [
-                            load(
-                                builder,
-                                builder.gep(base, [builder.add(row, INT(n * LANES))]),
-                                LANES,
-                            )
-                            for n in range(each)
-                        ]
+                        line = [builder.gep(base, [builder.add(row, INT(n * LANES))])
+                                for n in range(each)]  # fmt: skip
+                        own = [load(builder, pointer, LANES) for pointer in line]
                         for r, left in enumerate(lefts):
-                            factor = builder.load(builder.gep(left, [k]))
-                            factor = splat(builder, factor, LANES)
+                            factor = splat(builder, builder.load(builder.gep(left, [k])), LANES)
                             for n in range(each):
                                 after.append(factor.times_plus(own[n], sums[r * each + n]))
                     ends.extend(after)
-                final.extend(ends)
-            for r in range(number):
-                target = place(builder, out, to, INT(r), width)
+                row, *sums = ends
+                final.extend([builder.add(row, skipped), *sums])
+            for r, target in enumerate(listed(targets, number)):
                 for n in range(each):
-                    final[1 + r * each + n].store(builder.gep(target, [INT(n * LANES)]))
+                    to = builder.add(builder.add(target, column), INT(n * LANES))
+                    final[1 + r * each + n].store(builder.gep(out, [to]))
 
         def sized(each: int) -> None:
-            choose(builder, tile, {n: partial(multiply, n, each) for n in (TILE, TILE // 2, 1)})
+            choose(builder, tile, {n: partial(multiply, n, each) for n in TILES})
 
         choose(builder, lanes, {each * LANES: partial(sized, each) for each in (2, 1)})
         return context.get_dummy_value()

@@ -266,7 +266,8 @@ class Work(NamedTuple):
         sums, through: (2, T, rows, C) gradients of a norm.
         mean, spread: (C,).
         picture, pooled, dense, plane: pictures, with borders of zeros.
-        places: where pixels begin.
+        places, targets: where pixels begin in a source, and where their sums come; runs: (n, 3) the
+            first pixel of each run, and its kernel rows.
         order, ordered, starts: events by channel.
         row, values_at_once: a row, and its n; ahead: (n,) gradients of a bin later.
         summed, logits, slopes: (B, ..) of the readout; losses, predictions: (B,).
@@ -301,6 +302,8 @@ class Work(NamedTuple):
     dense: Reals
     plane: Reals
     places: NDArray[np.int32]
+    targets: I64
+    runs: I64
     order: NDArray[np.int32]
     ordered: Reals
     starts: I64

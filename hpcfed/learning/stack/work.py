@@ -59,6 +59,8 @@ def make_work(
         dense=flat(max(size[0] for size in sizes) + _BEYOND),
         plane=flat(max(size[1] for size in sizes) + _BEYOND if learns else 0),
         places=np.zeros(max(size[2] for size in sizes), np.int32),
+        targets=np.zeros(max(size[2] for size in sizes), np.int64),
+        runs=np.zeros((int(stack.heights.max()) + 1, 3), np.int64),
         order=np.zeros(max(size[3] for size in sizes) if learns else 0, np.int32),
         ordered=flat(max(size[3] for size in sizes) if learns else 0),
         starts=np.zeros(max(size[4] for size in sizes) + 1, np.int64),
