@@ -50,8 +50,9 @@ def main() -> int:
     parser.add_argument("--shapes", nargs="+", default=SHAPES)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    print("how many times as fast as oneDNN: forward; gradient of the weights")
     print(f"{'shape':>12s}{'active':>8s}{'events':>9s}{'all':>7s}{'auto':>7s}"
-          f"{'events':>12s}{'all':>7s}{'auto':>7s}   times oneDNN: forward, weights' gradient")  # fmt: skip
+          f"{'events':>12s}{'all':>7s}{'auto':>7s}")  # fmt: skip
     missed = []
     for text in options.shapes:
         seen, made, side = map(int, text.split(","))

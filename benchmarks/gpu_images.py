@@ -237,7 +237,8 @@ def jelly(experiment: Experiment, images: ImageSet, backend: str | None) -> Work
             )
         norm = ByBin(bins, channels)
         neurons = neuron.LIFNode(
-            tau=1 / (1 - LEAK), decay_input=False, v_threshold=1.0, v_reset=None,
+            tau=1 / (1 - LEAK), decay_input=False, v_reset=None,
+            v_threshold=experiment.model.threshold,
             surrogate_function=surrogate.PiecewiseQuadratic(alpha=1.0), detach_reset=True,
             step_mode="m", **chosen,
         )  # fmt: skip

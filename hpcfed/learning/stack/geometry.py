@@ -89,8 +89,8 @@ def tiles(
                     left = stop - n
                     tile = TILES[0] if left >= TILES[0] else TILES[1] if left >= TILES[1] else 1
                     multiply_tile(
-                        out, work.targets, column + part, source, work.places, n, tile, shape, span,
-                        weights, rows,
+                        out, work.targets, column + part, source, work.places, (n, tile), shape,
+                        span, weights, rows,
                     )  # fmt: skip
                     n += tile
         column += pitch

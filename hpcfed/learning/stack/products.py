@@ -17,6 +17,7 @@ from numba.extending import intrinsic as _intrinsic
 from hpcfed.learning.event.lanes import (
     INT,
     LANES,
+    Value,
     load,
     place,
     pointers,
@@ -36,25 +37,23 @@ TOGETHER = 8  # channels that product_taps takes at once
 
 
 @intrinsic
-def multiply_tile(
-    typing, out, targets, column, source, places, at, tile, shape, span, base, matrix
-):  # type: ignore[no-untyped-def]
-    """Write registers of ``tile`` pixels, from number ``at`` on: sums of products.
+def multiply_tile(typing, out, targets, column, source, places, tile, shape, span, base, matrix):  # type: ignore[no-untyped-def]
+    """Write registers of some pixels, ``tile`` (the first, one of TILES): sums of products.
 
-    ``shape`` is (planes, plane step, rows, row step, count): pixel n has the sum over planes p, rows
-    q of ``span`` (from, to) and k < count of source[places[n] + p plane_step + q row_step + k]
+    ``shape`` is (planes, plane step, rows, row step, count): pixel n has the sum over planes p,
+    rows q of ``span`` (from, to) and k < count of source[places[n] + p plane_step + q row_step + k]
     times row (p rows + q) count + k of the matrix. With ``matrix`` (place, pitch, lanes) the first
-    ``lanes`` of a row, two registers or one, come to out[targets[n] + column:]. A tile is one of
-    TILES.
+    ``lanes`` of a row, two registers or one, come to out[targets[n] + column:].
     """
     signature = types.void(
-        out, targets, _N, source, places, _N, _N, shape, span, base, matrix
+        out, targets, _N, source, places, tile, shape, span, base, matrix
     )  # fmt: skip
 
     def generate(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        which = (0, 1, 3, 4, 9)
+        which = (0, 1, 3, 4, 8)
         out, targets, source, places, base = pointers(context, builder, sig, args, which)
-        _, _, column, _, _, at, tile, shape, span, _, matrix = args
+        _, _, column, _, _, tile, shape, span, _, matrix = args
+        at, size = (builder.extract_value(tile, n) for n in range(2))
         low, high = (builder.extract_value(span, n) for n in range(2))
         first, pitch, lanes = (builder.extract_value(matrix, n) for n in range(3))
         planes, plane_step, rows, row_step, count = (
@@ -93,7 +92,7 @@ def multiply_tile(
                     final[1 + r * each + n].store(builder.gep(out, [to]))
 
         def sized(each: int) -> None:
-            choose(builder, tile, {n: partial(multiply, n, each) for n in TILES})
+            choose(builder, size, {n: partial(multiply, n, each) for n in TILES})
 
         choose(builder, lanes, {each * LANES: partial(sized, each) for each in (2, 1)})
         return context.get_dummy_value()
