@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     if options.memory_of:
-        options.batch, batch = 1, options.batch
+        options.batch, batch = 2, options.batch
         WAYS[options.memory_of](*world(options, 1.0))()  # what is compiled and loaded once
         options.batch = batch
         one = WAYS[options.memory_of](*world(options, 1.0))

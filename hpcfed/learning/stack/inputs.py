@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from hpcfed.base.compiled import inner
 from hpcfed.base.philox import draw
+from hpcfed.learning.event.lanes import LANES
 from hpcfed.learning.event.samples import change_events, copy_events
-from hpcfed.learning.stack.lists import copy, list_picture, signal
+from hpcfed.learning.stack.lists import copy, list_picture, list_spaced, signal
 from hpcfed.learning.stack.tables import Source, Stack, Work
 
 U32 = NDArray[np.uint32]
@@ -24,23 +25,26 @@ def list_inputs(stack: Stack, work: Work, source: Source, start: int, batch: int
         for b in range(batch):
             _list_events(stack, work, source, start + b, b, batch)
         return
-    size = stack.heights[0] * stack.widths[0] * stack.channels[0]
-    for b in range(batch):
-        for t in range(stack.num_bins):
-            place = (start + b) * stack.num_bins + t
+    places, channels = stack.heights[0] * stack.widths[0], stack.channels[0]
+    pitch = max(LANES, channels)  # of pixels in the picture: a register's, if they fit one
+    for t in range(stack.num_bins):  # by images: entries beyond the end are written over in time
+        for b in range(batch):
+            block = (start + b) * stack.num_bins + t
             address = source.address
             if source.by_sample:
                 copy(work.address, source.address)
                 work.address[1] = np.uint32(source.samples[start + b])
-                address, place = work.address, t
-            _encode(stack, work, source, start + b, address, place * size)
-            list_picture(signal(stack, work, 0, t * batch + b), work.picture)
-    work.picture[:size] = 0
+                address, block = work.address, t
+            _encode(stack, work, source, start + b, address, block * places * channels, pitch)
+            list_spaced(signal(stack, work, 0, t * batch + b), work.picture, pitch)
+    work.picture[: places * pitch] = 0
 
 
 @inner
-def _encode(stack: Stack, work: Work, source: Source, number: int, address: U32, word: int) -> None:
-    """Write what a sample shows in a bin to ``work.picture`` (pixels, channels).
+def _encode(
+    stack: Stack, work: Work, source: Source, number: int, address: U32, word: int, pitch: int
+) -> None:
+    """Write what a sample shows in a bin to ``work.picture``, its pixels ``pitch`` apart.
 
     Its words, one each in the order (channels, pixels), begin with number ``word``.
     """
@@ -51,18 +55,19 @@ def _encode(stack: Stack, work: Work, source: Source, number: int, address: U32,
         for c in range(channels):
             for place in range(places):
                 value = np.float32(pixels[c * places + place]) * np.float32(2 / 255)
-                work.picture[place * channels + c] = value - np.float32(1)
+                work.picture[place * pitch + c] = value - np.float32(1)
         return
     skipped, count = word % 4, places * channels
     words = work.drawn[: (skipped + count + 3) // 4 * 4]
     draw(words, word // 4, address)
+    below = -one if source.encoder == SIGNED else one
     for c in range(channels):
         for place in range(places):
             at = c * places + place
             pixel = pixels[at]
-            value = one if source.encoder == POISSON or pixel > 127 else -one
+            value = one if pixel > 127 else below
             fires = np.uint64(words[skipped + at]) < source.limits[pixel]
-            work.picture[place * channels + c] = value if fires else zero
+            work.picture[place * pitch + c] = value if fires else zero
 
 
 @inner

@@ -75,6 +75,32 @@ def list_picture(listed: Listed, picture: Reals) -> None:
 
 
 @inner
+def list_spaced(listed: Listed, picture: Reals, pitch: int) -> None:
+    """List a picture whose pixels lie ``pitch`` apart, with zeros behind their channels.
+
+    Where these are fewer than a register has, what lies beyond the list's end is written over.
+    """
+    end = 0
+    for y in range(listed.height):
+        for x in range(listed.width):
+            place = y * listed.width + x
+            listed.bounds[place] = end
+            if pitch > LANES:
+                end = append_pixel(listed, picture, place * pitch, x, end)
+                continue
+            first = x * listed.channels
+            if len(listed.values) > 0:
+                end = append_nonzero(
+                    picture, place * pitch, LANES, listed.entries, listed.values, end, first
+                )
+            else:
+                end = append_nonzero(
+                    picture, place * pitch, LANES, listed.entries, None, end, first
+                )
+    listed.bounds[listed.height * listed.width] = end
+
+
+@inner
 def spread(
     listed: Listed, picture: Reals, first: int, row_pitch: int, top: int, bottom: int
 ) -> None:

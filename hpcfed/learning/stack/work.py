@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import mmap
+from typing import Any  # Any: entries or values
+
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from hpcfed.learning.constants import RealType
 from hpcfed.learning.event.lanes import LANES
@@ -20,13 +24,13 @@ def make_work(
     """Return work space for ``batch`` samples at once, in training or evaluation alone."""
     bins, hidden = stack.num_bins, len(stack.steps)
     room = bins * batch
-    pictures = stack.heights * stack.widths * stack.channels
+    pictures = stack.heights * stack.widths * np.maximum(stack.channels, LANES)
     made = stack.channels[stack.steps + 1]
     widest = int(made.max())
     values = max(CHUNK, widest)
     rows = batch if stack.norm == BY_GROUP else 1
     sizes = [_products(stack, int(step), room) for step in stack.steps]
-    last = int(pictures[-1])
+    last = int(stack.heights[-1] * stack.widths[-1] * stack.channels[-1])
     changed = int(pictures[stack.first_layer + 1 :].max()) * room if learns else 0
     entry = np.uint16 if (stack.widths * stack.channels).max() <= 1 << 16 else np.uint32
 
@@ -42,8 +46,8 @@ def make_work(
         back=flat(lengths.back if learns else 0),
         framed=flat(lengths.framed),
         statistics=flat(lengths.statistics),
-        entries=np.empty(lengths.entries * room, entry),
-        values=np.empty(lengths.values * room, dtype),
+        entries=_sparse(lengths.entries * room + LANES, entry),
+        values=_sparse(lengths.values * room + LANES, dtype),
         bounds=np.zeros(lengths.bounds * room, np.int32),
         traces=flat(lengths.traces * room),
         change=flat(changed),
@@ -81,6 +85,16 @@ def make_work(
         sensed=np.zeros(most_events, np.int32),
         bins=np.zeros(bins + 1, np.int64),
     )
+
+
+def _sparse(size: int, kind: DTypeLike) -> NDArray[Any]:
+    """Return (size,) memory of which only the pages that are written to are taken.
+
+    Large arrays of NumPy's are taken in huge pages, as far as Linux gives them, and of a list's
+    region only the beginning is used.
+    """
+    number = max(1, size * np.dtype(kind).itemsize)
+    return np.frombuffer(mmap.mmap(-1, number), kind, count=size)
 
 
 def _row(values: int, bins: int, dtype: RealType) -> Row:
