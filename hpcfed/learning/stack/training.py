@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -262,7 +263,7 @@ class StackTrainer:
         inside = ids if encoded == EVENTS else ids[:0]
         return Source(
             encoder=encoded,
-            pixels=np.ascontiguousarray(pixels).reshape(len(pixels), -1),
+            pixels=np.ascontiguousarray(pixels).reshape(len(pixels), prod(pixels.shape[1:])),
             row=row,
             limits=chances,
             address=address,
