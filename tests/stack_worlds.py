@@ -62,9 +62,7 @@ def _forward(stack: Stack, work: Work, step: int, images: int) -> None:
 def _backward(stack: Stack, work: Work, step: int, images: int, needed: bool) -> None:
     _turned(stack, work)
     for first in range(0, images, stack.together[step]):
-        _convolve_back(
-            stack, work, step, first, min(images, first + stack.together[step]), needed
-        )
+        _convolve_back(stack, work, step, first, min(images, first + stack.together[step]), needed)
 
 
 # --- one layer ------------------------------------------------------------------------------------
@@ -72,7 +70,10 @@ def _backward(stack: Stack, work: Work, step: int, images: int, needed: bool) ->
 
 @dataclass(frozen=True)
 class OneLayer:
-    """A layer that sees pictures (n, C, H, W); ``kernel`` is (size, stride, padding), or () dense."""
+    """A layer that sees pictures (n, C, H, W); a dense one has no ``kernel``.
+
+    That is (size, stride, padding).
+    """
 
     channels: int
     made: int
@@ -250,7 +251,7 @@ def shaken(experiment: Experiment, layout: Layout, seed: int = 3) -> NDArray[np.
 def autograd(
     experiment: Experiment, samples: ImageSet | EventSet, params: Reals
 ) -> tuple[Reals, float, Activity]:
-    """Return the reference's gradient (P,) and loss of one batch of all samples, and its activity."""
+    """Return the reference's gradient (P,) and loss of all samples at once, and its activity."""
     network, place = build_network(experiment, shape_of(samples)), 0
     stream = CompiledStream(experiment.seed, Purpose.NETWORK, 0, 0)
 
@@ -286,10 +287,8 @@ def assert_same_gradient(
     found, loss = trainer.gradient(params.astype(dtype), samples, ids)
     assert_allclose(loss, its_loss, rtol=tolerance)
     for name, part, _ in trainer.layout.slices():
-        scale = max(np.abs(expected[part]).max(), 1e-6 * np.abs(expected).max())
-        assert_allclose(
-            found[part], expected[part], rtol=0, atol=tolerance * scale, err_msg=name
-        )
+        scale = max(np.abs(expected[part]).max(), 1e-3)  # those through norms may cancel
+        assert_allclose(found[part], expected[part], rtol=0, atol=tolerance * scale, err_msg=name)
     return [int(spikes.bool().sum()) for spikes in activity.spikes]
 
 
