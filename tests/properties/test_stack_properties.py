@@ -57,6 +57,7 @@ def test_gradients_of_any_stack_are_autograds(
     hidden: tuple[Any, ...], model: dict[str, Any], size: tuple[int, int, int], bins: int,
     batch: int, encoder: str,
 ) -> None:  # fmt: skip
+    assume(bins > 1 or not model["fire_first"])  # no spike is heard: autograd may have no gradient
     before, first, between, last, dense = hidden
     entries = [*before, first, *between, *last, *dense]
     data = {"num_bins": bins, "duration": 0.01 * bins, "encoder": encoder}
