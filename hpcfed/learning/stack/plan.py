@@ -77,7 +77,10 @@ def plan(
         dropped=np.array([threshold(_chance(stage)) for stage in found], np.uint64),
         raises=np.array([1 / (1 - _chance(stage)) for stage in found]),
         switches=np.array(
-            [_switches(kernels[n], channels[n], channels[n + 1]) for n in range(len(found))]
+            [
+                _switches(kernels[n], channels[n], _padded(channels[n + 1]))
+                for n in range(len(found))
+            ]
         ),
         together=np.array([_together(found[n], shapes[n + 1]) for n in range(len(found))]),
         heights=np.array([one[1] for one in shapes]),

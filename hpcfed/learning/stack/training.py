@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -259,9 +260,11 @@ class StackTrainer:
         address = (words or Stream(self._experiment.seed, Purpose.ENCODING)).address
         nobody = np.empty((0, 0), np.float32)
         inside = ids if encoded == EVENTS else ids[:0]
+        shown = np.ascontiguousarray(pixels).reshape(len(pixels), prod(pixels.shape[1:])).view()
+        shown.setflags(write=False)  # one type, and so one compiled kernel, of all pixels
         return Source(
             encoder=encoded,
-            pixels=np.ascontiguousarray(pixels).reshape(len(pixels), -1),
+            pixels=shown,
             row=row,
             limits=limits_of(encoder),
             address=address,

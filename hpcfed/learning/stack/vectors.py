@@ -55,7 +55,7 @@ def append_nonzero(typing, source, at, width, index, values, end, first):  # typ
     """Append first + j for each j < width with source[at + j] != 0 to index; return the new end.
 
     And source[at + j] to ``values``, if that has any type but none. Without branches: LANES entries
-    are written from each end on, of which those count that are not zero.
+    or a part of them are written from each end on, of which those count that are not zero.
     """
     signature = types.intp(source, _N, _N, index, values, _N, _N)
     valued = not isinstance(values, types.NoneType)
@@ -65,27 +65,33 @@ def append_nonzero(typing, source, at, width, index, values, end, first):  # typ
         given = pointers(context, builder, sig, args, (4,))[0] if valued else None
         _, at, width, _, _, end, first = args
         kind, entry = ir.IntType(32), index.type.pointee
-        numbers = ir.Constant(ir.VectorType(kind, LANES), list(range(LANES)))
-        parts = builder.sdiv(width, INT(LANES))
+        lanes = _compressible(context, source.type.pointee)
+        numbers = ir.Constant(ir.VectorType(kind, lanes), list(range(lanes)))
+        parts = builder.sdiv(width, INT(lanes))
         with running(builder, INT(0), parts, [end]) as (part, (to,), ends):
-            block = builder.mul(part, INT(LANES))
-            row = load(builder, builder.gep(source, [builder.add(at, block)]), LANES)
+            block = builder.mul(part, INT(lanes))
+            row = load(builder, builder.gep(source, [builder.add(at, block)]), lanes)
             marked = builder.fcmp_unordered("!=", row.value, zeros_like(row).value)
             begin = builder.trunc(builder.add(first, block), kind)
-            single = builder.insert_element(ir.Constant(numbers.type, ir.Undefined), begin, kind(0))
-            begins = builder.shuffle_vector(single, single, ir.Constant(numbers.type, None))
+            begins = splat(builder, begin, lanes).value
             entries = _compressed(builder, builder.add(begins, numbers), marked)
             if entry.width < kind.width:
-                entries = builder.trunc(entries, ir.VectorType(entry, LANES))
+                entries = builder.trunc(entries, ir.VectorType(entry, lanes))
             Lanes(builder, entries).store(builder.gep(index, [to]), entry.width // 8)
             if given is not None:
                 found = _compressed(builder, row.value, marked)
                 Lanes(builder, found).store(builder.gep(given, [to]))
-            bits = builder.zext(builder.bitcast(marked, ir.IntType(LANES)), INT)
+            bits = builder.zext(builder.bitcast(marked, ir.IntType(lanes)), INT)
             ends.append(builder.add(to, builder.ctpop(bits)))
         return ends[0]
 
     return signature, generate
+
+
+def _compressible(context: Any, kind: Value) -> int:
+    """Return how many numbers a register holds: LLVM compresses several with misaligned stores."""
+    wide = "+avx512vl" in context.codegen().magic_tuple()[2]
+    return min(LANES, (512 if wide else 128) // (32 if kind == ir.FloatType() else 64))
 
 
 def _compressed(builder: Value, values: Value, marked: Value) -> Value:
