@@ -72,7 +72,7 @@ setup(
         "train": [
             "mpi4py>=4.0",
             "norse>=1.1",
-            "numba",
+            "numba>=0.62",  # of LLVM 20, which can compress vectors
             "requests",  # tonic imports it without declaring it
             "soundfile",
             "tonic>=1.6",

@@ -23,6 +23,7 @@ from hpcfed.learning.event.lanes import (
     place,
     pointers,
     running,
+    splat,
     zeros_like,
 )
 
