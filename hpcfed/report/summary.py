@@ -56,11 +56,18 @@ def summary(path: Path) -> Rows:
         ("clients", f"{len(record.clients['num_samples'])}, {_ranks(record)}"),
         ("data", f"{record.clients['num_samples'].sum()} samples of {attributes['data_source']}"),
         ("parameters", f"{record.params.size}"),
+        *_engine(record),
         *_origin(record),
     ]
     if record.log.num_rounds:
         lines += [*_results(rounds), *_figures(record), *_costs(rounds)]
     return lines
+
+
+def _engine(record: Record) -> Rows:
+    """Return the engine that trained, where the rule leaves one to choose."""
+    engine = record.attributes.get("engine", "auto")
+    return [] if engine == "auto" else [("engine", engine)]
 
 
 def _origin(record: Record) -> Rows:

@@ -111,7 +111,7 @@ def entering(test_data: Path) -> dict[str, float]:
     weights = {name: params[place].view(size) for name, place, size in network.layout.slices()}
     pixels = torch.tensor(Encoded(experiment, images, "signed-poisson").batch(np.arange(64)))
     with pytest.MonkeyPatch.context() as patch, torch.no_grad():
-        patch.setattr(norms, "MOMENTUM", 1.0)  # the statistics of this batch
+        patch.setattr(norms, "NORM_MOMENTUM", 1.0)  # the statistics of this batch
         statistics = network.forward(weights, pixels, Pass(learn=True)).statistics
         found = network.forward(weights | dict(statistics), pixels, Pass(learn=False)).entering
     full = products(parse_experiment(f"[model]\nhidden = {vgg9(64)}\n", []).model,
