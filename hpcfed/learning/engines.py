@@ -47,7 +47,7 @@ def resolve_engine(experiment: Experiment) -> str:
             f'client.engine = "{engine}" has no {lacks}; set client.engine = "norse", or "auto"'
         )
     if engine == "auto":
-        return "norse" if lacks else "event"
+        return "norse" if lacks or _has_groups(experiment) else "event"
     return engine
 
 
@@ -74,14 +74,18 @@ def is_stacked(experiment: Experiment) -> bool:
     return experiment.data.is_images or not experiment.model.is_dense
 
 
+def _has_groups(experiment: Experiment) -> bool:
+    """Say whether there are convolutions in groups, whose zeros the event engine multiplies too."""
+    specs = [parse(entry) for entry in experiment.model.hidden]
+    return any(isinstance(spec, Convolution) and spec.groups > 1 for spec in specs)
+
+
 def _stack_lacks(experiment: Experiment) -> str | None:
     model = experiment.model
     specs = [parse(entry) for entry in model.hidden]
     for kind, name in _NO_STACK.items():
         if any(isinstance(spec, kind) for spec in specs):
             return name
-    if any(isinstance(spec, Convolution) and spec.groups > 1 for spec in specs):
-        return "convolutions in groups"
     if experiment.learning_rule.is_binary:
         return f'rule.kind = "{experiment.learning_rule.kind}" for convolutions, norms and images'
     if model.recurrent:

@@ -50,6 +50,26 @@ def _turn(weights: Reals, back: Reals, taps: int, channels: int, made: int) -> N
 
 
 @inner
+def keep_groups(stack: Stack, work: Work) -> None:
+    """Let no gradient reach weights between channels of different groups: they stay zero."""
+    for layer in range(len(stack.steps)):
+        if stack.groups[layer] == 1:
+            continue
+        own = geometry(stack, stack.steps[layer])
+        sees = stack.real_channels[stack.steps[layer]] // stack.groups[layer]
+        makes, column = stack.neurons[layer, 1] // stack.groups[layer], 0
+        while column < own.made:
+            lanes = lanes_from(own.made, column)
+            first = own.weights + own.rows * own.columns * own.channels * column
+            for row in range(own.rows * own.columns * own.channels):
+                group = row % own.channels // sees
+                for n in range(lanes):
+                    if (column + n) // makes != group:
+                        work.gradient[first + row * lanes + n] = 0
+            column += lanes
+
+
+@inner
 def framed(stack: Stack, work: Work) -> None:
     """Write the copies of one register's weights with zeros around each kernel row."""
     for step in range(len(stack.kinds)):

@@ -12,7 +12,7 @@ from hpcfed.base.compiled import compiled, inner
 from hpcfed.learning.constants import Optimiser, Reals
 from hpcfed.learning.event.optimiser import adjust, optimise
 from hpcfed.learning.stack.convolution import convolve
-from hpcfed.learning.stack.copies import framed, turned
+from hpcfed.learning.stack.copies import framed, keep_groups, turned
 from hpcfed.learning.stack.geometry import num_events
 from hpcfed.learning.stack.gradients import convolve_back
 from hpcfed.learning.stack.inputs import list_inputs
@@ -67,6 +67,7 @@ def train_client(
         loss = learn_labels(network, work, learned, start, batch)
         loss += _penalise(network, work, batch)
         _backward(network, learned, batch, word, work)
+        keep_groups(network.stack, work)
         total += loss * batch
         adjust(optimiser, work.weights, received, work.gradient)
         optimise(optimiser, step + 1, work.weights, work.gradient, work.first, work.second)

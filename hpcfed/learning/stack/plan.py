@@ -98,6 +98,7 @@ def plan(
         weights=np.array([0, *accumulate(weights)]),
         back=_places(weights),
         framed=np.where(frames, _places(frames), -1),
+        groups=np.array([getattr(found[n].spec, "groups", 1) for n in steps]),
         normed=np.array([int(has_norm(model, found[n])) for n in steps]),
         norm=_NORMS.get(model.norm, OVER_BINS),
         delay=int(bool(model.fire_first)),
@@ -163,10 +164,24 @@ def _views(
             for column, lanes in blocks(int(stack.channels[step + 1])):
                 size = prod(kernel) * lanes
                 view = weights[at : at + size].reshape(*kernel, lanes)
-                own = view[:, :, : stack.real_channels[step], : max(0, shape[0] - column)]
-                yield own.transpose(3, 2, 0, 1), part, slice(column, column + lanes)
+                for seen, rows in _groups(stack, layer, shape, column, lanes):
+                    own = view[:, :, seen, rows.start - column : rows.stop - column]
+                    yield own.transpose(3, 2, 0, 1), part, rows
                 at += size
             layer += 1
+
+
+def _groups(
+    stack: Stack, layer: int, shape: tuple[int, ...], column: int, lanes: int
+) -> Iterator[tuple[slice, slice]]:
+    """Yield the channels that a group sees and, of a block of those it makes, its own."""
+    seen = int(stack.real_channels[stack.steps[layer]])
+    groups = int(stack.groups[layer])
+    sees, makes = seen // groups, shape[0] // groups
+    for group in range(groups):
+        start, stop = max(column, group * makes), min(column + lanes, (group + 1) * makes)
+        if start < stop:
+            yield slice(group * sees, (group + 1) * sees), slice(start, stop)
 
 
 def blocks(width: int) -> Iterator[tuple[int, int]]:

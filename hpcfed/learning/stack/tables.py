@@ -52,6 +52,7 @@ class Stack(NamedTuple):
         weights: (L + 1,) where a layer's weights lie, and those of the readout, (in, K).
         back: (L,) where their turned copy lies; framed: (L,) that of one register with zeros around
             each kernel row, -1 for other layers.
+        groups: (L,) of channels that see each other; weights between others are zero.
         normed: (L,) 1 for layers with a norm.
         scales, shifts, factors: (L,) where a norm has them among the weights; -1 for nowhere.
         means, variances: (L,) where a norm has them among the statistics.
@@ -88,6 +89,7 @@ class Stack(NamedTuple):
     weights: I64
     back: I64
     framed: I64
+    groups: I64
     normed: I64
     scales: I64
     shifts: I64

@@ -54,6 +54,8 @@ IMAGES = {
     "tebn": model("8c3", "p2", 7, norm="tebn"),
     "group, shifted": model("8c3", "m2", "20c5p1", "p2", 12, norm="group", norm_shift=True),
     "odd groups": model("7c3", "m2", "21c5p1", "p", 5, norm="group"),
+    "groups": model("8c3", "p2", "8c3g2", "72c3s2g4", 7),
+    "depthwise": model("6c3", "6c3g6", "20c1", 7),
     "dense layers without norm": model("8c3", 12, 7, norm_dense=False),
     "norms that stay": model("8c3", "p2", 7, norm="batch", norm_federate="local"),
     "lif": model(
@@ -208,6 +210,10 @@ TRAININGS = {
     "no norm": {"client": TWO, "model": {"norm": None}},
     "frozen": {"client": TWO, "model": {"norm": "batch", "norm_freeze_after": 1}},
     "local": {"client": TWO, "model": {"norm_federate": "local"}},
+    "groups": {
+        "client": TWO | {"weight_decay": 0.05},
+        "model": {"hidden": ["6c3", "p2", "6c3g3", 9]},
+    },
     "lif": {"client": TWO, "model": {"neuron": "lif"} | LEAKS},
 }
 
@@ -401,7 +407,6 @@ def test_a_steps_bytes_are_those_that_are_allocated(hidden: list[object], batch:
         (model("4c3", ["4c3"]), "residual blocks"),
         (model("4c3", ["repeat", "4c3"]), "repeated blocks"),
         (model("4x3"), "depthwise-separable convolutions"),
-        (model("4c3", "4c3g2"), "convolutions in groups"),
         (
             model("4c3", 9, recurrent=True),
             "recurrent weights beside convolutions, norms and images",
@@ -424,3 +429,8 @@ def test_auto_takes_the_stacks_of_the_jobs() -> None:
         experiment = parse_experiment((JOBS / f"{name}.toml").read_text(), [])
         assert resolve_engine(experiment) == "event"
     assert isinstance(make_trainer(settings("auto"), shape_of(images(1))), StackTrainer)
+
+
+def test_groups_whose_zeros_would_be_multiplied_are_left_to_norse_unless_asked_for() -> None:
+    assert resolve_engine(settings("auto", **model("4c3", "4c3g2"))) == "norse"
+    assert resolve_engine(settings("event", **model("4c3", "4c3g2"))) == "event"
