@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any  # of many types
 
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from stack_worlds import assert_same_gradient
@@ -14,6 +15,8 @@ from hpcfed.config.stack import Convolution, Pool, parse
 from hpcfed.errors import InputError
 from hpcfed.networks.stack import stages
 from hpcfed.samples.samples import Shape
+
+pytestmark = pytest.mark.timeout(900)  # the first example compiles kernels
 
 CONVOLUTIONS = st.builds(
     "{}c{}s{}p{}".format,

@@ -51,6 +51,8 @@ ALL = LAYERS | {
     for name in VALUED
 }
 
+pytestmark = pytest.mark.timeout(900)  # the first test compiles kernels
+
 
 def both_ways(layer: OneLayer, density: float, dtype: RealType) -> Products:
     """Return the products of events, having required the same bits of those of all values."""

@@ -39,6 +39,8 @@ JOBS = Path(__file__).parents[3] / "jobs"
 TRIANGLE = {"surrogate_scale": None, "init_scale": 6.0}
 LEAKS = TRIANGLE | {"tau_mem": 0.02, "tau_syn": 0.02, "readout": "mean"}
 
+pytestmark = pytest.mark.timeout(900)  # the first test compiles kernels
+
 
 def model(*hidden: object, **keys: object) -> Tables:
     return {"model": {"hidden": list(hidden)} | keys}
