@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpcfed.base.compiled import inner
+from hpcfed.base.compiled import inlined, inner
 from hpcfed.learning.event.lanes import LANES
 from hpcfed.learning.stack.gathering import gather_pair, gather_rows
 from hpcfed.learning.stack.geometry import geometry, lanes_from, num_events, place_row, tiles
@@ -10,7 +10,7 @@ from hpcfed.learning.stack.lists import signal, spread
 from hpcfed.learning.stack.tables import Geometry, Listed, Stack, Work
 
 
-@inner
+@inlined
 def convolve(stack: Stack, work: Work, step: int, start: int, stop: int) -> None:
     """Write what flows into a layer in images start to stop, no more than its group."""
     own = geometry(stack, step)
@@ -28,7 +28,7 @@ def convolve(stack: Stack, work: Work, step: int, start: int, stop: int) -> None
         _gather(stack, work, own, listed, first + image * each)
 
 
-@inner
+@inlined
 def _gather(stack: Stack, work: Work, own: Geometry, listed: Listed, to: int) -> None:
     """Write an image's sums of the rows of weights that its events select."""
     width = own.made
@@ -91,7 +91,7 @@ def _gather_pairs(stack: Stack, work: Work, own: Geometry, listed: Listed, to: i
                 )  # fmt: skip
 
 
-@inner
+@inlined
 def _multiply(
     stack: Stack, work: Work, step: int, own: Geometry, start: int, stop: int, to: int
 ) -> None:

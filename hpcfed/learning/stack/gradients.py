@@ -7,9 +7,7 @@ pixel, and its images are the pixels of one row.
 
 from __future__ import annotations
 
-import numpy as np
-
-from hpcfed.base.compiled import inner
+from hpcfed.base.compiled import inlined, inner
 from hpcfed.learning.event.lanes import LANES
 from hpcfed.learning.stack.gathering import TAPS, gather_taps
 from hpcfed.learning.stack.geometry import geometry, lanes_from, num_events, place_row, tiles
@@ -19,7 +17,7 @@ from hpcfed.learning.stack.tables import Geometry, Stack, Work
 from hpcfed.learning.stack.vectors import deal_row
 
 
-@inner
+@inlined
 def convolve_back(stack: Stack, work: Work, step: int, start: int, stop: int, needed: bool) -> None:
     """Add a layer's gradient of its weights in a group of images, and leave that of its input.
 
@@ -32,7 +30,7 @@ def convolve_back(stack: Stack, work: Work, step: int, start: int, stop: int, ne
         _back(stack, work, step, own, start, stop, needed)
 
 
-@inner
+@inlined
 def _back(
     stack: Stack, work: Work, step: int, own: Geometry, start: int, stop: int, needed: bool
 ) -> None:
@@ -100,7 +98,7 @@ def _lay_planes(stack: Stack, work: Work, own: Geometry, start: int, stop: int) 
                 deal_row(work.plane, to, count * height * width * LANES, work.traces, at, own.made)
 
 
-@inner
+@inlined
 def _learn(
     stack: Stack, work: Work, step: int, own: Geometry, band: tuple[int, int, int, int], at: int,
     plane_step: int,
@@ -127,33 +125,18 @@ def _learn(
             _learn_products(work, own, start, plane_step, n * each, shape, width * LANES)
         dense[:] = 0
         return
-    starts = work.starts[: channels + 1]
-    starts[:] = 0
-    for n in range(images):
-        listed = signal(stack, work, step, image + n)
-        for y in range(top, bottom):
-            for x in range(own.width):
-                place = y * own.width + x
-                for k in range(listed.bounds[place], listed.bounds[place + 1]):
-                    starts[np.int64(listed.entries[k]) - x * channels + 1] += 1
-    for c in range(channels):
-        starts[c + 1] += starts[c]
-    valued = stack.valued[step] != 0
-    for n in range(images):
-        listed = signal(stack, work, step, image + n)
-        for y in range(top, bottom):
-            for x in range(own.width):
-                place, where = y * own.width + x, n * image_step + (y * width + x) * LANES
-                for k in range(listed.bounds[place], listed.bounds[place + 1]):
-                    c = int(listed.entries[k]) - x * channels
-                    work.order[starts[c]] = where
-                    if valued:
-                        work.ordered[starts[c]] = listed.values[k]
-                    starts[c] += 1
-    _learn_events(work, own, at, plane_step, width * LANES, valued)
+    _sort(
+        stack,
+        work,
+        step,
+        (image, images, top, bottom),
+        channels,
+        (image_step, width * LANES, LANES),
+    )
+    _learn_events(work, own, at, plane_step, width * LANES, stack.valued[step] != 0)
 
 
-@inner
+@inlined
 def _back_flat(
     stack: Stack, work: Work, step: int, own: Geometry, start: int, stop: int, needed: bool
 ) -> None:
@@ -167,7 +150,6 @@ def _back_flat(
         own.layer, 1, 1, 1, 0, 1, count, inputs, 1, count, own.made, own.weights, own.back
     )
     events = num_events(stack, work, step, start, stop)
-    valued = stack.valued[step] != 0
     if events > stack.switches[step, 1] * count * inputs:
         dense = work.dense[: count * inputs]
         for image in range(count):
@@ -176,29 +158,8 @@ def _back_flat(
         _learn_products(work, pixel, 0, plane_step, 0, (1, 0, count, inputs), 0)
         dense[:] = 0
     else:
-        starts = work.starts[: inputs + 1]
-        starts[:] = 0
-        for image in range(count):
-            listed = signal(stack, work, step, start + image)
-            for y in range(own.rows):
-                for k in range(
-                    listed.bounds[y * own.columns], listed.bounds[(y + 1) * own.columns]
-                ):
-                    starts[y * row + np.int64(listed.entries[k]) + 1] += 1
-        for c in range(inputs):
-            starts[c + 1] += starts[c]
-        for image in range(count):
-            listed = signal(stack, work, step, start + image)
-            for y in range(own.rows):
-                for k in range(
-                    listed.bounds[y * own.columns], listed.bounds[(y + 1) * own.columns]
-                ):
-                    c = y * row + int(listed.entries[k])
-                    work.order[starts[c]] = image * LANES
-                    if valued:
-                        work.ordered[starts[c]] = listed.values[k]
-                    starts[c] += 1
-        _learn_events(work, pixel, 0, plane_step, 0, valued)
+        _sort(stack, work, step, (start, count, 0, own.rows), inputs, (LANES, 0, 0))
+        _learn_events(work, pixel, 0, plane_step, 0, stack.valued[step] != 0)
     if needed:
         for image in range(count):
             work.places[image] = image * LANES
@@ -206,6 +167,42 @@ def _back_flat(
         place_row(work, -1, (0, 1), 0)
         shape = (planes, plane_step, 1, 0, LANES)
         tiles(work, work.change, work.plane, 1, count, shape, work.back, (own.back, inputs))
+
+
+@inner
+def _sort(
+    stack: Stack, work: Work, step: int, band: tuple[int, int, int, int], channels: int,
+    pitches: tuple[int, int, int],
+) -> None:  # fmt: skip
+    """Put the events of a band, (first image, images, first row, last row), in order of channels.
+
+    Each with its place in a plane, which the pitches of images, rows and columns tell. A flat
+    layer's channels are those of all pixels, and its places those of images.
+    """
+    image, images, top, bottom = band
+    of_image, of_row, of_column = pitches
+    width, each, flat = stack.widths[step], stack.channels[step], stack.flat[step] != 0
+    valued, starts = stack.valued[step] != 0, work.starts[: channels + 1]
+    starts[:] = 0
+    for writing in range(2):
+        for n in range(images):
+            listed = signal(stack, work, step, image + n)
+            for y in range(top, bottom):
+                for x in range(width):
+                    place, where = y * width + x, n * of_image + y * of_row + x * of_column
+                    shift = y * width * each if flat else -x * each
+                    for k in range(listed.bounds[place], listed.bounds[place + 1]):
+                        c = int(listed.entries[k]) + shift
+                        if writing == 0:
+                            starts[c + 1] += 1
+                            continue
+                        work.order[starts[c]] = where
+                        if valued:
+                            work.ordered[starts[c]] = listed.values[k]
+                        starts[c] += 1
+        if writing == 0:
+            for c in range(channels):
+                starts[c + 1] += starts[c]
 
 
 @inner

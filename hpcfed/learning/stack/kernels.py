@@ -5,10 +5,12 @@ Nothing depends on what other threads do, and every sum has a fixed order.
 
 from __future__ import annotations
 
+from typing import Any  # Any: an int to mypy
+
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcfed.base.compiled import compiled, inner
+from hpcfed.base.compiled import compiled, inlined, inner
 from hpcfed.learning.constants import Optimiser, Reals
 from hpcfed.learning.event.optimiser import adjust, optimise
 from hpcfed.learning.stack.convolution import convolve
@@ -35,6 +37,7 @@ from hpcfed.learning.stack.tables import (
 I64 = NDArray[np.int64]
 
 kernel = compiled(_nrt=False)  # no kernel makes an array
+_FIRST_WORD: Any = np.int64(0)  # a literal has a type of its own, and all is compiled for it again
 
 
 @kernel
@@ -52,16 +55,15 @@ def train_client(
     Returns the loss summed over samples (each of its step's mean loss with the penalty), and the
     spikes of all hidden layers; leaves weights and statistics in the work space.
     """
-    total, spikes = 0.0, 0
+    total, spikes, word = 0.0, 0, _FIRST_WORD
     for k in range(len(received)):
         work.weights[k] = received[k]
     work.activity[:] = 0
-    word = 0
     for step in range(len(steps) - 1):
         start, batch = steps[step], steps[step + 1] - steps[step]
         turned(network.stack, work)
         framed(network.stack, work)
-        word = _forward(network, source, learned, (start, batch, word), work, True)
+        word = _forward(network, source, learned, (start, batch, word), work)
         spikes += _note_activity(network, work, batch)
         read_out(network, work, batch)
         loss = learn_labels(network, work, learned, start, batch)
@@ -86,7 +88,7 @@ def evaluate_samples(
     most = work.room // stack.num_bins
     for start in range(0, count, most):
         batch = min(most, count - start)
-        _forward(network, source, learned, (start, batch, 0), work, False)
+        _forward(network, source, learned, (start, batch, _FIRST_WORD), work)
         read_out(network, work, batch)
         learn_labels(network, work, learned, start, batch)
         for b in range(batch):
@@ -105,11 +107,13 @@ def evaluate_samples(
 
 @inner
 def _forward(
-    network: Constants, source: Source, learned: Learned, batches: tuple[int, int, int], work: Work,
-    learn: bool,
-) -> int:  # fmt: skip
-    """Run samples (first, number) through all steps; return the next word of dropout."""
-    stack, (start, batch, word) = network.stack, batches
+    network: Constants, source: Source, learned: Learned, batches: tuple[int, int, int], work: Work
+) -> int:
+    """Run samples (first, number) through all steps; return the next word of dropout.
+
+    A work space without gradients is one that does not learn.
+    """
+    stack, (start, batch, word), learn = network.stack, batches, len(work.gradient) > 0
     images = stack.num_bins * batch
     list_inputs(stack, work, source, start, batch)
     for step in range(len(stack.kinds)):
@@ -145,7 +149,7 @@ def _pass_on(stack: Stack, work: Work, step: int, image: int) -> None:
         made.values[k] = seen.values[k] if len(seen.values) > 0 else 1
 
 
-@inner
+@inlined
 def _backward(network: Constants, learned: Learned, batch: int, word: int, work: Work) -> None:
     """Add the gradients of all weights; ``word`` is the one after the last of dropout."""
     stack = network.stack

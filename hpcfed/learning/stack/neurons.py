@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hpcfed.base.compiled import inner
+from hpcfed.base.compiled import inlined, inner
 from hpcfed.learning.constants import SURROGATES, Neuron
 from hpcfed.learning.stack.lists import append_pixel, copy, signal
 from hpcfed.learning.stack.norms import rows_of
@@ -88,7 +88,7 @@ def _lay_patterns(
                         work.row.rest[at] = value
 
 
-@inner
+@inlined
 def fire_back(
     stack: Stack, neuron: Neuron, work: Work, step: int, batch: int, penalised: bool
 ) -> None:

@@ -1,7 +1,8 @@
 """From an experiment to the tables of its stack, and between flat parameters and the kernels'.
 
-T time bins, S steps, L layers, P parameters. A layer's weights lie as (rows, columns, in, out), so
-that a row is what one event adds, and padded to whole registers; norms lie as they are.
+T time bins, S steps, L layers, P parameters. A layer's weights lie in blocks of some of the channels it
+makes, (rows, columns, in, lanes) each, so that a row is what one event adds, and are padded to whole
+registers; norms lie as they are.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ _NORMS = {None: NO_NORM, "none": NO_NORM, "bntt": BY_BIN, "group": BY_GROUP}
 _BAND_BYTES = 24 << 10  # most of a first cache
 _GROUP_PLACES = 256  # places that products take at once, at least, where pictures are small
 _FLAT_IMAGES = 128
-# measured on Zen 4 and Sapphire Rapids by benchmarks/convolutions.py
+# cycles and shares, as benchmarks/convolutions.py measures them on Zen 4
 _PIXEL, _ROW = 40, 12
 _WAIT = (0.95, 1.25, 1.9, 1.9)
 _BACKWARD = (0.38, 0.65, 0.75, 0.75)
