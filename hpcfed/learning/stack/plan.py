@@ -1,8 +1,8 @@
 """From an experiment to the tables of its stack, and between flat parameters and the kernels'.
 
-T time bins, S steps, L layers, P parameters. A layer's weights lie in blocks of some of the channels it
-makes, (rows, columns, in, lanes) each, so that a row is what one event adds, and are padded to whole
-registers; norms lie as they are.
+T time bins, S steps, L layers, P parameters. A layer's weights lie in blocks of some of the
+channels it makes, (rows, columns, in, lanes) each, so that a row is what one event adds, and are
+padded to whole registers; norms lie as they are.
 """
 
 from __future__ import annotations
