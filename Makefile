@@ -57,7 +57,7 @@ check: $(DEV_READY)
 	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 docs: $(DEV_READY)
-	$(BIN)/python -m sphinx -W --keep-going -n -q docs build/docs
+	$(BIN)/python -m sphinx -W --keep-going -n -q -E docs build/docs
 	@echo "the site: build/docs/index.html"
 
 bench: $(DEV_READY)

@@ -148,6 +148,10 @@ def keys() -> frozenset[str]:
     return frozenset(below(Experiment, ""))
 
 
+def test_readme_is_one_screen() -> None:
+    assert len((REPOSITORY / "README.md").read_text(encoding="utf-8").splitlines()) <= 80
+
+
 def test_a_mistyped_command_option_or_key_is_noticed() -> None:
     assert unknown(["hpcfed", "traine", "quickstart"]) == ["traine"]
     assert unknown(["hpcfed", "run", "quickstart", "--rank", "2"]) == ["--rank"]
