@@ -10,7 +10,7 @@ import re
 from hpcfed.base.dotted import source_digest
 from hpcfed.config.experiment import Experiment
 
-_DOTTED = re.compile(r"(?!tonic:)[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_DOTTED = re.compile(r"(?!tonic:|images:)[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 def is_dotted(value: str) -> bool:

@@ -146,6 +146,17 @@ def test_pictures_are_read_by_class_in_the_order_of_their_paths(tmp_path: Path) 
     assert found.pixels[:, 0, 0, 0].tolist() == [3, 1, 2, 0]
 
 
+def test_a_folder_of_the_working_directory_is_no_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        Image.new("L", (2, 2)).save(tmp_path / "pictures" / name / "a.png")
+    monkeypatch.chdir(tmp_path)
+    found = load(DataConfig(dataset="images:pictures", validation_fraction=0.0))
+    assert found.train.class_names == ("one", "two")
+
+
 def test_gray_pictures_have_one_channel_and_become_three_beside_coloured_ones(
     tmp_path: Path,
 ) -> None:

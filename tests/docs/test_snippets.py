@@ -1,0 +1,171 @@
+"""Every block of code in README and docs/ runs, in a folder of its page, in the order of the page.
+
+What takes long is made small (``small``, ``warm``), what needs a cluster meets stand-ins
+(``readers_place``); what cannot run at all says so on the page and has its reason here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.docs import readers_place
+from tests.docs.pages import Block, blocks, label, pages
+from tests.docs.small import small_toml
+from tests.docs.warm import CLIENT
+from tests.places import REPOSITORY
+
+_TIMEOUT_S = 120
+_TWO_CLASSES = "data.classes=[0,1]"
+
+
+class Smaller(NamedTuple):
+    """What else makes the runs of a page small: keys, and whether sweeps are planned alone."""
+
+    sets: tuple[str, ...] = ()
+    planned: bool = False
+
+
+# image networks by norse: the event engine's first one compiles for a minute and more
+_IMAGES = ("client.engine=norse", _TWO_CLASSES)
+_SHORT_RATES = ("data.num_bins=10", "data.duration=0.01", "model.soft_lif.settle=0.0",
+                "model.soft_lif.windows=[0.005, 0.01]")  # fmt: skip
+SMALLER: dict[str, Smaller] = {
+    "docs/howto/images.md": Smaller(_IMAGES),
+    "docs/howto/depth.md": Smaller(_IMAGES),
+    "docs/howto/soft-lif.md": Smaller((_TWO_CLASSES, *_SHORT_RATES)),
+    "docs/howto/online-rules.md": Smaller(planned=True),
+    "docs/howto/stdp.md": Smaller(
+        (_TWO_CLASSES, "data.num_bins=50", "data.duration=0.05"), planned=True
+    ),
+    "docs/howto/teachers.md": Smaller(_IMAGES),
+    "docs/studies.md": Smaller(_IMAGES),
+}
+# loops over seeds, run for the first one
+SHORTER = {"0 1 2 3 4 5 6 7 8 9": "0"}
+# beginning of a block that is not run -> why; commands and options in it have to exist all the same
+NOT_RUN = {
+    "git clone": "installs an environment, which is what CI begins with",
+    "hpcfed run quickstart --set client.engine=gpu": "needs a GPU",
+    ".venv/bin/python benchmarks/engine_agreement.py --engine gpu": "needs a GPU",
+}
+ALL = pages()
+
+
+@pytest.fixture(scope="module")
+def programs() -> Iterator[Path]:
+    """Start the process that commands are forked from; yield the folder that is first on PATH."""
+    with tempfile.TemporaryDirectory(prefix="hpcfed-docs-") as name:  # a socket's name is short
+        place, folder = Path(name) / "socket", Path(name) / "bin"
+        readers_place.stand_ins(folder)
+        for command in ("hpcfed", "python"):
+            text = CLIENT.format(python=sys.executable, place=str(place), name=command)
+            readers_place.program(folder / command, text)
+        with subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", "tests.docs.warm", place],
+            cwd=REPOSITORY, stdout=subprocess.PIPE, text=True,
+        ) as server:  # fmt: skip
+            assert server.stdout is not None
+            assert server.stdout.readline() == "ready\n"
+            yield folder
+            server.terminate()
+
+
+@pytest.mark.parametrize("page", ALL, ids=label)
+def test_every_block_of_a_page_runs(
+    page: Path, programs: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    found = list(blocks(page))
+    if not any(block.kind in ("bash", "python") and block.is_run for block in found):
+        return
+    readers_place.furnish(tmp_path)
+    root = tmp_path_factory.mktemp("data")
+    readers_place.data(root)
+    environment = surroundings(programs, root, SMALLER.get(label(page), Smaller()))
+    for block in found:
+        ended = run_block(block, tmp_path, environment)
+        assert ended is None or ended.returncode == 0, (
+            f"{label(page)}, line {block.line}:\n{block.text}\n{ended.stdout}"
+        )
+
+
+def surroundings(programs: Path, root: Path, smaller: Smaller) -> dict[str, str]:
+    """Return the environment of a page's commands."""
+    mine = {
+        "PATH": f"{programs}:/usr/bin:/bin:{Path(sys.executable).parent}",
+        "PYTHONPATH": str(REPOSITORY),
+        "HPCFED_DATA": str(root),
+        "HPCFED_DOCS_SETS": ";".join(smaller.sets),
+        "HPCFED_DOCS_SWEEPS": "planned" if smaller.planned else "run",
+        "MPLBACKEND": "Agg",
+        "OMP_NUM_THREADS": "1",
+    }
+    return {**os.environ, **mine}
+
+
+def run_block(
+    block: Block, folder: Path, environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str] | None:
+    """Write a file, or run a block; None for what is only looked at."""
+    if block.kind == "file":
+        is_toml = block.name.endswith(".toml")
+        text = small_toml(block.text) if is_toml else block.text
+        (folder / block.name).write_text(text, encoding="utf-8")
+        return None
+    if block.kind not in ("bash", "python") or not block.is_run:
+        return None
+    if block.kind == "python":
+        script = folder / f"block_{block.line}.py"
+        script.write_text(block.text, encoding="utf-8")
+        command = ["python", script.name]
+    else:
+        text = block.text
+        for long, short in SHORTER.items():
+            text = text.replace(long, short)
+        command = ["bash", "-euo", "pipefail", "-c", text]
+    return subprocess.run(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, check=False, timeout=_TIMEOUT_S,
+    )  # fmt: skip
+
+
+def test_what_is_not_run_has_a_reason() -> None:
+    left_out = [
+        block.text
+        for page in ALL
+        for block in blocks(page)
+        if not block.is_run and block.kind in ("bash", "python")
+    ]
+    assert [text for text in left_out if not text.startswith(tuple(NOT_RUN))] == []
+    assert [start for start in NOT_RUN if not any(t.startswith(start) for t in left_out)] == []
+
+
+def test_files_of_a_page_are_valid_toml_and_python() -> None:
+    import ast
+    import tomllib
+
+    for page in ALL:
+        for block in blocks(page):
+            if block.kind == "python" or block.name.endswith(".py"):
+                ast.parse(block.text)
+            if block.kind == "toml" or block.name.endswith(".toml"):
+                tomllib.loads(block.text)
+
+
+def test_no_block_is_of_a_kind_that_nobody_runs() -> None:
+    known = {"bash", "python", "file", "toml", "text", "{toctree}", "{include}"}
+    found = {
+        (label(page), block.line, block.kind)
+        for page in ALL
+        for block in blocks(page)
+        if block.kind not in known and not re.fullmatch(r"\{(eval-rst|note|warning)\}", block.kind)
+    }
+    assert found == set()
