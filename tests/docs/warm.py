@@ -18,12 +18,16 @@ import sys
 import traceback
 from pathlib import Path
 
+from hpcfed.base.philox import CompiledStream
+from hpcfed.base.purposes import Purpose
 from tests.docs.small import SETS
 
 _IMPORTED = (
     "hpcfed.cli.main",
     "hpcfed.cli.rank",
+    "hpcfed.federation.progress",
     "hpcfed.federation.run",
+    "hpcfed.federation.uplink.fused",
     "hpcfed.report.page",
     "hpcfed.report.summary",
     "hpcfed.sweep.collecting.collect",
@@ -31,6 +35,7 @@ _IMPORTED = (
     "hpcfed.learning.engines",
     "hpcfed.learning.event.training",
     "hpcfed.learning.autograd.training",
+    "h5netcdf",
     "matplotlib.pyplot",
     "norse.torch",
     "pandas",
@@ -55,6 +60,7 @@ def serve(place: Path) -> None:
     """Answer requests for ever, each in a process of its own."""
     for name in _IMPORTED:
         importlib.import_module(name)
+    CompiledStream(0, Purpose.MASK, 0, 0).normals(1)  # numba fills its tables at the first call
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(place))
     listener.listen()
@@ -138,6 +144,8 @@ def shortened(arguments: list[str]) -> list[str]:
         return [*kept, "--workers", "1"]  # of which each would start anew
     if kept[:2] == ["sweep", "run"] and os.environ.get("HPCFED_DOCS_SWEEPS") == "planned":
         return ["sweep", "plan", *kept[2:]]
+    if kept[:2] == ["sweep", "run"] and "--workers" not in kept:
+        return [*kept, "--workers", "1"]
     return kept
 
 
