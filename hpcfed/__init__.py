@@ -53,7 +53,10 @@ _USERS = {  # names for users, and where they are; imported when they are asked 
     "Part": "hpcfed.networks.layout",
     "Rule": "hpcfed.learning.rule",
     "bin_samples": "hpcfed.samples.events",
+    "new_figure": "hpcfed.report.drawing",
     "read_experiment": "hpcfed.config.file",
+    "step_ids": "hpcfed.learning.feed",
+    "uplink_bytes": "hpcfed.records.log",
 }
 
 
