@@ -125,12 +125,8 @@ class TrainedModel:
             raise InputError("evaluating a model: no samples were given")
         return chosen
 
-    def trainer(self, events: Samples) -> Trainer:
-        """Return what evaluates this network on ``events``, on the CPU.
-
-        Raises InputError if they do not fit it, and for code that must not be imported.
-        """
-        data = self.experiment.data
+    def check_trust(self) -> None:
+        """Raise InputError if using the network imports code that nobody trusts."""
         named = own_code(self.experiment)
         code = [named[key] for key in ("model.kind", "rule.kind") if key in named]
         if code and not self.trust:
@@ -139,6 +135,14 @@ class TrainedModel:
                 "trust that code, hpcfed.load(run_file, trust=True), or as a teacher "
                 "client.teacher_trust = true"
             )
+
+    def trainer(self, events: Samples) -> Trainer:
+        """Return what evaluates this network on ``events``, on the CPU.
+
+        Raises InputError if they do not fit it, and for code that must not be imported.
+        """
+        data = self.experiment.data
+        self.check_trust()
         binned = (data.num_bins, data.duration)
         if isinstance(events, EventSet) and (events.num_bins, events.duration) != binned:
             raise InputError(

@@ -1,0 +1,31 @@
+"""A user's script: arrays on every rank, and then other arrays on rank 1."""
+
+from __future__ import annotations
+
+import sys
+
+from mpi4py import MPI
+
+import hpcfed
+from hpcfed.config.file import parse_experiment
+from tests.array_world import SETTINGS, pair, samples
+
+
+def main() -> None:
+    """Run in the folder that is named, and say what became of it."""
+    rank, out = MPI.COMM_WORLD.Get_rank(), sys.argv[1]
+    told: list[int] = []
+    experiment = parse_experiment("", [SETTINGS])
+    run = hpcfed.run(
+        experiment, out=f"{out}/good", data=pair(), on_round=lambda r: told.append(r.round)
+    )
+    print(f"rank {rank}: {run.status}, told {told}, {run.rounds.params_digest.iloc[-1]}")
+    try:
+        data = pair() if rank == 0 else samples(36, 7)
+        hpcfed.run(experiment, out=f"{out}/bad", data=data, quiet=True)
+    except hpcfed.InputError as error:
+        print(f"rank {rank} refused: {error}")
+
+
+if __name__ == "__main__":
+    main()
