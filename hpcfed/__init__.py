@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from hpcfed.networks.contract import Layer as Layer
     from hpcfed.networks.layout import Layout as Layout
     from hpcfed.networks.layout import Part as Part
+    from hpcfed.networks.module import module as module
     from hpcfed.samples.binning import Binning as Binning
     from hpcfed.samples.events import EventSet as EventSet
     from hpcfed.samples.events import bin_samples as bin_samples
@@ -64,6 +65,7 @@ _USERS = {  # names for users, and where they are; imported when they are asked 
     "events": "hpcfed.datasets.arrays",
     "images": "hpcfed.datasets.arrays",
     "load": "hpcfed.api.start",
+    "module": "hpcfed.networks.module",
     "read_experiment": "hpcfed.config.file",
     "run": "hpcfed.api.start",
 }
