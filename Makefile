@@ -104,4 +104,6 @@ $(READY): setup.py constraints.txt
 
 $(DEV_READY): $(READY)
 	@$(PIP) install --constraint constraints.txt --editable '.[train,search,gpu,docs,dev]'
+	@# it wants torchaudio and TensorBoard as well, which its neurons do not need
+	@$(PIP) install --constraint constraints.txt --no-deps spikingjelly
 	@touch $@

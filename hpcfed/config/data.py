@@ -11,6 +11,8 @@ from hpcfed.config.section import Count, NonNegative, Positive, Section, Seed
 
 IMAGES = ("digits", "cifar10", "cifar100", "mnist", "fashion-mnist")
 OWN_IMAGES = "images:"
+# what Python was given, by the digest of the arrays: not a module's name, so never module:function
+ARRAYS, IMAGE_ARRAYS = "arrays-events:", "arrays-images:"
 
 
 class DataConfig(Section):
@@ -85,7 +87,7 @@ class DataConfig(Section):
             for name in ("counts", "crop", "time_jitter", "channel_jitter", "drop"):
                 if getattr(self, name):
                     raise ValueError(f"{name} is for events, and {self.dataset} are images")
-        elif ":" not in self.dataset:
+        elif ":" not in self.dataset or self.dataset.startswith(ARRAYS):
             for name in ("encoder", "crop_padding", "flip"):
                 if getattr(self, name) is not None:
                     raise ValueError(f"{name} is for images, and {self.dataset} are events")
@@ -94,7 +96,12 @@ class DataConfig(Section):
     @property
     def is_images(self) -> bool:
         """Whether the name alone says that the data are images."""
-        return self.dataset in IMAGES or self.dataset.startswith(OWN_IMAGES)
+        return self.dataset in IMAGES or self.dataset.startswith((OWN_IMAGES, IMAGE_ARRAYS))
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the samples are arrays that Python was given, which no name can find again."""
+        return self.dataset.startswith((ARRAYS, IMAGE_ARRAYS))
 
     @field_validator("classes")
     @classmethod

@@ -10,7 +10,7 @@ import difflib
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import tomli_w
@@ -25,8 +25,14 @@ _FREE_KEYS = ("name", "run", "uplink.transport", "client.threads", "server.round
 _OF_SWEEPS = ("base", "grid", "zip", "points", "exclude", "search")
 
 
-def read_experiment(path: Path | str, overrides: Sequence[str] = ()) -> Experiment:
-    """Read a job file and apply ``KEY=VALUE`` overrides. Raises InputError for anything wrong."""
+Override = str | Mapping[str, object]  # "KEY=VALUE", or values by key
+
+
+def read_experiment(path: Path | str, overrides: Sequence[Override] = ()) -> Experiment:
+    """Read a job file and apply overrides, ``KEY=VALUE`` or values by dotted key.
+
+    Raises InputError for anything wrong.
+    """
     return parse_experiment(read_text(Path(path), "job file"), overrides, source=str(path))
 
 
@@ -41,7 +47,7 @@ def read_text(path: Path, what: str) -> str:
 
 
 def parse_experiment(
-    text: str, overrides: Sequence[str] = (), source: str = "experiment"
+    text: str, overrides: Sequence[Override] = (), source: str = "experiment"
 ) -> Experiment:
     """Parse TOML text and overrides; ``source`` names the text in messages."""
     try:
@@ -54,7 +60,11 @@ def parse_experiment(
             "with hpcfed sweep plan, run or submit"
         )
     for item in overrides:
-        _override(tree, item)
+        if isinstance(item, str):
+            _override(tree, item)
+        else:
+            for key, value in flatten(item):
+                set_key(tree, key, value)
     return build_experiment(tree, source)
 
 

@@ -66,6 +66,12 @@ class Data:
 def load(config: DataConfig) -> Data:
     """Load, bin and split the data set of ``config``. Raises InputError for unusable data."""
     num_training = probe = None
+    if config.is_given:
+        raise InputError(
+            f'data.dataset = "{config.dataset}": these samples were arrays in a Python program, '
+            "and no name finds them again; give it the same arrays: hpcfed.run(..., data=...), or "
+            "hpcfed.load(run, data=...)"
+        )
     if is_dotted(config.dataset):
         train, test, digest = _custom(config)
     elif config.dataset in GENERATED:
@@ -75,16 +81,34 @@ def load(config: DataConfig) -> Data:
         sources = _sources(config)
         train, test, digest = _read(sources, config)
         num_training = sources.num_training
-    if config.crop is not None:
-        train = _window(train, config.crop, config.dataset)
-        test = None if test is None else _window(test, config.crop, config.dataset)
-    if config.classes is not None:
-        train = _subset(train, config.classes)
-        test = None if test is None else _subset(test, config.classes)
+    found = divided(config, train, test, digest, num_training)
+    return replace(found, probe=probe)
+
+
+def divided(
+    config: DataConfig,
+    train: Loaded,
+    test: Loaded | None,
+    digest: str,
+    num_training: int | None = None,
+) -> Data:
+    """Return what ``config`` takes of samples, and how they are split.
+
+    ``digest`` is that of where they come from; training samples from ``num_training`` on, if it is
+    given, are for validation.
+    """
+    train, test = chosen(config, train), None if test is None else chosen(config, test)
     train_ids, validation_ids = _split(train.labels, config, num_training)
     _check_not_empty(config, train_ids, test)
     test_ids = np.empty(0, np.int64) if test is None else np.flatnonzero(test.labels >= 0)
-    return Data(train, test, train_ids, validation_ids, test_ids, digest, config.dataset, probe)
+    return Data(train, test, train_ids, validation_ids, test_ids, digest, config.dataset)
+
+
+def chosen(config: DataConfig, samples: Loaded) -> Loaded:
+    """Return what ``config`` takes of samples: a window of a sensor, and some classes."""
+    if config.crop is not None:
+        samples = _window(samples, config.crop, config.dataset)
+    return samples if config.classes is None else _subset(samples, config.classes)
 
 
 def binning(config: DataConfig) -> Binning:
@@ -104,10 +128,10 @@ def _read(sources: Sources, config: DataConfig) -> tuple[Loaded, Loaded | None, 
     bins = binning(config)
     train = sources.train.samples(bins)
     if sources.test is None:
-        return train, None, _joint_digest(sources.train.digest)
+        return train, None, joint_digest(sources.train.digest)
     test = sources.test.samples(bins)
-    digest = _joint_digest(sources.train.digest, sources.test.digest)
-    return train, _for_network_of(train, test, (sources.train.name, sources.test.name)), digest
+    digest = joint_digest(sources.train.digest, sources.test.digest)
+    return train, for_network_of(train, test, (sources.train.name, sources.test.name)), digest
 
 
 def _custom(config: DataConfig) -> tuple[Loaded, Loaded | None, str]:
@@ -130,13 +154,13 @@ def _custom(config: DataConfig) -> tuple[Loaded, Loaded | None, str]:
                 f"{name} gave {found}; expected (EventSet, EventSet or None), or two of ImageSet"
             )
     if test is None:
-        return train, None, _joint_digest(_samples_digest(train))
-    digest = _joint_digest(_samples_digest(train), _samples_digest(test))
+        return train, None, joint_digest(samples_digest(train))
+    digest = joint_digest(samples_digest(train), samples_digest(test))
     names = (f"{name}, training samples", f"{name}, test samples")
-    return train, _for_network_of(train, test, names), digest
+    return train, for_network_of(train, test, names), digest
 
 
-def _for_network_of(train: Loaded, test: Loaded, names: tuple[str, str]) -> Loaded:
+def for_network_of(train: Loaded, test: Loaded, names: tuple[str, str]) -> Loaded:
     """Return ``test`` with the channels and classes of ``train``. Raises InputError."""
     if isinstance(train, EventSet) and isinstance(test, EventSet):
         check_same_kind(train, test, names)
@@ -186,7 +210,7 @@ def _check_not_empty(config: DataConfig, train_ids: I64, test: Loaded | None) ->
         raise InputError(f"data.classes = {list(config.classes or ())}: no {empty} sample is left")
 
 
-def _samples_digest(samples: Loaded) -> str:
+def samples_digest(samples: Loaded) -> str:
     total = hashlib.sha256()
     if isinstance(samples, ImageSet):
         names: tuple[str, ...] = ("pixels", "labels", "class_names")
@@ -201,5 +225,5 @@ def _samples_digest(samples: Loaded) -> str:
     return total.hexdigest()
 
 
-def _joint_digest(*digests: str) -> str:
+def joint_digest(*digests: str) -> str:
     return hashlib.sha256("|".join(digests).encode()).hexdigest()
