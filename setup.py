@@ -92,6 +92,7 @@ setup(
             "codespell",
             "espeakng-loader",
             "hypothesis",
+            "jsonschema",
             "mypy",
             "pre-commit",
             "psutil",

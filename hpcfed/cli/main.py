@@ -11,9 +11,11 @@ import typer
 from hpcfed.base.terminal import never_fail_to_encode
 from hpcfed.cli.completing import ListsJobs, complete_job
 from hpcfed.cli.data import data_app
+from hpcfed.cli.new import new
 from hpcfed.cli.options import Overrides, Quiet, RanksToStart
 from hpcfed.cli.rank import RunOptions, complain
 from hpcfed.cli.rerun import rerun
+from hpcfed.cli.schema import schema
 from hpcfed.cli.source import asked, continued, folder_of
 from hpcfed.cli.start import start
 from hpcfed.cli.sweep import sweep_app
@@ -87,6 +89,8 @@ def run(
 
 
 app.command()(rerun)
+app.command()(new)
+app.command()(schema)
 
 
 @app.command()
