@@ -52,11 +52,11 @@ def plan(
         f"once on {cores} cores, {resources.time_min} min each"
     )
     if time and todo:
+        from hpcfed.sweep.planning.proposal import lines
         from hpcfed.sweep.planning.timing import predict
 
-        found = predict(planned.manifest, todo)
-        print(f"predicted: {found.core_hours:.3g} core-hours for {len(todo)} runs "
-              f"({found.num_timed} kinds timed in {found.seconds:.0f} s)")  # fmt: skip
+        for line in lines(predict(planned.manifest, todo), planned.manifest, len(todo)):
+            print(line)
 
 
 @sweep_app.command(cls=ListsSweeps)
