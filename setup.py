@@ -98,6 +98,7 @@ setup(
             "codespell",
             "espeakng-loader",
             "hypothesis",
+            "jsonschema",
             "loguru",  # of SpikingJelly, which make installs without the rest of its wishes
             "mypy",
             "pre-commit",

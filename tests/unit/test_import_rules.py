@@ -55,6 +55,7 @@ LIGHT = {
 WORKER = {
     "sweep/working/worker.py",
     "sweep/planning/timing.py",
+    "sweep/planning/traffic.py",
     "sweep/planning/checks.py",
 }
 # Triton's kernels, and what starts them itself
