@@ -37,4 +37,9 @@ def asked(job: Path, overrides: Sequence[str]) -> Experiment:
             f"{job}: is a run, not a job file; go on with it by hpcfed run --resume {folder}, or "
             f"start another of its configuration by hpcfed rerun {folder}"
         )
+    if job.is_dir() and job.name not in packaged_jobs():
+        raise InputError(
+            f"{job}: is a folder, and holds no run ({RUN_FILE}); name a job file, a packaged job, "
+            "or with --resume the folder of a run"
+        )
     return read_experiment(find_job(job), overrides)

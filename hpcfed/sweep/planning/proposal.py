@@ -54,7 +54,7 @@ def lines(found: Prediction, manifest: Manifest, num_runs: int) -> Iterator[str]
     )
     mean, longest = found.run_seconds
     yield f"  a run takes {_duration(mean)}, the longest {_duration(longest)}"
-    yield from _totals(found, manifest)
+    yield from _totals(found, manifest.resources, 1)
     proposal = propose(found, manifest.resources, manifest.site, num_runs)
     yield from _table(vars(proposal), manifest.resources)
 
@@ -70,20 +70,22 @@ def lines_of_search(found: Prediction, manifest: Manifest, num_ends: int) -> Ite
         f"predicted: {each:.3g} core-hours a whole run, {each * count:.3g} for {count} without "
         f"stops ({found.num_timed} kinds timed in {found.seconds:.0f} s)"
     )
+    yield from _totals(found, manifest.resources, num_ends)
     several = max(count // manifest.search.config.workers, 1)
     proposal = propose(found, manifest.resources, manifest.site, several)
     known = {k: v for k, v in vars(proposal).items() if k != "runs_per_task"}
     yield from _table(known, manifest.resources)
 
 
-def _totals(found: Prediction, manifest: Manifest) -> Iterator[str]:
-    gpus = manifest.resources.gpus
+def _totals(found: Prediction, resources: Resources, parts: int) -> Iterator[str]:
+    """Yield what all runs take, or with as many ``parts`` as runs what one takes."""
+    whose, gpus = "all runs" if parts == 1 else "a whole run", resources.gpus
     if gpus and found.gpu_hours is None:
         yield "  GPU-hours are not known: there is no GPU here, or the engine uses none"
-    elif found.gpu_hours is not None and gpus:
-        yield f"  {found.gpu_hours:.3g} GPU-hours, {gpus} GPUs a run"
-    up, down = size_text(found.uplink_bytes), size_text(found.downlink_bytes)
-    yield f"  all clients send {up} and receive {down}"
+    elif found.gpu_hours is not None:
+        yield f"  {whose}: {found.gpu_hours / parts:.3g} GPU-hours, on {gpus} at once"
+    up, down = (size_text(b / parts) for b in (found.uplink_bytes, found.downlink_bytes))
+    yield f"  {whose}: clients send {up} and receive {down}"
     yield f"  a rank holds {found.memory_bytes / _MIB:.0f} MiB"
 
 

@@ -77,7 +77,7 @@ def test_a_folder_without_resume_is_told_what_can_be_done() -> None:
     hpcfed("run", "job.toml", *TOY)
     with pytest.raises(InputError, match=r"--resume results/toy, .* hpcfed rerun results/toy"):
         hpcfed("run", "results/toy")
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match=r"^results: is a folder, and holds no run \(run.h5\)"):
         hpcfed("run", "--resume", "results")
 
 

@@ -8,21 +8,32 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sweep_files import planned
+from sweep_files import norse, planned, written
 
 from hpcfed.datasets import load
 from hpcfed.federation.run import Request, run
 from hpcfed.records.log import uplink_bytes
 from hpcfed.records.runfile import read_record
+from hpcfed.records.sweepfolder import Paths
 from hpcfed.sweep.planning.planned_run import PlannedRun
 from hpcfed.sweep.planning.prediction import Prediction
-from hpcfed.sweep.planning.proposal import Proposal, lines, propose
+from hpcfed.sweep.planning.proposal import Proposal, lines, lines_of_search, propose
 from hpcfed.sweep.planning.resources import Resources, Site
+from hpcfed.sweep.planning.searches import plan_search
 from hpcfed.sweep.planning.timing import Costs
 from hpcfed.sweep.planning.traffic import traffic
 from tests.toy_world import SETS
 
 MIB = 2**20
+SEARCH = """
+[set]
+data.validation_fraction = 0.2
+[search]
+maximise = "validation_accuracy"
+evaluations = 8
+[search.space]
+"client.learning_rate" = { log = [1e-3, 1e-1] }
+"""
 FOUND = Prediction(
     core_hours=1.5,
     gpu_hours=None,
@@ -69,7 +80,7 @@ def test_the_plan_says_engine_bytes_and_what_changes(tmp_path: Path) -> None:
     manifest, _ = planned(tmp_path, "[resources]\ntime_min = 140\ngpus = 2")
     told = list(lines(FOUND, manifest, 50))
     assert told[0] == "predicted: 1.5 core-hours for 50 runs (2 kinds timed in 9 s)"
-    assert "  all clients send 3 MB and receive 5 GB" in told
+    assert "  all runs: clients send 3 MB and receive 5 GB" in told
     assert any(line.startswith("  GPU-hours are not known") for line in told)
     assert told[-4:] == [
         "[resources]",
@@ -78,7 +89,18 @@ def test_the_plan_says_engine_bytes_and_what_changes(tmp_path: Path) -> None:
         "memory_mib = 512   # now absent",
     ]
     known = list(lines(replace(FOUND, gpu_hours=12.0), manifest, 50))
-    assert "  12 GPU-hours, 2 GPUs a run" in known
+    assert "  all runs: 12 GPU-hours, on 2 at once" in known
+
+
+def test_the_plan_of_a_search_says_what_a_whole_run_takes(tmp_path: Path) -> None:
+    sweep = written(tmp_path, SEARCH)
+    assert sweep.search is not None
+    manifest = plan_search(sweep, sweep.search, Paths(tmp_path / "out"), norse).manifest
+    told = list(lines_of_search(FOUND, manifest, 2))
+    assert told[0].startswith("predicted: 0.75 core-hours a whole run, 6 for 8 without stops")
+    assert "  a whole run: clients send 1.5 MB and receive 2.5 GB" in told
+    # a worker tries two points: 1.5 (30 + 2 x 900) s + 90 s = 47.25 min
+    assert told[-2:] == ["time_min = 50   # now 60", "memory_mib = 512   # now absent"]
 
 
 @pytest.mark.parametrize(
