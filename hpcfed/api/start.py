@@ -19,6 +19,8 @@ from hpcfed.federation.recorder import RoundReport
 from hpcfed.federation.run import Request
 from hpcfed.federation.run import run as run_request
 
+_NO_OTHER = {"test": None, "generated": None}  # what another data set's table may say besides
+
 
 def run(
     experiment: Experiment | str | Path,
@@ -36,9 +38,9 @@ def run(
     ``experiment`` is one, or the path of a job file, or the name of a packaged job; ``overrides``
     are values by dotted key (or texts ``"KEY=VALUE"``), as of ``--set``. ``data`` takes the place
     of ``data.dataset`` and ``data.test``: samples from ``hpcfed.events`` or ``hpcfed.images``, a
-    pair of them for training and test, what ``hpcfed.data`` returns, or a name or a path, or a
-    pair of paths. The run file lies in the folder ``out`` (default: results/NAME), where
-    ``resume`` goes on with the run that it holds.
+    pair of them for training and test, what ``hpcfed.data`` returns (it is split anew), a name or
+    a path, or a pair of paths. The run file lies in the folder ``out`` (default: results/NAME),
+    where ``resume`` goes on with the run that it holds.
 
     After each round the root calls ``on_round`` with its number, its figures by the names of the
     run file's ``/rounds``, and the bytes sent until then. ``quiet`` shows no progress. Under
@@ -53,7 +55,7 @@ def run(
 
     def load() -> Experiment:
         asked: list[Override] = [overrides] if isinstance(overrides, Mapping) else [*overrides]
-        place = named if given is None else {"dataset": given().name, "test": None}
+        place = named if given is None else {"dataset": given().name, **_NO_OTHER}
         return _experiment(experiment, [*map(_plain, asked), {"data": place}])
 
     def load_data(config: DataConfig) -> datasets.Data:

@@ -137,6 +137,8 @@ def fitted(own: OwnModule, inputs: Tensor, classes: int, num_bins: int, seed: in
     Raises InputError for a module that cannot be trained, or does not fit.
     """
     network = own.network
+    if hasattr(network, "_orig_mod"):
+        raise InputError("the module is one of torch.compile; return it as it was before")
     parts, statistics, constants = _sorted(network)
     layout = Layout(
         tuple(Part(name, _axes(value)) for name, value in parts.items())
@@ -146,10 +148,14 @@ def fitted(own: OwnModule, inputs: Tensor, classes: int, num_bins: int, seed: in
         )
     )
     tried = _copied(network, inputs.device).eval()
+    own_values = dict[str, Tensor](tried.named_parameters())
+
+    def called(*arguments: Any) -> Any:  # as passes call it
+        return functional_call(tried, own_values, arguments)
 
     def run() -> None:
-        with _drawing(Stream(seed, Purpose.NETWORK).words(2), inputs.device), torch.no_grad():
-            _check_logits(_tried(tried, inputs, own.each_bin), inputs, classes)
+        with _drawing(Stream(seed, Purpose.NETWORK).words(2), inputs.device):
+            _check_logits(_tried(tried, called, inputs, own.each_bin), inputs, classes)
 
     return ModuleNetwork(
         root=network,
@@ -197,9 +203,9 @@ def _passed(network: nn.Module, call: Callable[..., Any], inputs: Tensor, each_b
     return torch.stack(outputs).mean(0)
 
 
-def _tried(network: nn.Module, inputs: Tensor, each_bin: bool) -> Any:
+def _tried(network: nn.Module, call: Callable[..., Any], inputs: Tensor, each_bin: bool) -> Any:
     try:
-        return _passed(network, network, inputs, each_bin)
+        return _passed(network, call, inputs, each_bin)
     except Exception as error:  # whatever a user's module does wrong
         raise InputError(
             f"the module fails on one sample of shape {tuple(inputs.shape)}: "
@@ -213,6 +219,11 @@ def _check_logits(logits: Any, inputs: Tensor, classes: int) -> None:
         raise InputError(
             f"the module returned {found} for one sample of shape {tuple(inputs.shape)}, expected "
             f"logits (1, {classes}): batch, classes"
+        )
+    if not logits.requires_grad:
+        raise InputError(
+            "the module's logits have no gradient for any of its parameters; let them follow from "
+            "some, without detach or no_grad in between"
         )
 
 

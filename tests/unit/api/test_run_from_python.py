@@ -142,6 +142,13 @@ def test_data_that_cannot_be_meant_is_refused_before_anything_is_written(
     assert not (tmp_path / "out").exists()
 
 
+def test_arrays_take_the_place_of_data_that_a_job_generates(tmp_path: Path) -> None:
+    table = {"data.dataset": "two-moons", "data.generated": {"seed": 3}, "server.rounds": 1}
+    found = hpcfed.run(experiment(**table), out=tmp_path, data=pair(), quiet=True)
+    assert found.experiment.data.generated is None
+    assert found.data.test.num_samples == 12
+
+
 def test_data_by_its_name_or_path_has_what_the_table_of_the_experiment_says(
     tmp_path: Path,
 ) -> None:

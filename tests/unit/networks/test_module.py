@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -308,6 +309,18 @@ def readout(**how: object) -> nn.Module:
     return nn.Linear(CHANNELS, CLASSES, **how)
 
 
+def compiled(module: nn.Module) -> nn.Module:
+    """Return what looks as torch.compile's module does, which takes eight seconds to import."""
+    module._orig_mod = module.layer
+    return module
+
+
+def scripted(module: nn.Module) -> nn.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return torch.jit.trace(module, torch.zeros(BINS, 1, CHANNELS))
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -320,6 +333,12 @@ def readout(**how: object) -> nn.Module:
         (
             lambda: Odd(nn.Sequential(readout(), nn.BatchNorm1d(CLASSES, momentum=None))),
             "layer.1 averages over all batches",
+        ),
+        (lambda: Odd(readout(), lambda y: y.mean(0).detach()), "logits have no gradient for any"),
+        (lambda: compiled(Odd(readout())), "is one of torch.compile"),
+        (
+            lambda: scripted(Odd(readout())),
+            "fails on one sample of shape (15, 1, 20): RuntimeError",
         ),
         (lambda: Odd(readout(), threading.Lock()), "the module cannot be copied (TypeError"),
     ],

@@ -106,12 +106,12 @@ def __getattr__(name: str) -> object:
 
 @pytest.fixture(scope="module", params=NETWORKS)
 def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple:
-    """Return a network's name and its run of five rounds."""
+    """Return a network's name and its run of three rounds."""
     name = request.param
     library = NETWORKS[name][0]
     if find_spec(library) is None:
         pytest.skip(f"{library} is not installed")
-    changes = {"model.kind": f"{__name__}:kind_{name}", "server.rounds": 5,
+    changes = {"model.kind": f"{__name__}:kind_{name}", "server.rounds": 3,
                "client.learning_rate": 0.02, "client.epochs": 4}  # fmt: skip
     experiment = parse_experiment("", [{**SETTINGS, **changes}])
     out = tmp_path_factory.mktemp(name)
