@@ -15,6 +15,7 @@ from hpcfed.base.terminal import never_fail_to_encode
 from hpcfed.cli.data import data_app
 from hpcfed.cli.rank import RunOptions, complain, train
 from hpcfed.cli.sweep import sweep_app
+from hpcfed.cli.watch import watch
 from hpcfed.errors import BAD_INPUT, FAILED, STOPPED, InputError, StoppedRunError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ app = typer.Typer(
 
 app.add_typer(data_app, name="data")
 app.add_typer(sweep_app, name="sweep")
+app.command()(watch)
 
 Job = Annotated[Path, typer.Argument(help="job file (TOML), or the name of a packaged job")]
 Overrides = Annotated[
