@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # a job that is started again, or continued by hand, takes so long to say that it goes on
 PATIENCE_S = 30.0
 _LOOKING_SHARE = 0.1  # at most this part of the time is spent on looking
+_BAR_WIDTH = 24
 _CODES = {FAILED: 1, STOPPED: STOPPED_CODE}
 
 
@@ -107,7 +108,13 @@ def _lines() -> Callable[[View], None]:
 def _drawn(view: View) -> RenderableType:
     from rich.console import Group
     from rich.progress_bar import ProgressBar
+    from rich.table import Table
     from rich.text import Text
 
-    bar = [ProgressBar(view.total, min(view.done, view.total), width=40)] if view.total else []
-    return Group(Text(view.lines[0]), *bar, *map(Text, view.lines[1:]))
+    lines: list[RenderableType] = [Text(line) for line in view.lines]
+    if view.total:
+        beside = Table.grid(padding=(0, 1))
+        bar = ProgressBar(view.total, min(view.done, view.total), width=_BAR_WIDTH)
+        beside.add_row(bar, lines[1])
+        lines[1] = beside
+    return Group(*lines)

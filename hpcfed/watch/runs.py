@@ -34,10 +34,11 @@ def _one(run: Run) -> View:
     place = f"round {run.num_rounds} of {total}"
     told = [place, *_figures(run)]
     starts = run.columns.num_attempts
+    ranks = f"{run.num_ranks} rank{'s' if run.num_ranks != 1 else ''}"
     again = f", start {starts}" if starts > 1 else ""
     lines = [
         f"{attributes.get('name', run.label)} ({run.file}): {_ended(run)}",
-        f"{place}{_left(run)}{_written(run)}; {run.num_ranks} ranks{again}",
+        f"{place}{_left(run)}{_written(run)}; {ranks}{again}",
     ]
     if run.num_rounds:
         lines.append(", ".join(_figures(run)))

@@ -16,7 +16,7 @@ class View:
     Attributes:
         status: WAITING, RUNNING, FINISHED, FAILED or STOPPED.
         brief: all in a line, the same as long as nothing has happened.
-        lines: all that is to be said.
+        lines: all that is to be said; the bar of rounds stands beside the second.
         done: rounds so far.
         total: rounds planned; 0: not known.
         pause_s: seconds after which another look tells something new.

@@ -253,7 +253,9 @@ def test_once_prints_one_state_and_tells_it_by_its_code(
     write_run(tmp_path, world)
     ended = CliRunner().invoke(app, ["watch", str(tmp_path), "--once"])
     assert ended.exit_code == code
-    assert "round 1 of 4" in ended.stdout
+    assert "round 1 of 4" in ended.stdout.splitlines()[1]
+    assert ended.stdout.splitlines()[1].endswith("; 2 ranks")
+    assert ("0:03 left" in ended.stdout) == (code == 0)
     assert "\x1b" not in ended.stdout
 
 
