@@ -98,5 +98,5 @@ $(READY): setup.py constraints.txt
 	@touch $@
 
 $(DEV_READY): $(READY)
-	@$(PIP) install --constraint constraints.txt --editable '.[train,search,gpu,dev]'
+	@$(PIP) install --constraint constraints.txt --editable '.[train,search,track,gpu,dev]'
 	@touch $@
