@@ -56,12 +56,17 @@ class Tracker(Protocol):
 
 def check_installed(names: Sequence[str]) -> None:
     """Raise InputError where a tracker that is asked for is not installed."""
-    missing = [PACKAGES[name] for name in names if find_spec(name) is None]
+    missing = [PACKAGES[name] for name in names if not _is_installed(name)]
     if missing:
         raise InputError(
             f"run.track asks for {' and '.join(missing)}, which this Python does not have; install "
             f"with: pip install {' '.join(missing)}, or leave it out of run.track"
         )
+
+
+def _is_installed(name: str) -> bool:
+    spec = find_spec(name)
+    return spec is not None and spec.origin is not None  # a folder of that name has none
 
 
 def tracker(name: str) -> Tracker:

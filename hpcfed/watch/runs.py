@@ -58,14 +58,15 @@ def _several(path: Path, found: Found) -> View:
     words = ", ".join(f"{number} {status}" for status, number in sorted(counts.items()))
     brief = f"{len(found.runs)} runs: {words}; round {done} of {total}"
     first = sorted(found.runs, key=lambda run: (run.status != RUNNING, run.status == FINISHED))
-    lines = [f"{path}: {brief}"]
+    status = status_of_all(set(counts))
+    lines = [f"{path}: {status}", brief]
     for run in first[:_MOST_LINES]:
         place = f"{run.label}: {_ended(run)}, round {run.num_rounds} of {_planned(run)}"
         lines.append(", ".join([place, *_figures(run)]))
     if len(first) > _MOST_LINES:
         lines.append(f"... and {len(first) - _MOST_LINES} more")
     lines += [f"{item.label}: {item.reason}" for item in found.skipped[:_MOST_LINES]]
-    return View(status_of_all(set(counts)), brief, tuple(lines), done, total)
+    return View(status, brief, tuple(lines), done, total)
 
 
 def _planned(run: Run) -> int:

@@ -84,7 +84,9 @@ def notes(monkeypatch: pytest.MonkeyPatch) -> list[Notes]:
         return made[-1]
 
     monkeypatch.setattr(tracked, "Tracking", lambda *given: Tracking(*given, make=make))
-    monkeypatch.setattr("hpcfed.tracking.tracker.find_spec", lambda name: object())
+    monkeypatch.setattr(
+        "hpcfed.tracking.tracker.find_spec", lambda name: SimpleNamespace(origin=name)
+    )
     return made
 
 
@@ -211,7 +213,9 @@ def test_what_has_failed_is_kept_in_the_run_file_until_the_next_start(
     monkeypatch.setattr(
         tracked, "Tracking", lambda *given: Prompt(*given, make=lambda name: Broken())
     )
-    monkeypatch.setattr("hpcfed.tracking.tracker.find_spec", lambda name: object())
+    monkeypatch.setattr(
+        "hpcfed.tracking.tracker.find_spec", lambda name: SimpleNamespace(origin=name)
+    )
     record, said = train(tmp_path / "out", TRACK)
     assert record.attributes["status"] == "finished"
     assert record.attributes["tracking_error"] == "mlflow: ConnectionError: no such server"
@@ -223,10 +227,11 @@ def test_what_has_failed_is_kept_in_the_run_file_until_the_next_start(
     assert "tracking_error" not in record.attributes
 
 
+@pytest.mark.parametrize("spec", [None, SimpleNamespace(origin=None)])  # or but a folder
 def test_what_is_not_installed_is_one_error_before_anything_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spec: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hpcfed.tracking.tracker.find_spec", lambda name: None)
+    monkeypatch.setattr("hpcfed.tracking.tracker.find_spec", lambda name: spec)
     with pytest.raises(InputError, match=r"asks for mlflow.* pip install mlflow"):
         train(tmp_path / "out", TRACK)
     assert not (tmp_path / "out").exists()

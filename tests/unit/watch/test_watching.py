@@ -164,7 +164,7 @@ def test_a_folder_of_runs_has_ended_when_its_last_run_has(tmp_path: Path) -> Non
     (tmp_path / "c" / "run.h5").write_text("no run")
     assert at(tmp_path).status == "running"
     assert at(tmp_path).brief == "2 runs: 1 failed, 1 running; round 5 of 8"
-    assert at(tmp_path).lines[1].startswith("b: running, round 1 of 4")
+    assert at(tmp_path).lines[2].startswith("b: running, round 1 of 4")
     assert at(tmp_path).lines[-1].startswith("c: cannot be read")
     write_run(tmp_path / "b", running(4, status="finished"))
     assert code_of(at(tmp_path)) == 1
