@@ -84,6 +84,12 @@ setup(
             "greenlet",  # Optuna's Gaussian processes are slower without
             "optuna>=5,<6",
         ],
+        # trackers of experiments: run.track
+        "track": [
+            "mlflow-skinny>=3",
+            "tensorboard>=2.16",
+            "wandb>=0.31",
+        ],
         # kernels for NVIDIA GPUs; torch's own wheels for CUDA bring the version that fits
         "gpu": ["triton>=3.5; sys_platform == 'linux'"],
         # an MPI as a wheel; install "mpich" instead to have that one, never both

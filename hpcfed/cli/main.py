@@ -19,6 +19,7 @@ from hpcfed.cli.schema import schema
 from hpcfed.cli.source import asked, continued, folder_of
 from hpcfed.cli.start import start
 from hpcfed.cli.sweep import sweep_app
+from hpcfed.cli.watch import watch
 from hpcfed.errors import BAD_INPUT, FAILED, InputError, StoppedRunError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ app = typer.Typer(
 
 app.add_typer(data_app, name="data")
 app.add_typer(sweep_app, name="sweep")
+app.command()(watch)
 
 Job = Annotated[
     Path,

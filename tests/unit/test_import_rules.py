@@ -23,10 +23,10 @@ ROOMS = (
         "learning/rules",
         "learning/model",
     ),
-    *("report", "launch"),
+    *("report", "launch", "tracking"),
     *("federation/mpi", "federation/uplink", "federation"),
     *("sweep/planning", "sweep/search", "sweep/slurm", "sweep/working", "sweep/collecting"),
-    *("sweep", "api", "__init__", "cli", "__main__"),
+    *("sweep", "watch", "api", "__init__", "cli", "__main__"),
 )
 # The package's face may be imported by everybody: it holds the version and loads nothing.
 FACE = "__init__"
@@ -49,7 +49,9 @@ LIGHT = {
     "config": {"errors", "base"},
     "records": {"errors", "base", "config"},
     "report": {"errors", "base", "config", "records"},
+    "tracking": {"errors", "base", "config"},
     "sweep": {"errors", "base", "config", "records", "launch", "sweep"},
+    "watch": {"errors", "base", "config", "records", "report", "sweep"},
 }
 # the part of a sweep that trains
 WORKER = {
@@ -79,6 +81,8 @@ HOMES = {
     "jinja2": {"report/", "sweep/slurm/script.py"},
     "xarray": {"report/", "sweep/collecting/"},
     "espeakng_loader": set(),
+    "mlflow": {"tracking/"},
+    "wandb": {"tracking/"},
 }
 # what holds compiled code imports numba, and is itself imported where it is used
 KERNELS = {
@@ -110,7 +114,7 @@ KERNELS = {
 # heavy libraries are imported where they are used, never by importing a light module
 LAZY = {
     *("torch", "norse", "triton", "tonic", "numba", "scipy", "soundfile", "matplotlib", "mpi4py"),
-    *("jinja2", "xarray", "pandas"),
+    *("jinja2", "xarray", "pandas", "mlflow", "wandb"),
 }
 EAGER_ALLOWED = {
     "torch": {"networks/", "learning/"},

@@ -152,6 +152,7 @@ OTHER = {
     "run.on_rank_failure": '"stop"',
     "run.max_restarts": "1",
     "run.watchdog_min": "1.0",
+    "run.track": '["tensorboard", "wandb"]',
     "rule.kind": '"tests.toy_world:RULE"',
     "rule.binary.start": "2.0",
     "rule.binary.limit": "5.5",
