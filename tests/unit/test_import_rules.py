@@ -22,6 +22,7 @@ ROOMS = (
         "learning/engines",
         "learning/rules",
         "learning/model",
+        "export",
     ),
     *("report", "launch"),
     *("federation/mpi", "federation/uplink", "federation"),
@@ -77,6 +78,7 @@ HOMES = {
     "matplotlib": {"report/", "datasets/info.py"},
     "jinja2": {"report/", "sweep/slurm/script.py"},
     "xarray": {"report/", "sweep/collecting/"},
+    "nir": {"export/"},
     "espeakng_loader": set(),
 }
 # what holds compiled code imports numba, and is itself imported where it is used
@@ -109,7 +111,7 @@ KERNELS = {
 # heavy libraries are imported where they are used, never by importing a light module
 LAZY = {
     *("torch", "norse", "triton", "tonic", "numba", "scipy", "soundfile", "matplotlib", "mpi4py"),
-    *("jinja2", "xarray", "pandas"),
+    *("jinja2", "nir", "xarray", "pandas"),
 }
 EAGER_ALLOWED = {
     "torch": {"networks/", "learning/"},
