@@ -78,11 +78,11 @@ def own_logits(folder: Path, spikes: np.ndarray[Any, Any]) -> np.ndarray[Any, An
     """Return hpcfed's logits (B, K) of ``spikes`` (T, B, ...), in float64, and check they spike."""
     import torch
 
-    import hpcfed
+    from hpcfed.learning.model import model_of
     from hpcfed.networks.contract import Pass
     from hpcfed.networks.network import build_network
 
-    model = hpcfed.load(folder)
+    model = model_of(read_record(folder), "", trust=False)
     network = build_network(model.experiment, Shape(spikes.shape[2:], len(NAMES)))
     weights = {
         name: torch.from_numpy(np.array(part, np.float64)) for name, part in model.weights().items()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import nir
+import nirtorch
 import numpy as np
 import pytest
 import torch
@@ -20,6 +21,8 @@ import hpcfed
 from hpcfed.config.file import parse_experiment
 from hpcfed.datasets import load
 from hpcfed.export.run import Export, export
+from hpcfed.learning.model import model_of
+from hpcfed.records.runfile import read_record
 from tests.nir_runs import experiment, own_logits, random_input, write_run
 
 Values = np.ndarray[Any, Any]
@@ -83,7 +86,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_readers_have_the_test_sets_logits(
     trained: Path, tmp_path: Path, read: Any, step: float | None
 ) -> None:
-    model = hpcfed.load(trained)
+    model = model_of(read_record(trained), "", trust=False)
     data = load(model.experiment.data)
     assert data.test is not None
     graph = nir.read(export(Export(trained, tmp_path / "net.nir", time_step=step)))
@@ -128,4 +131,67 @@ def test_readers_have_the_logits_of_pictures_one_by_one(
     spikes = random_input((2, 8, 6))
     path = export(Export(run, tmp_path / "net.nir", time_step=step))
     found = [read(nir.read(path), spikes[:, one])[None] for one in range(spikes.shape[1])]
+    check(np.concatenate(found), own_logits(run, spikes))
+
+
+def affine(node: nir.Affine) -> torch.nn.Linear:
+    """Return what nirtorch's own does not: a layer with the node's bias."""
+    layer = torch.nn.Linear(node.weight.shape[1], node.weight.shape[0])
+    layer.weight.data, layer.bias.data = torch.from_numpy(node.weight), torch.from_numpy(node.bias)
+    return layer
+
+
+class Leaky(torch.nn.Module):
+    """The membrane of neurons that subtract, as nirtorch may have it."""
+
+    def __init__(self, node: Any, step: float) -> None:
+        super().__init__()
+        part = torch.from_numpy(step / node.tau).float() if hasattr(node, "tau") else None
+        self.keep, self.drive = (1.0, 1.0) if part is None else (1 - part, part)
+
+    def forward(self, x: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the voltage twice: to send, and to keep."""
+        voltage = self.drive * x if state is None else self.keep * state + self.drive * x
+        return voltage, voltage
+
+
+class Stateless(torch.nn.Module):
+    """A function of what flows in, and of a node's values."""
+
+    def __init__(self, values: Values, function: Any) -> None:
+        super().__init__()
+        self.values, self.function = torch.from_numpy(values).float(), function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the function's value."""
+        return self.function(x, self.values)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "model"),
+    [
+        ((7,), {"hidden": [6, [6, 6], 5], "recurrent": True}),
+        ((7,), {"hidden": [6], "leak": 1.0, "reset": "none"}),
+        ((2, 8, 6), {"hidden": ["4c3", "p2", ["4c3", "4c3"], "p", 5], "norm": "batch"}),
+    ],
+)
+def test_nirtorch_has_the_logits_of_neurons_that_subtract(
+    tmp_path: Path, inputs: tuple[int, ...], model: dict[str, Any]
+) -> None:
+    leaky = {"neuron": "leaky", "surrogate": "tanh"}  # without compiled code
+    run = write_run(tmp_path / "run", experiment(model | leaky), inputs)
+    spikes = random_input(inputs)
+    graph = nir.read(export(Export(run, tmp_path / "net.nir")))
+    step = float(graph.metadata["time_step"])
+    modules = {
+        nir.Affine: affine,
+        nir.LI: lambda node: Leaky(node, step),
+        nir.I: lambda node: Leaky(node, step),
+        nir.Threshold: lambda node: Stateless(node.threshold, lambda x, above: (x > above).float()),
+        nir.Scale: lambda node: Stateless(node.scale, torch.mul),
+    }
+    found = [
+        in_steps(graph, nirtorch.nir_to_torch(graph, modules), spikes[:, one])[None]
+        for one in range(spikes.shape[1])
+    ]
     check(np.concatenate(found), own_logits(run, spikes))
