@@ -33,10 +33,15 @@ from hpcfed.learning.equations import readout
 from hpcfed.networks.layout import Layout
 from hpcfed.networks.stack import stack_layout, stages
 from hpcfed.records.runfile import Record, read_record
-from hpcfed.samples.encoders import SIGNED_POISSON
+from hpcfed.samples.encoders import DIRECT, POISSON, SIGNED_POISSON
 from hpcfed.samples.samples import Shape, shape_of
 
 F32 = NDArray[np.float32]
+_SHOWN = {
+    DIRECT: "2 p / 255 - 1",
+    POISSON: "1 with probability p / 255, else 0",
+    SIGNED_POISSON: "the sign of x = 2 p / 255 - 1 with probability |x| / 2, else 0",
+}
 _PICTURES = 4  # axes of examples (n, C, H, W); events have (n, T, C)
 
 
@@ -190,8 +195,7 @@ def _text(value: Any) -> str:
 
 def _input(experiment: Experiment, of_pictures: bool) -> str:
     if of_pictures:
-        kind = experiment.data.encoder or SIGNED_POISSON
-        return f"images as data.encoder = {kind} shows them in each bin, pixels 0 to 255"
+        return f"in each bin, of a pixel p: {_SHOWN[experiment.data.encoder or SIGNED_POISSON]}"
     return "spikes of a channel in a bin, " + ("counted" if experiment.data.counts else "0 or 1")
 
 

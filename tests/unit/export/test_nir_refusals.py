@@ -156,6 +156,7 @@ def test_a_picture_that_no_evaluation_has_shown_is_that_of_the_data(tmp_path: Pa
     without_evaluation(run)
     graph = nir.read(export(Export(run, tmp_path / "net.nir")))
     assert graph.nodes["input"].input_type["input"].tolist() == [1, 8, 8]
+    assert "sign of x = 2 p / 255 - 1 with probability |x| / 2" in graph.metadata["input"]
     assert json.loads(graph.metadata["class_names"]) == list(names)
 
 
