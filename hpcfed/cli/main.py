@@ -11,6 +11,7 @@ import typer
 from hpcfed.base.terminal import never_fail_to_encode
 from hpcfed.cli.completing import ListsJobs, complete_job
 from hpcfed.cli.data import data_app
+from hpcfed.cli.export import export
 from hpcfed.cli.new import new
 from hpcfed.cli.options import Overrides, Quiet, RanksToStart
 from hpcfed.cli.rank import RunOptions, complain
@@ -35,7 +36,6 @@ app = typer.Typer(
 
 app.add_typer(data_app, name="data")
 app.add_typer(sweep_app, name="sweep")
-app.command()(watch)
 
 Job = Annotated[
     Path,
@@ -93,6 +93,8 @@ def run(
 app.command()(rerun)
 app.command()(new)
 app.command()(schema)
+app.command()(watch)
+app.command()(export)
 
 
 @app.command()

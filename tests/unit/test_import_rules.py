@@ -22,6 +22,7 @@ ROOMS = (
         "learning/engines",
         "learning/rules",
         "learning/model",
+        "export",
     ),
     *("report", "launch", "tracking"),
     *("federation/mpi", "federation/uplink", "federation"),
@@ -80,6 +81,7 @@ HOMES = {
     "matplotlib": {"report/", "datasets/info.py"},
     "jinja2": {"report/", "sweep/slurm/script.py"},
     "xarray": {"report/", "sweep/collecting/"},
+    "nir": {"export/"},
     "espeakng_loader": set(),
     "mlflow": {"tracking/"},
     "wandb": {"tracking/"},
@@ -114,7 +116,7 @@ KERNELS = {
 # heavy libraries are imported where they are used, never by importing a light module
 LAZY = {
     *("torch", "norse", "triton", "tonic", "numba", "scipy", "soundfile", "matplotlib", "mpi4py"),
-    *("jinja2", "xarray", "pandas", "mlflow", "wandb"),
+    *("jinja2", "nir", "xarray", "pandas", "mlflow", "wandb"),
 }
 EAGER_ALLOWED = {
     "torch": {"networks/", "learning/"},
