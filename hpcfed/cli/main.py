@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +13,7 @@ import typer
 from hpcfed.base.signals import StopRequest
 from hpcfed.base.terminal import never_fail_to_encode
 from hpcfed.cli.data import data_app
+from hpcfed.cli.plot import plot_app
 from hpcfed.cli.rank import RunOptions, complain, train
 from hpcfed.cli.sweep import sweep_app
 from hpcfed.errors import BAD_INPUT, FAILED, STOPPED, InputError, StoppedRunError
@@ -30,6 +31,7 @@ app = typer.Typer(
 
 
 app.add_typer(data_app, name="data")
+app.add_typer(plot_app, name="plot")
 app.add_typer(sweep_app, name="sweep")
 
 Job = Annotated[Path, typer.Argument(help="job file (TOML), or the name of a packaged job")]
@@ -39,11 +41,11 @@ Overrides = Annotated[
 ]
 
 
-def main() -> None:
-    """Run a command; bad input is one message and exit code 2."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command, by default the process's own; bad input is one message and exit code 2."""
     never_fail_to_encode()
     try:
-        app()
+        app(arguments)
     except InputError as error:
         complain(error)
         sys.exit(BAD_INPUT)

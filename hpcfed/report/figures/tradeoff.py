@@ -26,6 +26,7 @@ from hpcfed.report.grid import (
 from hpcfed.report.runs import Found, Run
 from hpcfed.report.statistics import (
     PAIRED_INTERVAL,
+    SIGNIFICANT,
     T_INTERVAL,
     Mean,
     holm,
@@ -37,7 +38,6 @@ from hpcfed.report.statistics import (
 from hpcfed.report.values import value_text
 
 METRICS = ("test_accuracy", "validation_accuracy")
-SIGNIFICANT = 0.05
 TOLERANCE = 0.01
 
 COLUMNS = {
