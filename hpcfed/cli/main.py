@@ -15,6 +15,7 @@ from hpcfed.base.terminal import never_fail_to_encode
 from hpcfed.cli.data import data_app
 from hpcfed.cli.plot import plot_app
 from hpcfed.cli.rank import RunOptions, complain, train
+from hpcfed.cli.show import show
 from hpcfed.cli.sweep import sweep_app
 from hpcfed.errors import BAD_INPUT, FAILED, STOPPED, InputError, StoppedRunError
 
@@ -91,14 +92,7 @@ def run(
     sys.exit(code)
 
 
-@app.command()
-def show(
-    path: Annotated[Path, typer.Argument(help="run file, its folder, or a folder of runs")],
-) -> None:
-    """Show a run, or all runs below a folder, as a table."""
-    from hpcfed.report.summary import print_summary
-
-    print_summary(path)
+app.command()(show)
 
 
 @app.command()
