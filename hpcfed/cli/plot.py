@@ -80,8 +80,8 @@ def compare(
         float | None,
         typer.Option(
             "--bytes",
-            help="uplink of a run at which settings are compared as well; default: for each row "
-            "the most that all of its runs have sent",
+            help="uplink of a run at which settings are compared as well; default: in each pair "
+            "all that the cheaper run has sent",
         ),
     ] = None,
 ) -> None:

@@ -25,7 +25,7 @@ from hpcfed.report.runs import find
 from hpcfed.report.tables import skipped_lines
 
 Rows = list[tuple[str, str]]
-_THROUGH_MPI = ": updates and models as ranks sent them to each other; what clients cost is above"
+_THROUGH_MPI = " of updates and models from rank to rank; what clients send and receive is above"
 
 
 @dataclass(frozen=True)

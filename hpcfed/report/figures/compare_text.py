@@ -61,12 +61,13 @@ def how(found: Compared) -> str:
     unit = "percentage points" if found.quantity.endswith("accuracy") else "its own unit"
     single = f" {found.num_single} runs found no partner." if found.num_single else ""
     unreached = (
-        f" {found.num_unreached} rows have no value at equal bytes: a first evaluated round has "
-        "sent more."
+        f" Rows without a value at equal bytes, as a first evaluated round has sent more: "
+        f"{found.num_unreached}."
     )
     at_bytes = (
         f" {EQUAL_BYTES}: in the last evaluated round until which a run has sent up at most as "
-        "many bytes as stand there."
+        "many bytes as stand there (if none were asked for: in each pair as many as the cheaper "
+        "run in all, here their mean)."
     )
     return (
         f"{found.quantity.replace('_', ' ')}; first: {found.names[0]}, second: {found.names[1]}; "

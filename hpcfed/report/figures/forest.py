@@ -63,8 +63,13 @@ def _panel(axes: Axes, lines: Sequence[Comparison], rows: dict[str, int], factor
             axes.plot([low, high], [at, at], "-", color=COLOURS[0])
         face = COLOURS[0] if line.decided else "white"
         axes.plot([middle], [at], "s", color=COLOURS[0], markerfacecolor=face)
+        more = more_text(line)
         axes.annotate(
-            more_text(line), (1.01, at), xycoords=("axes fraction", "data"), va="center", fontsize=6
+            f"+{more}" if line.more_seeds > 0 else more,
+            (1.01, at),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize=6,
         )
     axes.grid(visible=True, axis="x")
     axes.tick_params(axis="y", length=0)

@@ -30,8 +30,8 @@ COLUMNS = {
     "side",
     "at": f"{END}: after the last round; {EQUAL_BYTES}: in the last evaluated round until which a "
     "run has sent up at most so many bytes",
-    "bytes": "these bytes: what was asked for, else the most that every run of the row has sent; "
-    "empty at the end",
+    "bytes": "these bytes: what was asked for, else in each pair what the cheaper run sent in all, "
+    "mean over pairs; empty at the end",
     "num_pairs": "repetitions (seed, data.split_seed) that both sides have, with a known value",
     "first": "mean of the first side over these pairs",
     "second": "mean of the second side over these pairs",
@@ -113,12 +113,15 @@ def _at_bytes(
     setting: str, pairs: Pairs, quantity: str, budget_bytes: float | None
 ) -> Comparison | None:
     """Return the row at equal bytes, None where no run has sent more."""
-    sent = [_sent(run) for pair in pairs for run in pair]
-    budget = min(sent) if budget_bytes is None else budget_bytes
-    if max(sent) <= budget:
+    sent = np.array([[_sent(run) for run in pair] for pair in pairs])  # (pairs, 2)
+    budgets = sent.min(axis=1) if budget_bytes is None else np.full(len(pairs), budget_bytes)
+    if (sent.max(axis=1) <= budgets).all():
         return None
-    sides = [[reached(run, quantity, budget) for run in side] for side in zip(*pairs, strict=True)]
-    return _line(setting, (EQUAL_BYTES, budget), quantity, sides)
+    sides = [
+        [reached(run, quantity, budget) for run, budget in zip(side, budgets, strict=True)]
+        for side in zip(*pairs, strict=True)
+    ]
+    return _line(setting, (EQUAL_BYTES, float(budgets.mean())), quantity, sides)
 
 
 def _line(

@@ -29,7 +29,7 @@ class Sides:
         reference: KEY=VALUE of the setting that several are compared with; none: the best on
             validation, or where nothing was tested the first.
         quantity: None: test_accuracy where there is one.
-        budget_bytes: uplink of a run at equal bytes; None: the most that all runs of a row sent.
+        budget_bytes: uplink of a run at equal bytes; None: in each pair that of the cheaper run.
     """
 
     first: Sequence[str] = ()

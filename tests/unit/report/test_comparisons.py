@@ -26,8 +26,10 @@ SENT = 10 * SIZE * VALUE_BYTES  # bytes a round without a mask
 NOISE = (0.0, 0.02, 0.05)
 
 
-def three(folder: Path) -> Path:
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write settings p = 0, 0.5 and 0.75 of three seeds and four rounds; without masks is best."""
+    folder = tmp_path_factory.mktemp("three")
     gains = {0.0: 0.3, 0.5: 0.25, 0.75: 0.0}
     worlds = [
         World(test=[0.1 * (r + 1) + gain * (r + 1) / 4 + (1 - p) * NOISE[s] for r in range(4)],
@@ -38,8 +40,8 @@ def three(folder: Path) -> Path:
     return folder
 
 
-def test_each_setting_is_compared_with_the_best_on_validation(tmp_path: Path) -> None:
-    groups = group(find(three(tmp_path)))
+def test_each_setting_is_compared_with_the_best_on_validation(three: Path) -> None:
+    groups = group(find(three))
     found = compare_settings(groups, reference_of(groups, "test_accuracy"), "test_accuracy")
     half, quarter = found.at(END)
     assert found.names[1] == "uplink.mask_probability = 0"
@@ -54,8 +56,8 @@ def test_each_setting_is_compared_with_the_best_on_validation(tmp_path: Path) ->
     assert (half.first_bytes, half.second_bytes) == (2 * SENT, 4 * SENT)
 
 
-def test_at_equal_bytes_both_have_sent_what_the_cheaper_one_has(tmp_path: Path) -> None:
-    groups = group(find(three(tmp_path)))
+def test_at_equal_bytes_both_have_sent_what_the_cheaper_one_has(three: Path) -> None:
+    groups = group(find(three))
     found = compare_settings(groups, groups[0], "test_accuracy")
     half, quarter = found.at(EQUAL_BYTES)
     # four rounds of p = 0.5 are two of p = 0, and four of p = 0.75 are one
@@ -66,8 +68,23 @@ def test_at_equal_bytes_both_have_sent_what_the_cheaper_one_has(tmp_path: Path) 
     assert (quarter.first_bytes, quarter.second_bytes) == (SENT, SENT)
 
 
-def test_bytes_that_are_asked_for_are_those_of_all_rows(tmp_path: Path) -> None:
-    groups = group(find(three(tmp_path)))
+def test_each_pair_has_the_bytes_of_its_cheaper_run(tmp_path: Path) -> None:
+    rounds = {0: 2, 1: 3}  # of the dearer setting; seed 1 of the cheaper one has sent one round's
+    for seed, count in rounds.items():
+        sent = {"uplink_bytes_seed": [100.0] * count}
+        write_run(tmp_path / f"a{seed}", World(test=[0.1, 0.2, 0.3][:count], seed=seed, rounds=sent,
+                                               sets=["server.rounds=3"]))  # fmt: skip
+        few = {"uplink_bytes_seed": [100.0 * (2 - seed)]}
+        write_run(tmp_path / f"b{seed}", World(test=[0.5], seed=seed, p=0.5, rounds=few,
+                                               sets=["server.rounds=3"]))  # fmt: skip
+    groups = group(find(tmp_path))
+    (line,) = compare_settings(groups, groups[0], "test_accuracy").at(EQUAL_BYTES)
+    assert (line.num_pairs, line.bytes) == (2, 150.0)
+    assert line.second == pytest.approx((0.2 + 0.1) / 2)
+
+
+def test_bytes_that_are_asked_for_are_those_of_all_rows(three: Path) -> None:
+    groups = group(find(three))
     found = compare_settings(groups, groups[0], "test_accuracy", 1.5 * SENT)
     assert [line.bytes for line in found.at(EQUAL_BYTES)] == [1.5 * SENT] * 2
     half, quarter = found.at(EQUAL_BYTES)
@@ -75,7 +92,7 @@ def test_bytes_that_are_asked_for_are_those_of_all_rows(tmp_path: Path) -> None:
     assert quarter.first_bytes == SENT  # all that it has sent
     few = compare_settings(groups, groups[0], "test_accuracy", 1.0)
     assert (few.at(EQUAL_BYTES), few.num_unreached) == ([], 2)
-    assert "2 rows have no value at equal bytes" in markdown(few)
+    assert "as a first evaluated round has sent more: 2." in markdown(few)
 
 
 def test_settings_that_send_alike_have_no_rows_at_equal_bytes(tmp_path: Path) -> None:
@@ -148,9 +165,9 @@ def test_what_is_decided_needs_no_more_seeds_and_the_rest_says_how_many(tmp_path
 
 
 def test_the_command_writes_one_table_and_one_forest_plot(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    three: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_script("compare", three(tmp_path), "--out", tmp_path / "c.svg")
+    run_script("compare", three, "--out", tmp_path / "c.svg")
     rows = table(tmp_path / "c.csv")
     assert [(row["at"], row["num_pairs"]) for row in rows] == [(END, "3")] * 2 + [
         (EQUAL_BYTES, "3")
@@ -162,8 +179,9 @@ def test_the_command_writes_one_table_and_one_forest_plot(
     assert capsys.readouterr().out.startswith((tmp_path / "c.md").read_text())
 
 
-def test_the_reference_can_be_named(tmp_path: Path) -> None:
-    run_script("compare", three(tmp_path), "--reference", "uplink.mask_probability=0.5")
+def test_the_reference_can_be_named(three: Path, tmp_path: Path) -> None:
+    half = "uplink.mask_probability=0.5"
+    run_script("compare", three, "--reference", half, "--out", tmp_path / "compare.png")
     assert {row["setting"] for row in table(tmp_path / "compare.csv")} == {
         "uplink.mask_probability = 0", "uplink.mask_probability = 0.75",
     }  # fmt: skip
@@ -194,10 +212,14 @@ def test_three_folders_are_three_settings(tmp_path: Path) -> None:
     ],
 )
 def test_a_comparison_that_cannot_be_is_bad_input(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+    three: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    words: str,
 ) -> None:
     with pytest.raises(SystemExit) as stop:
-        run_script("compare", three(tmp_path), *arguments)
+        run_script("compare", three, "--out", tmp_path / "compare.png", *arguments)
     assert stop.value.code == 2
     told = capsys.readouterr().err
     assert words in told
@@ -205,8 +227,8 @@ def test_a_comparison_that_cannot_be_is_bad_input(
     assert not list(tmp_path.glob("compare.*"))
 
 
-def test_more_settings_than_a_picture_holds_ask_for_a_choice(tmp_path: Path) -> None:
-    groups = group(find(three(tmp_path)))
+def test_more_settings_than_a_picture_holds_ask_for_a_choice(three: Path) -> None:
+    groups = group(find(three))
     found = compare_settings(groups, groups[0], "test_accuracy")
     many = type(found)(
         found.quantity, found.names,

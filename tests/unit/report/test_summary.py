@@ -47,7 +47,7 @@ def test_a_summary_gives_the_last_evaluated_accuracies(tmp_path: Path) -> None:
     assert lines["parameters"] == "8"
     assert lines["uplink"] == "3 B from clients to the server, each round in its cheapest way"
     assert lines["ways to send it"].startswith("3 values: 3 B as values + seed")
-    assert lines["through MPI"].startswith("3 B: updates and models as ranks sent them")
+    assert lines["through MPI"].startswith("3 B of updates and models from rank to rank")
     assert lines["status"] == "finished"
 
 
