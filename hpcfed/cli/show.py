@@ -21,14 +21,13 @@ def show(
     """Show a run, or all runs below a folder: what varies, and means over seeds, as tables."""
     import tomllib
 
-    from hpcfed.report.overview import content
-    from hpcfed.report.runs import find
+    from hpcfed.report.overview import content_at
     from hpcfed.report.summary import configuration, print_summary
 
     if config:
         text = configuration(path)
         print(json.dumps(tomllib.loads(text), indent=2) if as_json else text.rstrip("\n"))
     elif as_json:
-        print(json.dumps(content(find(path)), indent=2, allow_nan=False))
+        print(json.dumps(content_at(path), indent=2, allow_nan=False))
     else:
         print_summary(path)

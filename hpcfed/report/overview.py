@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any  # Any: a value of a configuration or of JSON is of any type
 
 import numpy as np
 
 from hpcfed.base.amounts import percent, size_text
+from hpcfed.errors import InputError
+from hpcfed.records.schema import RUN_FILE
 from hpcfed.report.curves import Curves, group
 from hpcfed.report.grid import SEEDS, sort_key, varying_keys
-from hpcfed.report.runs import Found, Run
+from hpcfed.report.runs import Found, Run, find
 from hpcfed.report.statistics import FRACTION, T_INTERVAL, mean_over_seeds
 from hpcfed.report.values import value_text
 
@@ -27,6 +30,15 @@ HOW = (
     "Over seeds: finished runs that differ in their seeds alone; "
     f"[{T_INTERVAL}]. Uplink: bytes sent up in all rounds, each round in its cheapest way."
 )
+
+
+def content_at(path: Path) -> Content:
+    """Return everything about the runs at ``path``. Raises InputError where there is nothing."""
+    found = find(path)
+    if not found.runs and not found.planned:
+        reason = found.skipped[0].reason if found.skipped else f"no {RUN_FILE} here or below"
+        raise InputError(f"{path}: {reason}")
+    return content(found)
 
 
 def content(found: Found) -> Content:

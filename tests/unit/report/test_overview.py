@@ -102,3 +102,13 @@ def test_several_configurations_are_not_one(tmp_path: Path) -> None:
         write_run(tmp_path / str(seed), World(seed=seed))
     with pytest.raises(InputError, match=r"2 runs, and a configuration is of one; name its folder"):
         configuration(tmp_path)
+
+
+def test_what_is_no_run_is_bad_input_in_every_form(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "x.h5").write_bytes(b"?")
+    for options in ([], ["--json"], ["--config"]):
+        for name, words in (("empty", "no run.h5"), ("x.h5", "cannot be read"), ("z", "no such")):
+            said = CliRunner().invoke(app, ["show", str(tmp_path / name), *options])
+            assert isinstance(said.exception, InputError)
+            assert words in str(said.exception)
