@@ -1,6 +1,7 @@
 # make demo    train the quickstart and draw its learning curve
 # make test    the whole test suite
 # make check   format, lint, types, spelling, then the tests: what CI runs
+# make docs    the site, into build/docs
 # make bench   the benchmarks
 # make test-gpu, bench-gpu   the same for the GPU engine, on a GPU: the environment needs a torch for it
 # make chaos   kill N ranks of toy jobs at random times, and see every job finish with the same bits
@@ -33,7 +34,7 @@ MPI_system :=
 READY := .venv/ready-$(MPI)
 DEV_READY := .venv/dev-ready-$(MPI)
 
-.PHONY: demo test check bench test-gpu bench-gpu chaos format clean
+.PHONY: demo test check docs bench test-gpu bench-gpu chaos format clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -55,12 +56,16 @@ check: $(DEV_READY)
 	$(BIN)/shellcheck $(SHELL_FILES)
 	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
+docs: $(DEV_READY)
+	$(BIN)/python -m sphinx -W --keep-going -n -q -E docs build/docs
+	@echo "the site: build/docs/index.html"
+
 bench: $(DEV_READY)
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
 test-gpu: $(DEV_READY)
 	@$(BIN)/python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || \
-	{ echo "torch in .venv sees no GPU; install one that is built for it, see README.md" >&2; exit 2; }
+	{ echo "torch in .venv sees no GPU; install one that is built for it, see docs/howto/gpu.md" >&2; exit 2; }
 	$(BIN)/python -m pytest $(GPU_TESTS) $(PYTEST_ARGS)
 	$(BIN)/hpcfed run jobs/quickstart.toml --set client.engine=gpu --ranks $(RANKS) --out $(GPU_DEMO)
 	$(BIN)/hpcfed show $(GPU_DEMO)
@@ -98,5 +103,7 @@ $(READY): setup.py constraints.txt
 	@touch $@
 
 $(DEV_READY): $(READY)
-	@$(PIP) install --constraint constraints.txt --editable '.[train,search,gpu,dev]'
+	@$(PIP) install --constraint constraints.txt --editable '.[train,search,gpu,docs,dev]'
+	@# it wants torchaudio and TensorBoard as well, which its neurons do not need
+	@$(PIP) install --constraint constraints.txt --no-deps spikingjelly
 	@touch $@

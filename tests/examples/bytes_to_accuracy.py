@@ -9,8 +9,7 @@ and ``draw(runs)``, which returns a Matplotlib figure of them. ``runs`` are thos
 
 import numpy as np
 
-from hpcfed.records.log import uplink_bytes
-from hpcfed.report.drawing import new_figure
+from hpcfed import new_figure, uplink_bytes
 
 COLUMNS = {
     "run": "name of the run",

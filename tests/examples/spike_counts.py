@@ -10,8 +10,7 @@ counts (the multiclass perceptron of Crammer and Singer 2003, JMLR 3). In an exp
 
 import numpy as np
 
-from hpcfed import BatchResult, Figure, Layout, LocalUpdate, Rule
-from hpcfed.learning.feed import step_ids
+from hpcfed import BatchResult, Figure, Layout, LocalUpdate, Rule, step_ids
 
 
 class Perceptron:

@@ -26,7 +26,7 @@ ROOMS = (
     *("report", "launch"),
     *("federation/mpi", "federation/uplink", "federation"),
     *("sweep/planning", "sweep/search", "sweep/slurm", "sweep/working", "sweep/collecting"),
-    *("sweep", "__init__", "cli", "__main__"),
+    *("sweep", "api", "__init__", "cli", "__main__"),
 )
 # The package's face may be imported by everybody: it holds the version and loads nothing.
 FACE = "__init__"
@@ -55,6 +55,7 @@ LIGHT = {
 WORKER = {
     "sweep/working/worker.py",
     "sweep/planning/timing.py",
+    "sweep/planning/traffic.py",
     "sweep/planning/checks.py",
 }
 # Triton's kernels, and what starts them itself

@@ -1,4 +1,4 @@
-"""The configuration reference in README.md is the one that the model gives."""
+"""The configuration reference of the docs is the one that the model gives."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.places import REPOSITORY
 
 SCRIPT = "scripts/configuration_reference.py"
+PAGE = "docs/reference/configuration.md"
 
 
 def check(root: Path) -> subprocess.CompletedProcess[str]:
@@ -24,7 +25,7 @@ def check(root: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_readme_describes_every_key_as_the_model_does() -> None:
+def test_the_page_describes_every_key_as_the_model_does() -> None:
     checked = check(REPOSITORY)
     assert checked.returncode == 0, checked.stderr
 
@@ -32,10 +33,11 @@ def test_the_readme_describes_every_key_as_the_model_does() -> None:
 def test_a_key_that_was_forgotten_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "scripts").mkdir()
     shutil.copy(REPOSITORY / SCRIPT, tmp_path / "scripts")
-    lines = (REPOSITORY / "README.md").read_text(encoding="utf-8").splitlines(keepends=True)
+    lines = (REPOSITORY / PAGE).read_text(encoding="utf-8").splitlines(keepends=True)
     kept = [line for line in lines if not line.startswith("| `proximal`")]
     assert len(kept) == len(lines) - 1
-    (tmp_path / "README.md").write_text("".join(kept), encoding="utf-8")
+    (tmp_path / PAGE).parent.mkdir(parents=True)
+    (tmp_path / PAGE).write_text("".join(kept), encoding="utf-8")
     checked = check(tmp_path)
     assert checked.returncode == 1
     assert f"run python {SCRIPT}" in checked.stderr
