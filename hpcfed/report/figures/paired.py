@@ -32,7 +32,7 @@ COLUMNS = {
     "run has sent up at most so many bytes",
     "bytes": "these bytes: what was asked for, else in each pair what the cheaper run sent in all, "
     "mean over pairs; empty at the end",
-    "num_pairs": "repetitions (seed, data.split_seed) that both sides have, with a known value",
+    "num_pairs": "repetitions (seeds, and folds) that both sides have, with a known value",
     "first": "mean of the first side over these pairs",
     "second": "mean of the second side over these pairs",
     "difference": "mean of first minus second, in pairs",

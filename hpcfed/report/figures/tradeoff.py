@@ -60,7 +60,7 @@ PAIR_COLUMNS = {
     "budget_values": "expected uplink of both, values a round",
     "first": "the setting of higher mean accuracy",
     "second": "the setting of lower mean accuracy",
-    "num_pairs": "repetitions (seed, data.split_seed) that both have",
+    "num_pairs": "repetitions (seeds, and folds) that both have",
     "difference": "mean paired difference of accuracy, first minus second, fraction",
     "low": f"lower end; {PAIRED_INTERVAL}",
     "high": "upper end of the same interval",

@@ -60,6 +60,15 @@ def test_two_seeds_have_a_mean_and_no_interval(tmp_path: Path) -> None:
     assert (number, test) == ("2", "55.0 %")
 
 
+def test_folds_and_seeds_of_the_partition_are_repetitions_of_one_setting(tmp_path: Path) -> None:
+    for at in range(4):
+        sets = ["data.folds=2", f"data.fold={at % 2}", f"partition.seed={at // 2}",
+                "partition.kind=iid", "partition.num_clients=10"]  # fmt: skip
+        write_run(tmp_path / str(at), World(test=(0.5 + 0.1 * at,), sets=sets))
+    ((_, number, _, test, _),) = setting_rows(content(find(tmp_path)))
+    assert (number, test[:6]) == ("4", "65.0 %")
+
+
 def test_runs_that_are_not_finished_are_shown_and_not_averaged(tmp_path: Path) -> None:
     for seed, status in enumerate(("finished", "finished", "failed")):
         write_run(tmp_path / str(seed), World(seed=seed, status=status, error="no power"))
