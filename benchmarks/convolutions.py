@@ -29,8 +29,8 @@ from torch.nn.functional import conv2d
 
 from hpcfed.config import Experiment
 from hpcfed.learning.stack import convolution, copies, gradients, lists
+from hpcfed.learning.stack.memory import make_work
 from hpcfed.learning.stack.training import StackTrainer
-from hpcfed.learning.stack.work import make_work
 from hpcfed.samples.samples import Shape
 
 SHAPES = ("64,64,32", "128,128,16", "256,256,8", "32,32,16", "16,16,32")
@@ -124,7 +124,9 @@ class World:
 
     def backward(self) -> tuple[Callable[[], object], ...]:
         """Return the same of the gradient of the weights."""
-        self.work.traces[self.stack.traces[1] * self.images :] = self._padded(self.change)
+        flowing = self._padded(self.change)
+        first = self.stack.traces[1] * self.images
+        self.work.traces[first : first + len(flowing)] = flowing
         ways = [lambda stack=stack: convolve_back(stack, self.work) for stack in self._stacks()]
         return self._torch_backward, *ways
 

@@ -25,10 +25,11 @@ from hpcfed.learning.constants import Reals, RealType
 from hpcfed.learning.feed import feed
 from hpcfed.learning.stack import kernels
 from hpcfed.learning.stack.lists import list_picture, signal
+from hpcfed.learning.stack.memory import make_work
 from hpcfed.learning.stack.plan import flatten, pack
-from hpcfed.learning.stack.tables import Stack, Work
+from hpcfed.learning.stack.tables import Stack
 from hpcfed.learning.stack.training import StackTrainer
-from hpcfed.learning.stack.work import make_work
+from hpcfed.learning.stack.work import Work
 from hpcfed.learning.teaching import taught
 from hpcfed.networks.contract import Activity, Pass
 from hpcfed.networks.layout import Layout, initial_params
@@ -190,7 +191,8 @@ def stack_products(
     work.gradient[:] = 0
     _backward(stack, work, step, layer.images, True)
     found = flatten(stack, trainer.layout, work.gradient, work.statistics)[place]
-    given = work.change[: seen.size].reshape(seen.shape)[..., : layer.channels]
+    at = int(stack.changes[step]) * work.room
+    given = work.traces[at : at + seen.size].reshape(seen.shape)[..., : layer.channels]
     assert not work.dense.any()
     assert work.taken[step, 0 if switch > 0 else 1] == layer.images
     return Products(sums, found.reshape(weights.shape), np.moveaxis(given, -1, 1).copy())

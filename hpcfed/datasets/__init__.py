@@ -7,7 +7,7 @@ samples among clients.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from hpcfed.base.dotted import function as function_at
 from hpcfed.config import DataConfig
 from hpcfed.config.generated import GENERATED
 from hpcfed.config.own import is_dotted
-from hpcfed.datasets import validation
+from hpcfed.datasets import held_out, validation
 from hpcfed.datasets.checks import POINTS, check_events, check_same_kind, check_same_shape
 from hpcfed.datasets.crop import cropped
 from hpcfed.datasets.generated import generate
@@ -44,13 +44,16 @@ class Data:
 
     Attributes:
         train: all samples of the training file; of SSC also those of its validation file, after.
-        test: all samples of the test file, or None without one.
+        test: all samples of the test file, or ``train`` where the test is taken from it; None
+            without a test.
         train_ids: samples of ``train`` to learn from, ascending int64.
         validation_ids: samples of ``train`` kept for validation, ascending int64.
         test_ids: samples of ``test`` to report on, ascending int64; empty without a test file.
         digest: SHA-256 (hex) of the digests of all source files.
         source: ``data.dataset`` as it was given.
         probe: points of a generated set to look at, labelled -1; None where there are none.
+        unknown_ids: samples of no chosen class, ascending int64: of ``test``, or of ``train``
+            without one.
     """
 
     train: Loaded
@@ -61,11 +64,24 @@ class Data:
     digest: str
     source: str
     probe: EventSet | None = None
+    unknown_ids: I64 = field(default_factory=lambda: np.empty(0, np.int64))
+
+    @property
+    def stores(self) -> tuple[Loaded, ...]:
+        """The sets that there are, each once."""
+        is_one = self.test is None or self.test.labels is self.train.labels
+        return (self.train,) if is_one or self.test is None else (self.train, self.test)
 
 
 def load(config: DataConfig) -> Data:
     """Load, bin and split the data set of ``config``. Raises InputError for unusable data."""
     num_training = probe = None
+    if config.is_given:
+        raise InputError(
+            f'data.dataset = "{config.dataset}": these samples were arrays in a Python program, '
+            "and no name finds them again; give it the same arrays: hpcfed.run(..., data=...), or "
+            "hpcfed.load(run, data=...)"
+        )
     if is_dotted(config.dataset):
         train, test, digest = _custom(config)
     elif config.dataset in GENERATED:
@@ -75,16 +91,40 @@ def load(config: DataConfig) -> Data:
         sources = _sources(config)
         train, test, digest = _read(sources, config)
         num_training = sources.num_training
-    if config.crop is not None:
-        train = _window(train, config.crop, config.dataset)
-        test = None if test is None else _window(test, config.crop, config.dataset)
-    if config.classes is not None:
-        train = _subset(train, config.classes)
-        test = None if test is None else _subset(test, config.classes)
-    train_ids, validation_ids = _split(train.labels, config, num_training)
+    found = divided(config, train, test, digest, num_training)
+    return replace(found, probe=probe)
+
+
+def divided(
+    config: DataConfig,
+    train: Loaded,
+    test: Loaded | None,
+    digest: str,
+    num_training: int | None = None,
+) -> Data:
+    """Return what ``config`` takes of samples, and how they are split.
+
+    ``digest`` is that of where they come from; training samples from ``num_training`` on, if it is
+    given, are for validation.
+    """
+    train, test = chosen(config, train), None if test is None else chosen(config, test)
+    test, test_ids, unknown_ids = _test_of(train, test, config)
+    labels = train.labels
+    if held_out.is_taken(config):
+        labels = labels.copy()
+        labels[test_ids] = -1
+    train_ids, validation_ids = _split(labels, config, num_training)
     _check_not_empty(config, train_ids, test)
-    test_ids = np.empty(0, np.int64) if test is None else np.flatnonzero(test.labels >= 0)
-    return Data(train, test, train_ids, validation_ids, test_ids, digest, config.dataset, probe)
+    return Data(
+        train, test, train_ids, validation_ids, test_ids, digest, config.dataset, None, unknown_ids
+    )
+
+
+def chosen(config: DataConfig, samples: Loaded) -> Loaded:
+    """Return what ``config`` takes of samples: a window of a sensor, and some classes."""
+    if config.crop is not None:
+        samples = _window(samples, config.crop, config.dataset)
+    return samples if config.classes is None else _subset(samples, config.classes)
 
 
 def binning(config: DataConfig) -> Binning:
@@ -104,10 +144,10 @@ def _read(sources: Sources, config: DataConfig) -> tuple[Loaded, Loaded | None, 
     bins = binning(config)
     train = sources.train.samples(bins)
     if sources.test is None:
-        return train, None, _joint_digest(sources.train.digest)
+        return train, None, joint_digest(sources.train.digest)
     test = sources.test.samples(bins)
-    digest = _joint_digest(sources.train.digest, sources.test.digest)
-    return train, _for_network_of(train, test, (sources.train.name, sources.test.name)), digest
+    digest = joint_digest(sources.train.digest, sources.test.digest)
+    return train, for_network_of(train, test, (sources.train.name, sources.test.name)), digest
 
 
 def _custom(config: DataConfig) -> tuple[Loaded, Loaded | None, str]:
@@ -130,13 +170,13 @@ def _custom(config: DataConfig) -> tuple[Loaded, Loaded | None, str]:
                 f"{name} gave {found}; expected (EventSet, EventSet or None), or two of ImageSet"
             )
     if test is None:
-        return train, None, _joint_digest(_samples_digest(train))
-    digest = _joint_digest(_samples_digest(train), _samples_digest(test))
+        return train, None, joint_digest(samples_digest(train))
+    digest = joint_digest(samples_digest(train), samples_digest(test))
     names = (f"{name}, training samples", f"{name}, test samples")
-    return train, _for_network_of(train, test, names), digest
+    return train, for_network_of(train, test, names), digest
 
 
-def _for_network_of(train: Loaded, test: Loaded, names: tuple[str, str]) -> Loaded:
+def for_network_of(train: Loaded, test: Loaded, names: tuple[str, str]) -> Loaded:
     """Return ``test`` with the channels and classes of ``train``. Raises InputError."""
     if isinstance(train, EventSet) and isinstance(test, EventSet):
         check_same_kind(train, test, names)
@@ -171,6 +211,17 @@ def _subset(events: Loaded, classes: tuple[int, ...]) -> Loaded:
     return replace(events, labels=renumbered[events.labels], class_names=names)
 
 
+def _test_of(
+    train: Loaded, test: Loaded | None, config: DataConfig
+) -> tuple[Loaded | None, I64, I64]:
+    """Return the test's samples, which of them it is, and those of no chosen class beside it."""
+    if held_out.is_taken(config):
+        return train, *held_out.taken(train, config, has_test=test is not None)
+    if test is None:
+        return None, np.empty(0, np.int64), np.flatnonzero(train.labels < 0)
+    return test, np.flatnonzero(test.labels >= 0), np.flatnonzero(test.labels < 0)
+
+
 def _split(labels: I64, config: DataConfig, num_training: int | None) -> tuple[I64, I64]:
     if num_training is None:
         return validation.split(labels, config.validation_fraction, config.split_seed)
@@ -186,7 +237,7 @@ def _check_not_empty(config: DataConfig, train_ids: I64, test: Loaded | None) ->
         raise InputError(f"data.classes = {list(config.classes or ())}: no {empty} sample is left")
 
 
-def _samples_digest(samples: Loaded) -> str:
+def samples_digest(samples: Loaded) -> str:
     total = hashlib.sha256()
     if isinstance(samples, ImageSet):
         names: tuple[str, ...] = ("pixels", "labels", "class_names")
@@ -201,5 +252,5 @@ def _samples_digest(samples: Loaded) -> str:
     return total.hexdigest()
 
 
-def _joint_digest(*digests: str) -> str:
+def joint_digest(*digests: str) -> str:
     return hashlib.sha256("|".join(digests).encode()).hexdigest()

@@ -17,11 +17,13 @@ from hpcfed.config.own import code_digests
 from hpcfed.errors import InputError
 from hpcfed.federation.job import Job
 from hpcfed.federation.teacher import teacher_parts
+from hpcfed.learning.trainer import constants_of
 
 _WORDS = {
     "data": "the events",
     "splits": "the training, validation and test samples",
     "partition": "which client owns which samples",
+    "constants": "what the module of model.kind holds and does not train",
 }
 
 
@@ -35,6 +37,8 @@ def origins(job: Job) -> dict[str, str]:
     }
     if job.teacher is not None:
         found["teacher"] = digest_of(*teacher_parts(job.teacher))
+    if (constants := constants_of(job.trainer)) is not None:
+        found["constants"] = constants
     codes = code_digests(job.experiment)
     return found | {f"code of {key}": digest for key, digest in codes.items()}
 

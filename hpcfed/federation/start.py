@@ -27,6 +27,7 @@ from hpcfed.federation.origins import check_same, digest_of, origins
 from hpcfed.federation.remarks import num_cut
 from hpcfed.federation.server import ServerState, first_state
 from hpcfed.learning.depths import DEPTH
+from hpcfed.learning.trainer import initial_of
 from hpcfed.networks.layout import initial_params
 from hpcfed.records.log import Log
 from hpcfed.records.origins import read as read_origins
@@ -130,6 +131,8 @@ def _first_params(job: Job) -> NDArray[np.float32]:
     source, layout = job.experiment.model.warm_start, job.trainer.layout
     if source is None and job.initial is not None:
         return job.initial(job.experiment, layout)
+    if source is None and (own := initial_of(job.trainer)) is not None:
+        return own
     if source is None:
         return initial_params(job.experiment.model, layout, job.experiment.seed)
     record = read_record(Path(source))

@@ -156,7 +156,14 @@ def make_trainer(
     from hpcfed.learning.autograd.training import NorseTrainer
     from hpcfed.networks.network import build_network
 
-    return NorseTrainer(experiment, build_network(experiment, shape), device, binary)
+    trainer = NorseTrainer(experiment, build_network(experiment, shape), device, binary)
+    if binary is not None and trainer.initial is not None:
+        raise InputError(
+            f'rule.kind = "{experiment.learning_rule.kind}" begins with latent weights that '
+            "model.init draws, and a torch module with its own values; use another rule, or a "
+            "network with a layout"
+        )
+    return trainer
 
 
 def device_of_rank(experiment: Experiment, local_rank: int) -> str:

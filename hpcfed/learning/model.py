@@ -16,8 +16,9 @@ from hpcfed.config.file import parse_experiment
 from hpcfed.config.own import own_code
 from hpcfed.errors import InputError
 from hpcfed.learning.rule import rule_of
-from hpcfed.learning.trainer import Trainer
+from hpcfed.learning.trainer import Trainer, constants_of
 from hpcfed.networks.layout import Layout
+from hpcfed.records.origins import read as read_origins
 from hpcfed.records.runfile import Record
 from hpcfed.samples.events import EventSet
 from hpcfed.samples.samples import Samples, shape_of
@@ -51,20 +52,23 @@ def model_of(record: Record, source: str, trust: bool) -> TrainedModel:
     """Return the network of a run file that was read from ``source``."""
     experiment = parse_experiment(record.attributes["config_toml"], source=source)
     shapes = dict(zip(*record.layout, strict=True))
-    return TrainedModel(experiment, Layout.of(shapes), record.params, trust)
+    constants = read_origins(record.attributes).get("constants")
+    return TrainedModel(experiment, Layout.of(shapes), record.params, trust, constants)
 
 
 @dataclass(frozen=True)
 class TrainedModel:
     """A network's experiment, the layout of its weights and their values, (P,) float32.
 
-    ``trust`` says whether code that the experiment names may be imported.
+    ``trust`` says whether code that the experiment names may be imported; ``constants`` is the
+    digest of what a torch module of one's own held beside its weights, None where nobody noted it.
     """
 
     experiment: Experiment
     layout: Layout
     params: F32
     trust: bool = True
+    constants: str | None = None
 
     def weights(self) -> dict[str, F32]:
         """Return the weight matrices (out, in) by name: views of ``params``."""
@@ -125,12 +129,8 @@ class TrainedModel:
             raise InputError("evaluating a model: no samples were given")
         return chosen
 
-    def trainer(self, events: Samples) -> Trainer:
-        """Return what evaluates this network on ``events``, on the CPU.
-
-        Raises InputError if they do not fit it, and for code that must not be imported.
-        """
-        data = self.experiment.data
+    def check_trust(self) -> None:
+        """Raise InputError if using the network imports code that nobody trusts."""
         named = own_code(self.experiment)
         code = [named[key] for key in ("model.kind", "rule.kind") if key in named]
         if code and not self.trust:
@@ -139,6 +139,14 @@ class TrainedModel:
                 "trust that code, hpcfed.load(run_file, trust=True), or as a teacher "
                 "client.teacher_trust = true"
             )
+
+    def trainer(self, events: Samples) -> Trainer:
+        """Return what evaluates this network on ``events``, on the CPU.
+
+        Raises InputError if they do not fit it, and for code that must not be imported.
+        """
+        data = self.experiment.data
+        self.check_trust()
         binned = (data.num_bins, data.duration)
         if isinstance(events, EventSet) and (events.num_bins, events.duration) != binned:
             raise InputError(
@@ -153,6 +161,12 @@ class TrainedModel:
                 f"evaluating a model: the samples ({prod(events.shape)} inputs, "
                 f"{len(events.class_names)} classes) need matrices {trainer.layout.shapes}, the "
                 f"model has {self.layout.shapes}"
+            )
+        if self.constants not in (None, constants_of(trainer)):
+            raise InputError(
+                f'evaluating a model: the module of model.kind = "{self.experiment.model.kind}" '
+                "has other frozen parameters or constants than when it was trained; restore what "
+                "it is made of"
             )
         return trainer
 

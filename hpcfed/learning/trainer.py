@@ -205,6 +205,18 @@ def memory_of(trainer: Trainer) -> int:
     return found
 
 
+def initial_of(trainer: Trainer) -> F32 | None:
+    """Return the first parameters (P,) of a network that brings its own; None of others."""
+    found: F32 | None = getattr(trainer, "initial", None)
+    return found
+
+
+def constants_of(trainer: Trainer) -> str | None:
+    """Return the digest of what a network holds beside its parameters; None of others."""
+    found: str | None = getattr(trainer, "constants", None)
+    return found
+
+
 def operations_of(trainer: Trainer, depth: int) -> int:
     """Return a pass's multiply-accumulates, a sample and a bin, with ``depth`` iterations.
 

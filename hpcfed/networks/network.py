@@ -5,7 +5,8 @@ it is called as ``function(experiment, inputs, num_classes)``, where ``inputs`` 
 of an image or a sensor. It returns an object with ``layout`` and ``forward``, as
 ``contract.Network`` describes them. Its keys, if any, stand in ``[model.own]``. A plain one may
 take weights and input alone and return (logits, spikes). Its initial weights are drawn from its
-layout by ``model.init``.
+layout by ``model.init``. Or the function returns a torch module, as ``hpcfed.module(...)``, which
+begins with the values that it was made with; torch then draws by the run's seed.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from hpcfed.samples.samples import Shape
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from hpcfed.networks.module import OwnModule
 
 
 _ARGUMENTS = ("experiment", "inputs", "num_classes")
@@ -92,12 +95,19 @@ class _Own(_Plain):
 def _own_network(experiment: Experiment, shape: Shape) -> Network:
     path = experiment.model.kind
     inputs = shape.input[0] if len(shape.input) == 1 else shape.input
-    network = function_at(path, "model.kind", *_ARGUMENTS)(experiment, inputs, shape.classes)
+    from hpcfed.networks.module import OwnModule, made_under
+
+    make = function_at(path, "model.kind", *_ARGUMENTS)
+    with made_under(experiment.seed):
+        network = make(experiment, inputs, shape.classes)
+    if isinstance(network, OwnModule):
+        return _of_module(experiment, network, shape)
     forward = getattr(network, "forward", None)
     if not isinstance(getattr(network, "layout", None), Layout) or not callable(forward):
         raise InputError(
             f'model.kind = "{path}": it returned {type(network).__name__}, expected '
-            "an object with layout (hpcfed.Layout) and forward(weights, inputs)"
+            "an object with layout (hpcfed.Layout) and forward(weights, inputs), or a torch module "
+            "as hpcfed.module(...)"
         )
     kind = _Own if len(inspect.signature(forward).parameters) > 2 else _Plain
     own = kind(network, getattr(network, "layers", None) or dense_layers(experiment.model, 0))
@@ -105,13 +115,35 @@ def _own_network(experiment: Experiment, shape: Shape) -> Network:
     return own
 
 
+def _of_module(experiment: Experiment, own: OwnModule, shape: Shape) -> Network:
+    from hpcfed.networks.module import fitted
+
+    try:
+        return fitted(
+            own,
+            _silent(experiment, shape),
+            shape.classes,
+            experiment.data.num_bins,
+            experiment.seed,
+        )
+    except InputError as error:
+        raise InputError(f'model.kind = "{experiment.model.kind}": {error}') from error
+
+
+def _silent(experiment: Experiment, shape: Shape) -> Tensor:
+    """Return the input of one sample without spikes."""
+    import torch
+
+    steps = (experiment.data.num_bins,) if _in_bins(experiment, shape) else ()
+    return torch.zeros(*steps, 1, *shape.input)
+
+
 def _check_forward(experiment: Experiment, network: Network, shape: Shape) -> None:
     """Try the user's network on one silent sample with zero weights, before a run begins."""
     import torch
 
     weights = {name: torch.zeros(size) for name, _, size in network.layout.slices()}
-    steps = (experiment.data.num_bins,) if _in_bins(experiment, shape) else ()
-    found = network.forward(weights, torch.zeros(*steps, 1, *shape.input), Pass(learn=False))
+    found = network.forward(weights, _silent(experiment, shape), Pass(learn=False))
     if tuple(found.logits.shape) != (1, shape.classes):
         raise InputError(
             f'model.kind = "{experiment.model.kind}": forward returned logits of shape '

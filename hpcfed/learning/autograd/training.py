@@ -95,6 +95,18 @@ class NorseTrainer:
         found: tuple[Product, ...] = getattr(self._network, "products", ())
         return found
 
+    @property
+    def initial(self) -> F32 | None:
+        """The first parameters (P,) of a network that brings its own; None: they are drawn."""
+        found: F32 | None = getattr(self._network, "initial", None)
+        return found
+
+    @property
+    def constants(self) -> str | None:
+        """Digest of what such a network holds and nobody trains; None without."""
+        found: str | None = getattr(self._network, "constants", None)
+        return found
+
     def step_bytes(self, batch: int) -> int | None:
         """Return about how much memory a step on ``batch`` samples takes; None if nobody knows."""
         one = getattr(self._network, "step_bytes", None)

@@ -7,7 +7,8 @@ from hpcfed.learning.event.lanes import LANES
 from hpcfed.learning.stack.gathering import gather_pair, gather_rows
 from hpcfed.learning.stack.geometry import geometry, lanes_from, num_events, place_row, tiles
 from hpcfed.learning.stack.lists import signal, spread
-from hpcfed.learning.stack.tables import Geometry, Listed, Stack, Work
+from hpcfed.learning.stack.tables import Geometry, Listed, Stack
+from hpcfed.learning.stack.work import Work
 
 
 @inlined

@@ -6,7 +6,8 @@ from hpcfed.base.compiled import inner
 from hpcfed.learning.constants import Reals
 from hpcfed.learning.event.lanes import LANES
 from hpcfed.learning.stack.geometry import geometry, lanes_from
-from hpcfed.learning.stack.tables import Stack, Work
+from hpcfed.learning.stack.tables import Stack
+from hpcfed.learning.stack.work import Work
 
 
 @inner

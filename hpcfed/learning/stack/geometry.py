@@ -10,8 +10,9 @@ from hpcfed.base.compiled import inner
 from hpcfed.learning.constants import Reals
 from hpcfed.learning.event.lanes import LANES
 from hpcfed.learning.stack.products import TILES, multiply_tile
-from hpcfed.learning.stack.tables import Geometry, Stack, Work
+from hpcfed.learning.stack.tables import Geometry, Stack
 from hpcfed.learning.stack.vectors import MOST
+from hpcfed.learning.stack.work import Work
 
 
 @inner

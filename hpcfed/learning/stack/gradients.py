@@ -13,15 +13,16 @@ from hpcfed.learning.stack.gathering import TAPS, gather_taps
 from hpcfed.learning.stack.geometry import geometry, lanes_from, num_events, place_row, tiles
 from hpcfed.learning.stack.lists import signal, spread
 from hpcfed.learning.stack.products import TOGETHER, product_taps
-from hpcfed.learning.stack.tables import Geometry, Stack, Work
+from hpcfed.learning.stack.tables import Geometry, Stack
 from hpcfed.learning.stack.vectors import deal_row
+from hpcfed.learning.stack.work import Work
 
 
 @inlined
 def convolve_back(stack: Stack, work: Work, step: int, start: int, stop: int, needed: bool) -> None:
     """Add a layer's gradient of its weights in a group of images, and leave that of its input.
 
-    The latter, where it is ``needed``, in ``work.change``; that of what flows in lies in the trace.
+    The latter where it is ``needed``, in ``stack.changes``; that of what flows in is in the trace.
     """
     own = geometry(stack, step)
     if stack.flat[step]:
@@ -51,11 +52,11 @@ def _back(
             _learn(stack, work, step, own, (image, images, top, bottom), at, plane_step)
         image += images
     if needed:
-        _return(work, own, start, count)
+        _return(work, own, start, count, stack.changes[step] * work.room)
 
 
 @inner
-def _return(work: Work, own: Geometry, start: int, count: int) -> None:
+def _return(work: Work, own: Geometry, start: int, count: int, changes: int) -> None:
     """Write the gradient of the input of ``count`` images from the planes of what flows in."""
     height, width = own.height + own.rows - 1, own.width + own.columns - 1
     image_step, up = height * width * LANES, own.rows - 1 - own.padding
@@ -68,11 +69,11 @@ def _return(work: Work, own: Geometry, start: int, count: int) -> None:
             for x in range(own.width):
                 work.places[number] = image * image_step + (y * width + x) * LANES
                 at = ((start + image) * own.height + y) * own.width + x
-                work.targets[number] = at * own.channels
+                work.targets[number] = changes + at * own.channels
                 number += 1
     shape = (own.made // LANES, count * image_step, own.rows, width * LANES, own.columns * LANES)
     tiles(
-        work, work.change, work.plane, run + 1, number, shape, work.back, (own.back, own.channels)
+        work, work.traces, work.plane, run + 1, number, shape, work.back, (own.back, own.channels)
     )  # fmt: skip
 
 
@@ -161,12 +162,13 @@ def _back_flat(
         _sort(stack, work, step, (start, count, 0, own.rows), inputs, (LANES, 0, 0))
         _learn_events(work, pixel, 0, plane_step, 0, stack.valued[step] != 0)
     if needed:
+        changes = stack.changes[step] * work.room
         for image in range(count):
             work.places[image] = image * LANES
-            work.targets[image] = (start + image) * inputs
+            work.targets[image] = changes + (start + image) * inputs
         place_row(work, -1, (0, 1), 0)
         shape = (planes, plane_step, 1, 0, LANES)
-        tiles(work, work.change, work.plane, 1, count, shape, work.back, (own.back, inputs))
+        tiles(work, work.traces, work.plane, 1, count, shape, work.back, (own.back, inputs))
 
 
 @inner

@@ -10,7 +10,8 @@ from hpcfed.base.philox import draw
 from hpcfed.learning.event.lanes import LANES
 from hpcfed.learning.event.samples import change_events, copy_events
 from hpcfed.learning.stack.lists import copy, list_picture, list_spaced, signal
-from hpcfed.learning.stack.tables import Source, Stack, Work
+from hpcfed.learning.stack.tables import Source, Stack
+from hpcfed.learning.stack.work import Work
 
 U32 = NDArray[np.uint32]
 

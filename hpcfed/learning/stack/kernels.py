@@ -31,8 +31,8 @@ from hpcfed.learning.stack.tables import (
     Learned,
     Source,
     Stack,
-    Work,
 )
+from hpcfed.learning.stack.work import Work
 
 I64 = NDArray[np.int64]
 
@@ -118,11 +118,7 @@ def _forward(
     list_inputs(stack, work, source, start, batch)
     for step in range(len(stack.kinds)):
         if stack.kinds[step] == LAYER:
-            for first in range(0, images, stack.together[step]):
-                stop = min(images, first + stack.together[step])
-                convolve(stack, work, step, first, stop)
-                if stack.normed[stack.layers[step]]:
-                    note_moments(stack, work, step, first, stop)
+            _flow_in(stack, work, step, images)
             ready_norm(network, work, step, batch, learn and not learned.frozen)
             fire(stack, network.neuron, work, step, batch)
         elif stack.kinds[step] == DROPOUT:
@@ -137,6 +133,15 @@ def _forward(
             for image in range(images):
                 pool(stack, work, step, image)
     return word
+
+
+@inner
+def _flow_in(stack: Stack, work: Work, step: int, images: int) -> None:
+    for first in range(0, images, stack.together[step]):
+        stop = min(images, first + stack.together[step])
+        convolve(stack, work, step, first, stop)
+        if stack.normed[stack.layers[step]]:
+            note_moments(stack, work, step, first, stop)
 
 
 @inner
@@ -157,6 +162,8 @@ def _backward(network: Constants, learned: Learned, batch: int, word: int, work:
     read_back(network, work, batch)
     for step in range(len(stack.kinds) - 1, stack.first_layer - 1, -1):
         if stack.kinds[step] == LAYER:
+            if stack.layers[step] == 0 and len(stack.steps) > 1:
+                _flow_in(stack, work, step, images)  # the second layer's has taken its place
             fire_back(stack, network.neuron, work, step, batch, penalised)
             moved = stack.norm == BY_GROUP or not learned.frozen
             norm_back(network, work, step, batch, moved)

@@ -16,8 +16,9 @@ from hpcfed.base.philox import block
 from hpcfed.learning.constants import Reals
 from hpcfed.learning.event.lanes import LANES
 from hpcfed.learning.stack.registers import scale_row
-from hpcfed.learning.stack.tables import AVERAGE, Listed, Stack, Work
+from hpcfed.learning.stack.tables import AVERAGE, Listed, Stack
 from hpcfed.learning.stack.vectors import append_nonzero
+from hpcfed.learning.stack.work import Work
 
 U32 = NDArray[np.uint32]
 
@@ -162,12 +163,13 @@ def pool_back(stack: Stack, work: Work, step: int, image: int) -> None:
     seen, made = signal(stack, work, step, image), signal(stack, work, step + 1, image)
     rows, columns, channels = stack.rows[step], stack.columns[step], seen.channels
     pitch, size = seen.width * channels, made.height * made.width * channels
-    given, first = work.pooled[:size], image * seen.height * pitch
-    copy(given, work.change[image * size : (image + 1) * size])
+    given, changes = work.pooled[:size], stack.changes[step] * work.room
+    first = changes + image * seen.height * pitch
+    copy(given, work.traces[changes + image * size : changes + (image + 1) * size])
     if stack.kinds[step] == AVERAGE:
         _spread_evenly(work, seen, made, rows, columns, first)
         return
-    picture, back = work.picture, work.change[first : first + seen.height * pitch]
+    picture, back = work.picture, work.traces[first : first + seen.height * pitch]
     back[:] = 0
     spread(seen, picture, 0, pitch, 0, seen.height)
     for y in range(made.height):
@@ -189,17 +191,17 @@ def _spread_evenly(
     work: Work, seen: Listed, made: Listed, rows: int, columns: int, first: int
 ) -> None:
     """Write a part of each gradient in ``work.pooled`` to all places that its average is of."""
-    channels, part = seen.channels, work.change.dtype.type(1 / (rows * columns))
-    zero = work.change.dtype.type(0)
+    channels, part = seen.channels, work.traces.dtype.type(1 / (rows * columns))
+    zero = work.traces.dtype.type(0)
     for y in range(seen.height):
         for x in range(seen.width):
             to = first + (y * seen.width + x) * channels
             row, column = y // rows, x // columns
             if row < made.height and column < made.width:
                 at = (row * made.width + column) * channels
-                scale_row(work.change, to, work.pooled, at, channels, part)
+                scale_row(work.traces, to, work.pooled, at, channels, part)
             else:
-                scale_row(work.change, to, work.pooled, 0, channels, zero)
+                scale_row(work.traces, to, work.pooled, 0, channels, zero)
 
 
 @inner
@@ -225,11 +227,12 @@ def drop_back(stack: Stack, work: Work, step: int, image: int, words: U32, first
     """Turn the gradient of what a dropout leaves of an image into that of what it saw."""
     seen = signal(stack, work, step, image)
     size = seen.height * seen.width * seen.channels
-    raised = work.change.dtype.type(stack.raises[step])
+    changes = stack.changes[step] * work.room + image * size
+    raised = work.traces.dtype.type(stack.raises[step])
     for at in range(size):
         place, entry = at // seen.channels, at % (seen.width * seen.channels)
         kept = _is_kept(stack, step, seen, place, entry, words, first)
-        work.change[image * size + at] *= raised if kept else 0
+        work.traces[changes + at] *= raised if kept else 0
 
 
 @inner

@@ -24,7 +24,8 @@ from hpcfed.learning.constants import SURROGATES, Neuron
 from hpcfed.learning.stack.lists import append_pixel, copy, signal
 from hpcfed.learning.stack.norms import rows_of
 from hpcfed.learning.stack.registers import add_products, integrate, return_bin, through
-from hpcfed.learning.stack.tables import Stack, Work
+from hpcfed.learning.stack.tables import Stack
+from hpcfed.learning.stack.work import Work
 
 _TANH = SURROGATES.index("tanh")
 CHUNK = 512  # values of one bin that are taken at once
@@ -92,7 +93,7 @@ def _lay_patterns(
 def fire_back(
     stack: Stack, neuron: Neuron, work: Work, step: int, batch: int, penalised: bool
 ) -> None:
-    """Turn the gradient of a layer's spikes, in ``work.change``, into that of y = gain x + offset.
+    """Turn the gradient of a layer's spikes into that of y = gain x + offset, in its place.
 
     Leaves the gradients of gain and offset in ``work.sums``; ``penalised`` adds ``work.rates``.
     """
@@ -100,6 +101,7 @@ def fire_back(
     places = stack.heights[step + 1] * stack.widths[step + 1]
     span, rows = max(1, CHUNK // width), rows_of(stack, layer, batch)
     first, zero = stack.traces[layer] * work.room, work.traces.dtype.type(0)
+    changes = stack.changes[step + 1] * work.room
     own, n, real = work.row, work.values_at_once, stack.neurons[layer, 1]
     with_levels = neuron.decay != 0 or neuron.adaptive
     for t in range(num_bins):
@@ -120,17 +122,17 @@ def fire_back(
             own.v[:length], own.d[:length], own.level[:length] = zero, zero, zero
             for t in range(num_bins - 1, -1, -1):
                 at = ((t * batch + b) * places + start) * width
-                _hear(stack, work, layer, t, at, start * width, length, penalised)
+                _hear(stack, work, layer, t, changes + at, start * width, length, penalised)
                 if neuron.surrogate == _TANH:
                     for j in range(length):
                         level = own.levels[t * n + j] if with_levels else neuron.threshold
                         y = np.tanh(neuron.slope * (own.potentials[t * n + j] - level))
                         own.steepness[j] = neuron.peak * (1 - y * y)
-                return_bin(neuron, own, work.change, at, t * n, length)
+                return_bin(neuron, own, work.traces, changes + at, t * n, length)
                 if stack.normed[layer]:
                     add_products(
-                        own.of_gain, own.of_offset, t * n, work.traces, first + at, work.change,
-                        at, length,
+                        own.of_gain, own.of_offset, t * n, work.traces, first + at, work.traces,
+                        changes + at, length,
                     )  # fmt: skip
         if stack.normed[layer]:
             for t in range(num_bins):
@@ -147,7 +149,7 @@ def _hear(
     penalised: bool,
 ) -> None:  # fmt: skip
     """Write the gradient of the spikes that what flows in at a bin makes, ``delay`` bins later."""
-    heard, change = work.row.heard, work.change[at : at + length]
+    heard, change = work.row.heard, work.traces[at : at + length]
     if stack.delay == 0:
         copy(heard[:length], change)
     elif t + stack.delay < stack.num_bins:
@@ -168,6 +170,7 @@ def through_norm(stack: Stack, work: Work, step: int, batch: int) -> None:
     places = stack.heights[step + 1] * stack.widths[step + 1]
     span, rows = max(1, CHUNK // width), rows_of(stack, layer, batch)
     first, normed = stack.traces[layer] * work.room, stack.normed[layer] != 0
+    changes = stack.changes[step + 1] * work.room
     own, n = work.row, work.values_at_once
     for b in range(batch):
         if b == 0 or rows > 1:
@@ -178,8 +181,8 @@ def through_norm(stack: Stack, work: Work, step: int, batch: int) -> None:
                 at = ((t * batch + b) * places + start) * width
                 if normed:
                     through(
-                        work.traces, first + at, work.change, at, own.gain, own.offset, own.rest,
-                        t * n, length,
+                        work.traces, first + at, work.traces, changes + at, own.gain, own.offset,
+                        own.rest, t * n, length,
                     )  # fmt: skip
                 else:
-                    copy(work.traces[first + at : first + at + length], work.change[at:])
+                    copy(work.traces[first + at : first + at + length], work.traces[changes + at :])

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from hpcfed.base.compiled import inner
 from hpcfed.learning.stack.registers import column_moments
-from hpcfed.learning.stack.tables import BY_BIN, BY_GROUP, Constants, Stack, Work
+from hpcfed.learning.stack.tables import BY_BIN, BY_GROUP, Constants, Stack
+from hpcfed.learning.stack.work import Work
 
 F64 = NDArray[np.float64]
 

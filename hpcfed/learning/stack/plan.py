@@ -7,6 +7,7 @@ padded to whole registers; norms lie as they are.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from math import prod
@@ -65,7 +66,9 @@ def plan(
     weights = [prod(kernels[n][:2]) * channels[n] * channels[n + 1] for n in steps]
     norms, length = _norm_places(layout, sum(weights) + sizes[-1] * shape.classes)
     statistics, moments = _statistic_places(layout)
-    traces = [sizes[n + 1] for n in steps]
+    traces = _traces([sizes[n + 1] for n in steps])
+    ends = [at + sizes[n + 1] for at, n in zip(traces, steps, strict=True)]
+    changes = _changes(steps, ends, len(shapes))
     neurons = [(prod(shapes[n + 1][1:]), real[n + 1]) for n in steps]
     stack = Stack(
         kinds=np.array([_kind(stage) for stage in found]),
@@ -95,7 +98,8 @@ def plan(
         steps=np.array(steps),
         neurons=np.array(neurons),
         first_neurons=_places([prod(one) for one in neurons]),
-        traces=_places(traces),
+        traces=np.array(traces),
+        changes=np.array(changes),
         weights=np.array([0, *accumulate(weights)]),
         back=_places(weights),
         framed=np.where(frames, _places(frames), -1),
@@ -117,7 +121,8 @@ def plan(
         back=sum(weights),
         framed=sum(frames),
         statistics=statistics,
-        traces=sum(traces),
+        traces=max(ends),
+        changes=max(at + size for at, size in zip(changes[1:], sizes[1:], strict=True)),
         entries=sum(sizes),
         values=sum(size * has for size, has in zip(sizes, valued, strict=True)),
         bounds=sum(prod(one[1:]) + 1 for one in shapes),
@@ -271,6 +276,20 @@ def _together(stage: Stage, made: tuple[int, int, int]) -> int:
     if isinstance(stage.spec, Dense):
         return _FLAT_IMAGES
     return max(1, _GROUP_PLACES // prod(made[1:]))
+
+
+def _traces(sizes: Sequence[int]) -> list[int]:
+    """Return where what flows into each layer lies.
+
+    The first layer's is made anew on the way back, and has no room of its own.
+    """
+    return [0, *accumulate(sizes[1:-1], initial=0)] if len(sizes) > 1 else [0]
+
+
+def _changes(steps: Sequence[int], ends: Sequence[int], signals: int) -> list[int]:
+    """Return where the gradient of each signal lies: behind all that the way back still needs."""
+    behind = [ends[0], max(ends[:2]), *ends[2:]]
+    return [behind[min(bisect_left(steps, n), len(steps) - 1)] for n in range(signals)]
 
 
 def _norm_places(layout: Layout, start: int) -> tuple[dict[str, int], int]:

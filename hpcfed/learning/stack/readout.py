@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from hpcfed.base.compiled import inner
 from hpcfed.learning.stack.lists import signal
-from hpcfed.learning.stack.tables import Constants, Learned, Work
+from hpcfed.learning.stack.tables import Constants, Learned
+from hpcfed.learning.stack.work import Work
 
 F32 = NDArray[np.float32]
 
@@ -95,14 +96,15 @@ def _learn_from_teacher(network: Constants, work: Work, theirs: F32, b: int, bat
 
 @inner
 def read_back(network: Constants, work: Work, batch: int) -> None:
-    """Add the gradient of the readout's weights; leave that of what enters in ``work.change``."""
+    """Add the gradient of the readout's weights; leave that of what enters."""
     stack, last = network.stack, len(network.stack.kinds)
     size = stack.heights[last] * stack.widths[last] * stack.channels[last]
     classes, place = stack.num_classes, stack.weights[-1]
+    changes = stack.changes[last] * work.room
     for b in range(batch):
         slopes = work.slopes[b]
         for at in range(size):
-            value, back = work.summed[b, at], work.change.dtype.type(0)
+            value, back = work.summed[b, at], work.traces.dtype.type(0)
             for k in range(classes):
                 back += work.weights[place + at * classes + k] * slopes[k]
             if value != 0:
@@ -110,6 +112,6 @@ def read_back(network: Constants, work: Work, batch: int) -> None:
                     work.gradient[place + at * classes + k] += value * slopes[k]
             work.summed[b, at] = back
         for t in range(stack.num_bins):
-            first = (t * batch + b) * size
+            first = changes + (t * batch + b) * size
             for at in range(size):
-                work.change[first + at] = network.factors[t] * work.summed[b, at]
+                work.traces[first + at] = network.factors[t] * work.summed[b, at]

@@ -48,7 +48,9 @@ class Stack(NamedTuple):
         steps: (L,) the step that a layer is.
         neurons: (L, 2) places in a picture, and channels without padding.
         first_neurons: (L,) how many neurons there are in the layers before.
-        traces: (L,) where what flows in lies.
+        traces: (L,) where what flows in lies; the second layer's in the place of the first's.
+        changes: (S + 1,) where the gradient of a signal lies: in the traces of layers that the way
+            back is done with.
         weights: (L + 1,) where a layer's weights lie, and those of the readout, (in, K).
         back: (L,) where their turned copy lies; framed: (L,) that of one register with zeros around
             each kernel row, -1 for other layers.
@@ -86,6 +88,7 @@ class Stack(NamedTuple):
     neurons: I64
     first_neurons: I64
     traces: I64
+    changes: I64
     weights: I64
     back: I64
     framed: I64
@@ -105,13 +108,14 @@ class Stack(NamedTuple):
 
 
 class Lengths(NamedTuple):
-    """How many elements of each kind there are; of traces, entries, values and bounds an image."""
+    """How many elements of each kind there are; those from traces on an image."""
 
     weights: int
     back: int
     framed: int
     statistics: int
     traces: int
+    changes: int
     entries: int
     values: int
     bounds: int
@@ -226,102 +230,3 @@ class Found(NamedTuple):
     neurons: I64
     entering: F64
     raster: NDArray[np.bool_]
-
-
-class Row(NamedTuple):
-    """A row of n values in one bin: states of neurons and what they need.
-
-    Attributes:
-        v, d, level: (n,) states, and their gradients on the way back.
-        gain, offset, rest: (T n,) of norms, and of their gradients.
-        potentials, levels: (T n,) u and b.
-        sent: (n,) spikes; heard: (n,) their gradient; steepness: (n,) the surrogate.
-        of_gain, of_offset: (T n,) sums of gradients.
-    """
-
-    v: Reals
-    d: Reals
-    level: Reals
-    gain: Reals
-    offset: Reals
-    rest: Reals
-    potentials: Reals
-    levels: Reals
-    sent: Reals
-    heard: Reals
-    steepness: Reals
-    of_gain: Reals
-    of_offset: Reals
-
-
-class Work(NamedTuple):
-    """Memory of a call for up to ``room`` images, that is T times B.
-
-    Attributes:
-        weights, gradient, first, second: the flat vector, its gradient and the optimiser's moments.
-        back, framed: copies of weights; statistics: those of norms.
-        entries, values, bounds: the lists of all signals.
-        traces: what flows into layers, and its gradient on the way back.
-        change: the gradient of the signal that the way back has come to.
-        moments: (2, images, C) of a layer's channels in each image.
-        gains: (L, 3, T, rows, C) of norms, and of their gradients; middles: (L, 2, T, rows, C).
-        sums, through: (2, T, rows, C) gradients of a norm.
-        mean, spread: (C,).
-        picture, pooled, dense, plane: pictures, with borders of zeros.
-        places, targets: where pixels begin in a source, and where their sums come; runs: (n, 3) the
-            first pixel of each run, and its kernel rows.
-        order, ordered, starts: events by channel.
-        row, values_at_once: a row, and its n; ahead: (n,) gradients of a bin later.
-        summed, logits, slopes: (B, ..) of the readout; losses, predictions: (B,).
-        counts: (N,) spikes; rates: (L, n) gradient of their penalty.
-        activity: (L, 3) silence.COUNTS.
-        taken: (S, 2) images whose products were those of events, and of all values.
-        drawn, address: words; sensed, bins: a sample's events.
-    """
-
-    room: int
-    weights: Reals
-    gradient: Reals
-    first: Reals
-    second: Reals
-    back: Reals
-    framed: Reals
-    statistics: Reals
-    entries: NDArray[np.unsignedinteger]
-    values: Reals
-    bounds: NDArray[np.int32]
-    traces: Reals
-    change: Reals
-    moments: F64
-    gains: F64
-    middles: F64
-    sums: F64
-    through: F64
-    mean: Reals
-    spread: Reals
-    picture: Reals
-    pooled: Reals
-    dense: Reals
-    plane: Reals
-    places: NDArray[np.int32]
-    targets: I64
-    runs: I64
-    order: NDArray[np.int32]
-    ordered: Reals
-    starts: I64
-    row: Row
-    values_at_once: int
-    ahead: Reals
-    summed: Reals
-    logits: Reals
-    slopes: Reals
-    losses: F64
-    predictions: I64
-    counts: I64
-    rates: Reals
-    activity: I64
-    taken: I64
-    drawn: U32
-    address: U32
-    sensed: NDArray[np.int32]
-    bins: I64

@@ -32,9 +32,10 @@ from hpcfed.learning.schedule import learning_rate
 from hpcfed.learning.silence import limits
 from hpcfed.learning.stack.inputs import ENCODERS, EVENTS
 from hpcfed.learning.stack.kernels import evaluate_samples, train_client
+from hpcfed.learning.stack.memory import make_work, work_bytes
 from hpcfed.learning.stack.plan import flatten, pack, plan
-from hpcfed.learning.stack.tables import Constants, Found, Learned, Source, Work
-from hpcfed.learning.stack.work import make_work, work_bytes
+from hpcfed.learning.stack.tables import Constants, Found, Learned, Source
+from hpcfed.learning.stack.work import Work
 from hpcfed.learning.teaching import taught, teaching
 from hpcfed.learning.trainer import ENTERING_UNIT, BatchResult, LocalUpdate
 from hpcfed.networks.contract import Layer, Product

@@ -1,136 +1,115 @@
-"""The memory that a call on a stack of layers works in."""
+"""What a call on a stack of layers works in: its arrays, and the row that it has at hand.
+
+T time bins, B batch, L layers, C channels, N neurons, K classes; the rest as in ``tables``.
+"""
 
 from __future__ import annotations
 
-import mmap
-from typing import Any  # Any: entries or values
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
-from hpcfed.learning.constants import RealType
-from hpcfed.learning.event.lanes import LANES
-from hpcfed.learning.event.tables import aligned
-from hpcfed.learning.stack.neurons import CHUNK
-from hpcfed.learning.stack.tables import BY_GROUP, Lengths, Row, Stack, Work
+from hpcfed.learning.constants import Reals
 
-_CODE = 32 << 20  # compiled code and small arrays
-_BEYOND = 4 * LANES  # a tile's last row of taps reads so far behind its plane
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+U32 = NDArray[np.uint32]
 
 
-def make_work(
-    stack: Stack, lengths: Lengths, batch: int, dtype: RealType, most_events: int, learns: bool
-) -> Work:
-    """Return work space for ``batch`` samples at once, in training or evaluation alone."""
-    bins, hidden = stack.num_bins, len(stack.steps)
-    room = bins * batch
-    pictures = stack.heights * stack.widths * np.maximum(stack.channels, LANES)
-    made = stack.channels[stack.steps + 1]
-    widest = int(made.max())
-    values = max(CHUNK, widest)
-    rows = batch if stack.norm == BY_GROUP else 1
-    sizes = [_products(stack, int(step), room) for step in stack.steps]
-    last = int(stack.heights[-1] * stack.widths[-1] * stack.channels[-1])
-    changed = int(pictures[stack.first_layer + 1 :].max()) * room if learns else 0
-    entry = np.uint16 if (stack.widths * stack.channels).max() <= 1 << 16 else np.uint32
+class Row(NamedTuple):
+    """A row of n values in one bin: states of neurons and what they need.
 
-    def flat(size: int) -> np.ndarray[tuple[int], np.dtype[np.floating]]:
-        return aligned(int(size), dtype)
-
-    return Work(
-        room=room,
-        weights=flat(lengths.weights),
-        gradient=flat(lengths.weights if learns else 0),
-        first=flat(lengths.weights if learns else 0),
-        second=flat(lengths.weights if learns else 0),
-        back=flat(lengths.back if learns else 0),
-        framed=flat(lengths.framed),
-        statistics=flat(lengths.statistics),
-        entries=_sparse(lengths.entries * room + LANES, entry),
-        values=_sparse(lengths.values * room + LANES, dtype),
-        bounds=np.zeros(lengths.bounds * room, np.int32),
-        traces=flat(lengths.traces * room),
-        change=flat(changed),
-        moments=np.zeros((2, room, widest)),
-        gains=np.zeros((hidden, 3, bins, rows, widest)),
-        middles=np.zeros((hidden, 2, bins, rows, widest)),
-        sums=np.zeros((2, bins, rows, widest)),
-        through=np.zeros((2, bins, rows, widest)),
-        mean=flat(widest),
-        spread=flat(widest),
-        picture=flat(pictures.max() + LANES),
-        pooled=flat(pictures.max() + LANES),
-        dense=flat(max(size[0] for size in sizes) + _BEYOND),
-        plane=flat(max(size[1] for size in sizes) + _BEYOND if learns else 0),
-        places=np.zeros(max(size[2] for size in sizes), np.int32),
-        targets=np.zeros(max(size[2] for size in sizes), np.int64),
-        runs=np.zeros((int(stack.heights.max()) + 1, 3), np.int64),
-        order=np.zeros(max(size[3] for size in sizes) if learns else 0, np.int32),
-        ordered=flat(max(size[3] for size in sizes) if learns else 0),
-        starts=np.zeros(max(size[4] for size in sizes) + 1, np.int64),
-        row=_row(values, bins, dtype),
-        values_at_once=values,
-        ahead=flat(values),
-        summed=np.zeros((batch, last), dtype),
-        logits=np.zeros((batch, stack.num_classes), dtype),
-        slopes=np.zeros((batch, stack.num_classes), dtype),
-        losses=np.zeros(batch),
-        predictions=np.zeros(batch, np.int64),
-        counts=np.zeros(int(stack.neurons.prod(1).sum()), np.int64),
-        rates=np.zeros((hidden, int((stack.neurons[:, 0] * made).max())), dtype),
-        activity=np.zeros((hidden, 3), np.int64),
-        taken=np.zeros((len(stack.kinds), 2), np.int64),
-        drawn=np.zeros(int(pictures[0]) + 8, np.uint32),
-        address=np.zeros(5, np.uint32),
-        sensed=np.zeros(most_events, np.int32),
-        bins=np.zeros(bins + 1, np.int64),
-    )
-
-
-def _sparse(size: int, kind: DTypeLike) -> NDArray[Any]:
-    """Return (size,) memory of which only the pages that are written to are taken.
-
-    Large arrays of NumPy's are taken in huge pages, as far as Linux gives them, and of a list's
-    region only the beginning is used.
+    Attributes:
+        v, d, level: (n,) states, and their gradients on the way back.
+        gain, offset, rest: (T n,) of norms, and of their gradients.
+        potentials, levels: (T n,) u and b.
+        sent: (n,) spikes; heard: (n,) their gradient; steepness: (n,) the surrogate.
+        of_gain, of_offset: (T n,) sums of gradients.
     """
-    number = max(1, size * np.dtype(kind).itemsize)
-    return np.frombuffer(mmap.mmap(-1, number), kind, count=size)
+
+    v: Reals
+    d: Reals
+    level: Reals
+    gain: Reals
+    offset: Reals
+    rest: Reals
+    potentials: Reals
+    levels: Reals
+    sent: Reals
+    heard: Reals
+    steepness: Reals
+    of_gain: Reals
+    of_offset: Reals
 
 
-def _row(values: int, bins: int, dtype: RealType) -> Row:
-    by_bin = {"gain", "offset", "rest", "potentials", "levels", "of_gain", "of_offset"}
-    return Row(*(aligned(values * (bins if name in by_bin else 1), dtype) for name in Row._fields))
+class Work(NamedTuple):
+    """Memory of a call for up to ``room`` images, that is T times B.
 
+    Attributes:
+        weights, gradient, first, second: the flat vector, its gradient and the optimiser's moments.
+        back, framed: copies of weights; statistics: those of norms.
+        entries, values, bounds: the lists of all signals.
+        traces: what flows into layers, and its gradient on the way back; with the gradients of
+            signals.
+        moments: (2, images, C) of a layer's channels in each image.
+        gains: (L, 3, T, rows, C) of norms, and of their gradients; middles: (L, 2, T, rows, C).
+        sums, through: (2, T, rows, C) gradients of a norm.
+        mean, spread: (C,).
+        picture, pooled, dense, plane: pictures, with borders of zeros.
+        places, targets: where pixels begin in a source, and where their sums come; runs: (n, 3) the
+            first pixel of each run, and its kernel rows.
+        order, ordered, starts: events by channel.
+        row, values_at_once: a row, and its n; ahead: (n,) gradients of a bin later.
+        summed, logits, slopes: (B, ..) of the readout; losses, predictions: (B,).
+        counts: (N,) spikes; rates: (L, n) gradient of their penalty.
+        activity: (L, 3) silence.COUNTS.
+        taken: (S, 2) images whose products were those of events, and of all values.
+        drawn, address: words; sensed, bins: a sample's events.
+    """
 
-def work_bytes(stack: Stack, lengths: Lengths, batch: int, dtype: RealType) -> int:
-    """Return about how many bytes ``make_work`` takes for training on ``batch`` samples."""
-    room, real = stack.num_bins * batch, dtype().itemsize
-    pictures = stack.heights * stack.widths * stack.channels
-    changed = int(pictures[stack.first_layer + 1 :].max())
-    each = real * (lengths.traces + lengths.values + changed) + 2 * lengths.entries
-    sizes = np.array([_products(stack, int(step), room) for step in stack.steps]).max(0)
-    scratch = (2 * real) * int(sizes[0] + sizes[1]) + 12 * int(sizes[3])
-    return room * (each + 4 * lengths.bounds) + real * (5 * lengths.weights) + scratch + _CODE
-
-
-def _products(stack: Stack, step: int, room: int) -> tuple[int, int, int, int, int]:
-    """Return what a layer's products need: dense, plane, places, events in order, starts."""
-    images = min(int(stack.together[step]), room)
-    height, width, seen = (
-        int(values[step]) for values in (stack.heights, stack.widths, stack.channels)
-    )
-    made_places = int(stack.heights[step + 1] * stack.widths[step + 1])
-    made, padding = int(stack.channels[step + 1]), int(stack.paddings[step])
-    rows, columns = int(stack.rows[step]), int(stack.columns[step])
-    size = height * width * seen
-    if stack.flat[step]:
-        return images * size, images * made, images, images * size, size
-    bordered = (height + rows - 1) * (width + columns - 1)
-    padded = (height + 2 * padding) * (width + 2 * padding)
-    return (
-        images * padded * seen,
-        images * bordered * made,
-        images * max(made_places, height * width),
-        images * size,
-        seen,
-    )
+    room: int
+    weights: Reals
+    gradient: Reals
+    first: Reals
+    second: Reals
+    back: Reals
+    framed: Reals
+    statistics: Reals
+    entries: NDArray[np.unsignedinteger]
+    values: Reals
+    bounds: NDArray[np.int32]
+    traces: Reals
+    moments: F64
+    gains: F64
+    middles: F64
+    sums: F64
+    through: F64
+    mean: Reals
+    spread: Reals
+    picture: Reals
+    pooled: Reals
+    dense: Reals
+    plane: Reals
+    places: NDArray[np.int32]
+    targets: I64
+    runs: I64
+    order: NDArray[np.int32]
+    ordered: Reals
+    starts: I64
+    row: Row
+    values_at_once: int
+    ahead: Reals
+    summed: Reals
+    logits: Reals
+    slopes: Reals
+    losses: F64
+    predictions: I64
+    counts: I64
+    rates: Reals
+    activity: I64
+    taken: I64
+    drawn: U32
+    address: U32
+    sensed: NDArray[np.int32]
+    bins: I64

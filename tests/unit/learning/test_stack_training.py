@@ -26,8 +26,9 @@ from hpcfed.errors import InputError
 from hpcfed.learning.autograd.training import NorseTrainer
 from hpcfed.learning.engines import make_trainer, resolve_engine
 from hpcfed.learning.stack import training as stack_training
+from hpcfed.learning.stack.memory import make_work
 from hpcfed.learning.stack.training import StackTrainer
-from hpcfed.learning.stack.work import Work, make_work
+from hpcfed.learning.stack.work import Work
 from hpcfed.learning.trainer import LocalUpdate
 from hpcfed.networks.network import build_network
 from hpcfed.samples.events import EventSet
@@ -341,7 +342,7 @@ def test_what_a_work_space_held_before_changes_no_bit() -> None:
         first = bits(list(trainer.train(start, samples, clients(), 1)))
         (work,) = trainer._spare
         for part in ("weights", "first", "second", "back", "values",
-                     "traces", "change", "summed", "logits", "slopes", "ordered",
+                     "traces", "summed", "logits", "slopes", "ordered",
                      "gains", "middles", "sums", "through", "moments", "mean"):  # fmt: skip
             getattr(work, part)[:] = np.nan
         assert bits(list(trainer.train(start, samples, clients(), 1))) == first

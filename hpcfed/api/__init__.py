@@ -1,0 +1,1 @@
+"""hpcfed from Python: a run is started, or read, and asked."""
