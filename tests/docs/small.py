@@ -10,8 +10,8 @@ import tomli_w
 SETS = ("server.rounds=1", "client.steps=1")
 
 
-def small_toml(text: str) -> str:
-    """Return a job or a sweep file with less to do; any other TOML as it is."""
+def small_toml(text: str, values: int = 2) -> str:
+    """Return a job or a sweep file with less to do, ``values`` of each key; other TOML as it is."""
     table = tomllib.loads(text)
     if not {"base", "data", "model", "server", "client"} & set(table):
         return text
@@ -21,14 +21,14 @@ def small_toml(text: str) -> str:
         fixed.pop(key, None)
         fixed.setdefault(section, {})[name] = 1
     if "base" in table:
-        _shorten(table)
+        _shorten(table, values)
     return tomli_w.dumps(table)
 
 
-def _shorten(sweep: dict[str, Any]) -> None:
+def _shorten(sweep: dict[str, Any], values: int) -> None:
     for name in ("grid", "zip"):
         if name in sweep:
-            sweep[name] = _two(sweep[name])
+            sweep[name] = _first(sweep[name], values)
     if "search" in sweep:
         search = sweep["search"]
         search["evaluations"], search["initial"] = 5, 3
@@ -38,9 +38,9 @@ def _shorten(sweep: dict[str, Any]) -> None:
             sweep["set"]["server"]["rounds"] = 2
 
 
-def _two(value: Any) -> Any:
+def _first(value: Any, count: int) -> Any:
     if isinstance(value, dict):
-        return {key: _two(inner) for key, inner in value.items()}
+        return {key: _first(inner, count) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_two(each) if isinstance(each, dict) else each for each in value[:2]]
+        return [_first(each, count) if isinstance(each, dict) else each for each in value[:count]]
     return value

@@ -24,7 +24,7 @@ ALL = [*pages(), REPOSITORY / "CONTRIBUTING.md", REPOSITORY / "CHANGELOG.md"]
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(#[^)]*)?\)")
 _CODE = re.compile(r"`([^`\n]+(?:\n[^`\n]+)?)`")
-_PUBLIC = re.compile(r"\bhpcfed\.([A-Za-z_]\w*)(?![\w]*\.(?:toml|egg))")
+_PUBLIC = re.compile(r"\bhpcfed\.([A-Za-z_]\w*)(?![\w]*\.(?:toml|egg|json|schema))")
 _PLACEHOLDER = re.compile(r"[A-Z_]+|\.\.\.|\[.*")
 
 

@@ -28,10 +28,17 @@ _TWO_CLASSES = "data.classes=[0,1]"
 
 
 class Smaller(NamedTuple):
-    """What else makes the runs of a page small: keys, and whether sweeps are planned alone."""
+    """What else makes the runs of a page small.
+
+    Attributes:
+        sets: keys of its runs.
+        planned: its sweeps are planned alone.
+        values: of each key of its sweeps.
+    """
 
     sets: tuple[str, ...] = ()
     planned: bool = False
+    values: int = 2
 
 
 # image networks by norse: the event engine's first one compiles for a minute and more
@@ -39,6 +46,7 @@ _IMAGES = ("client.engine=norse", _TWO_CLASSES)
 _SHORT_RATES = ("data.num_bins=10", "data.duration=0.01", "model.soft_lif.settle=0.0",
                 "model.soft_lif.windows=[0.005, 0.01]")  # fmt: skip
 SMALLER: dict[str, Smaller] = {
+    "docs/howto/compare.md": Smaller(values=3),
     "docs/howto/images.md": Smaller(_IMAGES),
     "docs/howto/depth.md": Smaller(_IMAGES),
     "docs/howto/soft-lif.md": Smaller((_TWO_CLASSES, *_SHORT_RATES)),
@@ -89,8 +97,12 @@ def test_every_block_of_a_page_runs(
     readers_place.furnish(tmp_path)
     root = tmp_path_factory.mktemp("data")
     readers_place.data(root)
-    environment = surroundings(programs, root, SMALLER.get(label(page), Smaller()))
+    smaller = SMALLER.get(label(page), Smaller())
+    environment = surroundings(programs, root, smaller)
     for block in found:
+        if block.kind == "file":
+            write(block, tmp_path, smaller.values)
+            continue
         ended = run_block(block, tmp_path, environment)
         assert ended is None or ended.returncode == 0, (
             f"{label(page)}, line {block.line}:\n{block.text}\n{ended.stdout}"
@@ -111,15 +123,17 @@ def surroundings(programs: Path, root: Path, smaller: Smaller) -> dict[str, str]
     return {**os.environ, **mine}
 
 
+def write(block: Block, folder: Path, values: int) -> None:
+    """Write a file of a page, jobs and sweeps made small."""
+    is_toml = block.name.endswith(".toml")
+    text = small_toml(block.text, values) if is_toml else block.text
+    (folder / block.name).write_text(text, encoding="utf-8")
+
+
 def run_block(
     block: Block, folder: Path, environment: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str] | None:
-    """Write a file, or run a block; None for what is only looked at."""
-    if block.kind == "file":
-        is_toml = block.name.endswith(".toml")
-        text = small_toml(block.text) if is_toml else block.text
-        (folder / block.name).write_text(text, encoding="utf-8")
-        return None
+    """Run a block; None for what is only looked at."""
     if block.kind not in ("bash", "python") or not block.is_run:
         return None
     if block.kind == "python":
