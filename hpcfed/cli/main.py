@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpcfed.base.signals import StopRequest
 from hpcfed.base.terminal import never_fail_to_encode
+from hpcfed.cli.completing import ListsJobs, complete_job
 from hpcfed.cli.data import data_app
-from hpcfed.cli.rank import RunOptions, complain, train
+from hpcfed.cli.export import export
+from hpcfed.cli.new import new
+from hpcfed.cli.options import Overrides, Quiet, RanksToStart
+from hpcfed.cli.rank import RunOptions, complain
+from hpcfed.cli.rerun import rerun
+from hpcfed.cli.schema import schema
+from hpcfed.cli.source import asked, continued, folder_of
+from hpcfed.cli.start import start
 from hpcfed.cli.sweep import sweep_app
-from hpcfed.errors import BAD_INPUT, FAILED, STOPPED, InputError, StoppedRunError
+from hpcfed.cli.watch import watch
+from hpcfed.errors import BAD_INPUT, FAILED, InputError, StoppedRunError
 
 if TYPE_CHECKING:
     from hpcfed.config import Experiment
@@ -23,7 +29,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Federated learning of spiking neural networks on MPI.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -32,10 +37,13 @@ app = typer.Typer(
 app.add_typer(data_app, name="data")
 app.add_typer(sweep_app, name="sweep")
 
-Job = Annotated[Path, typer.Argument(help="job file (TOML), or the name of a packaged job")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="override a key of the job file; repeatable"),
+Job = Annotated[
+    Path,
+    typer.Argument(
+        help="job file (TOML), or the name of a packaged job; with --resume also the folder of a "
+        "run, whose file says what it is",
+        autocompletion=complete_job,
+    ),
 ]
 
 
@@ -61,7 +69,7 @@ def root(
         raise typer.Exit
 
 
-@app.command()
+@app.command(cls=ListsJobs)
 def run(
     job: Job,
     overrides: Overrides = None,
@@ -69,24 +77,24 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume", help="continue the run in the folder")
     ] = False,
-    ranks: Annotated[int | None, typer.Option(min=1, help="start mpirun with this many")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="print errors only")] = False,
+    ranks: RanksToStart = None,
+    quiet: Quiet = False,
 ) -> None:
     """Train: alone, under mpirun or srun, or starting mpirun itself with --ranks."""
+    changes = tuple(overrides or ())
+    folder = folder_of(job) if resume and out is None else None
 
     def experiment() -> Experiment:
-        from hpcfed.config.file import read_experiment
-        from hpcfed.config.jobs import find_job
+        return asked(job, changes) if folder is None else continued(folder, changes)
 
-        return read_experiment(find_job(job), overrides or ())
+    sys.exit(start(RunOptions(experiment, out or folder, resume, quiet), ranks))
 
-    options = RunOptions(experiment, out, resume, quiet)
-    if ranks is None:
-        with StopRequest() as stop:  # before any slow import: a launcher may signal at once
-            code = train(options, stop)
-    else:
-        code = _launch(options, ranks)
-    sys.exit(code)
+
+app.command()(rerun)
+app.command()(new)
+app.command()(schema)
+app.command()(watch)
+app.command()(export)
 
 
 @app.command()
@@ -146,41 +154,3 @@ def doctor(
     from hpcfed.cli.doctor import doctor as examine
 
     sys.exit(examine(out))
-
-
-def _launch(options: RunOptions, num_ranks: int) -> int:
-    """Start mpirun with this command, again if the job dies; return its exit code."""
-    from hpcfed.federation.decision import decide
-    from hpcfed.launch import interpreter, reachable, run_job
-    from hpcfed.launch.requeued import run_in_vain
-    from hpcfed.launch.restart import JobEnd, Ranks, policy, see_through
-    from hpcfed.records.state import glance
-
-    experiment = options.experiment()
-    # bad input fails here, before mpirun starts
-    folder = decide(experiment, options.out, options.resume).folder
-    command = [*interpreter(), "-m", "hpcfed", *_without_ranks(sys.argv[1:])]
-
-    def start(place: Ranks, variables: Mapping[str, str]) -> JobEnd:
-        again = ["--resume"] if variables and not options.resume else []
-        return run_job([*command, *again], place, variables)
-
-    aim = policy(experiment, Path(folder), num_ranks)
-    before = glance(aim.run_file)
-    code = see_through(start, aim, reachable)
-    if code == STOPPED and (reason := run_in_vain(aim.run_file, before, os.environ)):
-        print(f"error: {reason}", file=sys.stderr, flush=True)
-        return FAILED
-    return code
-
-
-def _without_ranks(arguments: list[str]) -> list[str]:
-    kept, skip = [], False
-    for argument in arguments:
-        if skip or argument.startswith("--ranks="):
-            skip = False
-        elif argument == "--ranks":
-            skip = True
-        else:
-            kept.append(argument)
-    return kept

@@ -7,11 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hpcfed.cli.completing import complete_sweep
+
 if TYPE_CHECKING:
     from hpcfed.records.sweepfolder import Paths
     from hpcfed.sweep.planning.manifest import Manifest
 
-File = Annotated[Path, typer.Argument(help="sweep file (TOML), or the name of a packaged one")]
+File = Annotated[
+    Path,
+    typer.Argument(
+        help="sweep file (TOML), or the name of a packaged one", autocompletion=complete_sweep
+    ),
+]
 Out = Annotated[Path | None, typer.Option(help="output folder; default results/NAME")]
 
 

@@ -119,15 +119,11 @@ def say_search(manifest: Manifest, ends: Sequence[PlannedRun], time: bool) -> No
     for line in plan_lines(manifest.search):
         print(line)
     if time:
+        from hpcfed.sweep.planning.proposal import lines_of_search
         from hpcfed.sweep.planning.timing import predict
 
-        found = predict(manifest, ends)
-        each = found.core_hours / len(ends)
-        count = manifest.search.config.evaluations or 0
-        print(
-            f"predicted: {each:.3g} core-hours a whole run, {each * count:.3g} for {count} without "
-            f"stops ({found.num_timed} kinds timed in {found.seconds:.0f} s)"
-        )
+        for line in lines_of_search(predict(manifest, ends), manifest, len(ends)):
+            print(line)
 
 
 def submit_search(manifest: Manifest, paths: Paths, state: SweepState) -> None:

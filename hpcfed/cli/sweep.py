@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from hpcfed.cli.completing import ListsSweeps
+from hpcfed.cli.options import Overrides, Quiet
 from hpcfed.cli.planned import File, Out, find_file, paths_of
 from hpcfed.cli.planned import planned as planned_sweep
 from hpcfed.cli.search import add_commands, need_libraries, say_search, submit_search
@@ -26,18 +28,18 @@ sweep_app = typer.Typer(
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="write and start nothing")]
 Workers = Annotated[int | None, typer.Option(min=1, help="runs at once; default: what fits")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="print errors only")]
 
 
-@sweep_app.command()
+@sweep_app.command(cls=ListsSweeps)
 def plan(
     sweep: File,
+    overrides: Overrides = None,
     out: Out = None,
     dry_run: DryRun = False,
     time: Annotated[bool, typer.Option("--time", help="time a few points, predict all")] = False,
 ) -> None:
     """Expand and validate every point; write the manifest; print counts and array shape."""
-    planned = _plan(sweep, out, dry_run)
+    planned = _plan(_Asked(sweep, out, overrides, dry_run))
     _say_engines(planned, sys.stdout)
     if planned.manifest.search is not None:
         say_search(planned.manifest, planned.checked, time)
@@ -50,17 +52,19 @@ def plan(
         f"once on {cores} cores, {resources.time_min} min each"
     )
     if time and todo:
+        from hpcfed.sweep.planning.proposal import lines
         from hpcfed.sweep.planning.timing import predict
 
-        found = predict(planned.manifest, todo)
-        print(f"predicted: {found.core_hours:.3g} core-hours for {len(todo)} runs "
-              f"({found.num_timed} kinds timed in {found.seconds:.0f} s)")  # fmt: skip
+        for line in lines(predict(planned.manifest, todo), planned.manifest, len(todo)):
+            print(line)
 
 
-@sweep_app.command()
-def submit(sweep: File, out: Out = None, dry_run: DryRun = False) -> None:
+@sweep_app.command(cls=ListsSweeps)
+def submit(
+    sweep: File, overrides: Overrides = None, out: Out = None, dry_run: DryRun = False
+) -> None:
     """Submit Slurm arrays for what is not finished; --dry-run prints the scripts."""
-    planned = _plan(sweep, out, dry_run, quiet=dry_run)
+    planned = _plan(_Asked(sweep, out, overrides, dry_run), quiet=dry_run)
     _say_engines(planned, sys.stderr if dry_run else sys.stdout)
     if dry_run:
         _print_scripts(planned.manifest, planned.paths, planned.open_runs())
@@ -68,9 +72,10 @@ def submit(sweep: File, out: Out = None, dry_run: DryRun = False) -> None:
     _submit(planned.manifest, planned.paths, ("stopped", "missing"))
 
 
-@sweep_app.command()
+@sweep_app.command(cls=ListsSweeps)
 def run(
     sweep: File,
+    overrides: Overrides = None,
     out: Out = None,
     workers: Workers = None,
     dry_run: DryRun = False,
@@ -79,7 +84,7 @@ def run(
     """Run the sweep here, without Slurm: the same files, a progress bar."""
     from hpcfed.sweep.working.local import run_here
 
-    planned = _plan(sweep, out, dry_run, quiet, need_data=True)
+    planned = _plan(_Asked(sweep, out, overrides, dry_run), quiet, need_data=True)
     if not dry_run:
         count = workers or default_workers(planned.manifest)
         todo = planned.open_runs(include_held=True)
@@ -216,9 +221,17 @@ def default_workers(manifest: Manifest) -> int:
     return max(fitting, 1)
 
 
-def _plan(
-    file: Path, out: Path | None, dry_run: bool, quiet: bool = False, need_data: bool = False
-) -> _Planned:
+@dataclass(frozen=True)
+class _Asked:
+    """What a user asks to be planned."""
+
+    file: Path
+    out: Path | None
+    overrides: list[str] | None
+    dry_run: bool
+
+
+def _plan(asked: _Asked, quiet: bool = False, need_data: bool = False) -> _Planned:
     """Expand, validate and, unless dry, write the plan; say what it is."""
     from hpcfed.learning.engines import resolve_engine
     from hpcfed.sweep.planning.checks import check_against_data
@@ -227,8 +240,8 @@ def _plan(
     from hpcfed.sweep.planning.searches import plan_search
     from hpcfed.sweep.planning.sweepfile import read_sweep
 
-    sweep = read_sweep(find_file(file))
-    paths = paths_of(sweep.name, out)
+    sweep = read_sweep(find_file(asked.file), asked.overrides or ())
+    paths = paths_of(sweep.name, asked.out)
     if sweep.search is None:
         planned = make_plan(sweep, paths, resolve_engine)
     else:
@@ -241,7 +254,7 @@ def _plan(
         raise InputError("\n".join(unusable))
     for text in unusable:
         print(f"note: not on this machine: {text}", file=sys.stderr)
-    if not dry_run:
+    if not asked.dry_run:
         write_manifest(paths, planned.manifest, sweep.text)
     if not quiet:
         gone = f", {planned.num_gone} no longer in the file" if planned.num_gone else ""

@@ -48,10 +48,12 @@ class _Samples:
 def partition(config: PartitionConfig, labels: I64, groups: I64, seed: int) -> list[I64]:
     """Return the positions of each client's samples: N arrays, ascending, int64.
 
-    ``labels`` and ``groups`` are (n,) int64 of the samples to divide. Every position belongs to
+    ``labels`` and ``groups`` are (n,) int64 of the samples to divide; ``seed`` is the run's, which
+    ``partition.seed`` replaces. Every position belongs to
     exactly one client and no client is empty; InputError if that cannot be.
     """
-    samples = _Samples(np.asarray(labels, np.int64), np.asarray(groups, np.int64), seed)
+    chosen = seed if config.seed is None else config.seed
+    samples = _Samples(np.asarray(labels, np.int64), np.asarray(groups, np.int64), chosen)
     if config.kind == "group":
         return _group(samples, config.num_clients)
     if config.num_clients is None:

@@ -6,7 +6,7 @@ from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from hpcfed.config.section import Count, Positive, Probability, Section, check_kind
+from hpcfed.config.section import Count, Positive, Probability, Section, Seed, check_kind
 
 Partition = Literal["group", "iid", "dirichlet", "dirichlet-capped", "shards", "quantity"]
 
@@ -29,6 +29,9 @@ class PartitionConfig(Section):
     min_samples: Count | None = Field(
         None, description="of each client, for `dirichlet-capped`; absent: 10"
     )
+    seed: Seed | None = Field(
+        None, description="of who owns what alone; absent: the experiment's `seed`"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -37,6 +40,8 @@ class PartitionConfig(Section):
             check_kind(self.kind, ", ".join(known))
         if self.min_samples is not None and self.kind != "dirichlet-capped":
             raise ValueError('min_samples is for kind = "dirichlet-capped"')
+        if self.kind == "group" and self.seed is not None:
+            raise ValueError('seed is of random partitions, and kind = "group" draws nothing')
         if self.kind != "group" and self.num_clients is None:
             raise ValueError(f'kind = "{self.kind}" needs num_clients')
         return self

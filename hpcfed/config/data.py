@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -55,7 +56,22 @@ class DataConfig(Section):
     validation_fraction: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.1, description="part of the training file kept for validation, taken before partitioning"
     )
-    split_seed: Seed = Field(0, description="seed of the validation split alone")
+    split_seed: Seed = Field(
+        0, description="seed of the validation split, of `test_fraction` and of `folds` alone"
+    )
+    test_fraction: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="part of the training file that is the test, of each class alike, for data "
+        "without a test; taken before validation; absent: none is taken",
+    )
+    folds: Annotated[int, Field(ge=2)] | None = Field(
+        None,
+        description="cross-validation: groups (speakers, writers) of the training file are dealt "
+        "to so many folds, of which one is the test; a test that comes with the data stays unseen",
+    )
+    fold: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="which of the `folds` is the test, from 0"
+    )
     time_jitter: NonNegative = Field(
         0.0, description="training: shift each sample by up to +- this many seconds"
     )
@@ -79,6 +95,8 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _of_one_kind(self) -> Self:
+        if faults := [*self._test_faults()]:
+            raise ValueError("; ".join(faults))
         if self.generated is not None and self.dataset not in GENERATED:
             raise ValueError(
                 f"generated is for {', '.join(GENERATED)}, and {self.dataset} is not generated"
@@ -92,6 +110,20 @@ class DataConfig(Section):
                 if getattr(self, name) is not None:
                     raise ValueError(f"{name} is for images, and {self.dataset} are events")
         return self
+
+    def _test_faults(self) -> Iterator[str]:
+        """Yield why the test cannot be taken from the training file as asked."""
+        if self.folds is None and self.fold is not None:
+            yield "fold is one of folds, and folds is absent"
+        if self.folds is not None and self.fold is None:
+            yield f"folds needs fold, which of them is the test: 0 to {self.folds - 1}"
+        if self.folds is not None and self.fold is not None and self.fold >= self.folds:
+            yield f"fold = {self.fold}, and folds = {self.folds} are numbered 0 to {self.folds - 1}"
+        if self.folds is not None and self.test_fraction is not None:
+            yield "folds and test_fraction both say what the test is; give one of them"
+        for name in ("folds", "test_fraction"):
+            if getattr(self, name) is not None and self.test is not None:
+                yield f"{name} takes the test from the training file, and test names another"
 
     @property
     def is_images(self) -> bool:

@@ -42,6 +42,11 @@ class RunConfig(Section):
     watchdog_min: Positive = Field(
         10.0, description="minutes of waiting after which the late ranks are named"
     )
+    track: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] | None = Field(
+        None,
+        description="trackers that get every round's figures, through packages of theirs that "
+        "have to be installed; absent: none",
+    )
 
 
 class Experiment(Section):

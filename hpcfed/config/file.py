@@ -61,7 +61,7 @@ def parse_experiment(
         )
     for item in overrides:
         if isinstance(item, str):
-            _override(tree, item)
+            set_from_text(tree, item)
         else:
             for key, value in flatten(item):
                 set_key(tree, key, value)
@@ -91,6 +91,19 @@ def to_text(tree: Tree) -> str:
     return tomli_w.dumps(tree)
 
 
+def to_inline(value: object) -> str:
+    """Return a value as TOML on one line."""
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{_inline_key(k)} = {to_inline(v)}' for k, v in value.items())} }}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(to_inline, value))}]"
+    return tomli_w.dumps({"v": value}).strip()[4:]
+
+
+def _inline_key(key: str) -> str:
+    return tomli_w.dumps({key: 0}).partition(" = ")[0]
+
+
 def digest(experiment: Experiment) -> str:
     """Return the SHA-256 (hex) of the keys that can change a result."""
     return hashlib.sha256(json.dumps(_result_keys(experiment), sort_keys=True).encode()).hexdigest()
@@ -117,19 +130,8 @@ def flat_keys(experiment: Experiment) -> Tree:
     return dict(flatten(_tree(experiment)))
 
 
-def _tree(experiment: Experiment) -> Tree:
-    return experiment.model_dump(mode="json", exclude_none=True)
-
-
-def _result_keys(experiment: Experiment) -> Tree:
-    return {
-        key: value
-        for key, value in flatten(_tree(experiment))
-        if key not in _FREE_KEYS and key.split(".")[0] not in _FREE_KEYS
-    }
-
-
-def _override(tree: Tree, item: str) -> None:
+def set_from_text(tree: Tree, item: str) -> str:
+    """Set what ``KEY=VALUE`` says in nested tables; return the key. Raises InputError."""
     key, equals, text = item.partition("=")
     key = key.strip()
     if not equals or not key:
@@ -142,6 +144,19 @@ def _override(tree: Tree, item: str) -> None:
         set_key(tree, key, value)
     except InputError as error:
         raise InputError(f"--set {item}: {error}") from None
+    return key
+
+
+def _tree(experiment: Experiment) -> Tree:
+    return experiment.model_dump(mode="json", exclude_none=True)
+
+
+def _result_keys(experiment: Experiment) -> Tree:
+    return {
+        key: value
+        for key, value in flatten(_tree(experiment))
+        if key not in _FREE_KEYS and key.split(".")[0] not in _FREE_KEYS
+    }
 
 
 def _problem(error: Tree) -> tuple[str, str]:
@@ -153,7 +168,8 @@ def _problem(error: Tree) -> tuple[str, str]:
     if kind == "value_error":
         message = str(error["ctx"]["error"])
         return path, f"{path}: {message}" if path else message
-    return path, f"{path}: {error['msg'][0].lower()}{error['msg'][1:]}, found {_toml(found)}"
+    what = "a table" if isinstance(found, dict) else to_inline(found)
+    return path, f"{path}: {error['msg'][0].lower()}{error['msg'][1:]}, found {what}"
 
 
 def _nearest(path: str) -> str:
@@ -168,14 +184,6 @@ def _nearest(path: str) -> str:
     if near := difflib.get_close_matches(key, list(by_key), n=1, cutoff=0.6):
         return by_key[near[0]]
     return difflib.get_close_matches(path, known, n=1, cutoff=0.0)[0]
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, dict):
-        return "a table"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    return tomli_w.dumps({"v": value}).strip()[4:]
 
 
 def _is_branch(part: object) -> bool:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
+from itertools import takewhile
 from pathlib import Path
 
 from hpcfed.errors import InputError
+
+_SENTENCE = re.compile(r"(.+?)(?:\?|[.:](?=\s|$))")
 
 
 def find_job(path: Path) -> Path:
@@ -31,3 +36,17 @@ def packaged_jobs() -> dict[str, Path]:
     # in an installed wheel inside the package, in a checkout beside it
     folder = next((f for f in (package / "jobs", package.parent / "jobs") if f.is_dir()), package)
     return {file.stem: file for file in sorted(folder.glob("*.toml"))}
+
+
+def described_jobs(sweeps: bool) -> dict[str, str]:
+    """Return what each packaged experiment, or each sweep and search, asks: by name, a sentence."""
+    texts = {name: path.read_text(encoding="utf-8") for name, path in packaged_jobs().items()}
+    wanted = {name: t for name, t in texts.items() if ("base" in tomllib.loads(t)) == sweeps}
+    return {name: _first_sentence(text) for name, text in wanted.items()}
+
+
+def _first_sentence(text: str) -> str:
+    """Return the first sentence of the comment that a file begins with, "" without one."""
+    lines = takewhile(lambda line: line.startswith("#"), text.splitlines())
+    found = _SENTENCE.match(" ".join(line.lstrip("#").strip() for line in lines))
+    return found.group().rstrip(".:") if found else ""

@@ -14,7 +14,7 @@ from hpcfed.config.tables import Table, checked
 from hpcfed.errors import InputError
 
 
-class _Range(Section):
+class Range(Section):
     """The table of one key."""
 
     linear: tuple[float, float] | None = Field(None, alias="float")
@@ -47,7 +47,7 @@ def _parameter(key: str, given: object, where: str) -> Parameter:
             f"{where}: expected a range, as {{ float = [0, 1] }}, {{ log = [1e-4, 1] }} or "
             f"{{ int = [1, 9] }}, or a list of choices, found {given!r}"
         )
-    found = checked(_Range, table, where)
+    found = checked(Range, table, where)
     ends = found.whole or found.linear or (found.log if isinstance(found.log, tuple) else None)
     given_ways = [found.whole, found.linear, found.choices]
     ways = sum(way is not None for way in given_ways) + isinstance(found.log, tuple)

@@ -7,7 +7,7 @@ samples among clients.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from hpcfed.base.dotted import function as function_at
 from hpcfed.config import DataConfig
 from hpcfed.config.generated import GENERATED
 from hpcfed.config.own import is_dotted
-from hpcfed.datasets import validation
+from hpcfed.datasets import held_out, validation
 from hpcfed.datasets.checks import POINTS, check_events, check_same_kind, check_same_shape
 from hpcfed.datasets.crop import cropped
 from hpcfed.datasets.generated import generate
@@ -44,13 +44,16 @@ class Data:
 
     Attributes:
         train: all samples of the training file; of SSC also those of its validation file, after.
-        test: all samples of the test file, or None without one.
+        test: all samples of the test file, or ``train`` where the test is taken from it; None
+            without a test.
         train_ids: samples of ``train`` to learn from, ascending int64.
         validation_ids: samples of ``train`` kept for validation, ascending int64.
         test_ids: samples of ``test`` to report on, ascending int64; empty without a test file.
         digest: SHA-256 (hex) of the digests of all source files.
         source: ``data.dataset`` as it was given.
         probe: points of a generated set to look at, labelled -1; None where there are none.
+        unknown_ids: samples of no chosen class, ascending int64: of ``test``, or of ``train``
+            without one.
     """
 
     train: Loaded
@@ -61,6 +64,13 @@ class Data:
     digest: str
     source: str
     probe: EventSet | None = None
+    unknown_ids: I64 = field(default_factory=lambda: np.empty(0, np.int64))
+
+    @property
+    def stores(self) -> tuple[Loaded, ...]:
+        """The sets that there are, each once."""
+        is_one = self.test is None or self.test.labels is self.train.labels
+        return (self.train,) if is_one or self.test is None else (self.train, self.test)
 
 
 def load(config: DataConfig) -> Data:
@@ -98,10 +108,16 @@ def divided(
     given, are for validation.
     """
     train, test = chosen(config, train), None if test is None else chosen(config, test)
-    train_ids, validation_ids = _split(train.labels, config, num_training)
+    test, test_ids, unknown_ids = _test_of(train, test, config)
+    labels = train.labels
+    if held_out.is_taken(config):
+        labels = labels.copy()
+        labels[test_ids] = -1
+    train_ids, validation_ids = _split(labels, config, num_training)
     _check_not_empty(config, train_ids, test)
-    test_ids = np.empty(0, np.int64) if test is None else np.flatnonzero(test.labels >= 0)
-    return Data(train, test, train_ids, validation_ids, test_ids, digest, config.dataset)
+    return Data(
+        train, test, train_ids, validation_ids, test_ids, digest, config.dataset, None, unknown_ids
+    )
 
 
 def chosen(config: DataConfig, samples: Loaded) -> Loaded:
@@ -193,6 +209,17 @@ def _subset(events: Loaded, classes: tuple[int, ...]) -> Loaded:
             "classes in their own order; leave data.classes out"
         )
     return replace(events, labels=renumbered[events.labels], class_names=names)
+
+
+def _test_of(
+    train: Loaded, test: Loaded | None, config: DataConfig
+) -> tuple[Loaded | None, I64, I64]:
+    """Return the test's samples, which of them it is, and those of no chosen class beside it."""
+    if held_out.is_taken(config):
+        return train, *held_out.taken(train, config, has_test=test is not None)
+    if test is None:
+        return None, np.empty(0, np.int64), np.flatnonzero(train.labels < 0)
+    return test, np.flatnonzero(test.labels >= 0), np.flatnonzero(test.labels < 0)
 
 
 def _split(labels: I64, config: DataConfig, num_training: int | None) -> tuple[I64, I64]:

@@ -45,8 +45,9 @@ class Given:
         Raises InputError for anything else, and for samples without labels.
         """
         if isinstance(data, Data):
-            data = (data.train, data.test)
-        pair = data if isinstance(data, tuple | list) else (data, None)
+            data = data.stores
+        pair = tuple(data) if isinstance(data, tuple | list) else (data,)
+        pair = pair if len(pair) > 1 else (*pair, None)
         kinds = tuple(type(one).__name__ for one in pair)
         if (
             len(pair) != 2

@@ -88,7 +88,6 @@ def describe(config: DataConfig, out_png: Path | None = None) -> DataInfo:
     """
     # a generated set has at most one spike a bin, and refuses to count
     data = load(config.model_copy(update={"counts": config.dataset not in GENERATED}))
-    stores = [data.train] if data.test is None else [data.train, data.test]
     splits = [
         ("train", data.train, data.train_ids),
         ("validation", data.train, data.validation_ids),
@@ -105,7 +104,7 @@ def describe(config: DataConfig, out_png: Path | None = None) -> DataInfo:
         duration=config.duration,
         num_bins=config.num_bins,
         class_names=data.train.class_names,
-        num_cut=sum(store.num_cut for store in stores if isinstance(store, EventSet)),
+        num_cut=sum(store.num_cut for store in data.stores if isinstance(store, EventSet)),
         splits=tuple(describe_split(*split) for split in splits if len(split[2])),
     )
 

@@ -1,7 +1,7 @@
-"""The validation split: the same samples for every partition, rank count and seed of a run.
+"""Splits by class: the same samples for every partition, rank count and seed of a run.
 
-It is stratified by class and drawn by words of its own seed, one word a sample of the store, before
-the training samples are divided among clients.
+The validation split is stratified by class and drawn by words of its own seed, one word a sample of
+the store, before the training samples are divided among clients.
 """
 
 from __future__ import annotations
@@ -15,14 +15,18 @@ from hpcfed.base.seeds import Stream
 I64 = NDArray[np.int64]
 
 
-def split(labels: I64, fraction: float, seed: int) -> tuple[I64, I64]:
+def split(
+    labels: I64, fraction: float, seed: int, purpose: Purpose = Purpose.VALIDATION_SPLIT
+) -> tuple[I64, I64]:
     """Return the ids for training and for validation, ascending int64.
+
+    With another ``purpose`` the second are for that.
 
     ``labels`` is (S,) int64; samples labelled -1 are in neither. Each class keeps at least one
     sample for training. Of all samples ``fraction`` is kept for validation, rounded, but at least
     one if it is above 0; classes share it in proportion (largest remainder, ties to the lower).
     """
-    words = Stream(seed, Purpose.VALIDATION_SPLIT).words(len(labels))
+    words = Stream(seed, purpose).words(len(labels))
     classes, sizes = np.unique(labels[labels >= 0], return_counts=True)
     chosen = [np.empty(0, np.int64)]
     for label, count in zip(classes, _shares(sizes, fraction), strict=True):

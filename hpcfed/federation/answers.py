@@ -57,7 +57,7 @@ def _sets(job: Job) -> Iterator[tuple[str, Samples, I64]]:
         return
     yield "known", known, ids
     if evaluation is not None and evaluation.unknown:
-        yield "unknown", known, np.flatnonzero(known.labels < 0)
+        yield "unknown", known, data.unknown_ids
     if data.probe is not None:
         yield "probe", data.probe, np.arange(data.probe.num_samples)
 

@@ -12,6 +12,7 @@ from hpcfed.learning.engines import resolve_engine
 from hpcfed.records.runfile import Record, read_record
 from hpcfed.records.schema import RUN_FILE
 from hpcfed.records.state import NOBODY, Holder, holder_of, this_writer
+from hpcfed.tracking.tracker import check_installed
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ def decide(
             f"{folder}: holds a run already; continue it with --resume, or choose another folder "
             "with --out"
         )
+    check_installed(experiment.run.track or ())
     resumed = path.exists()
     finished, first_round, base = False, 0, NOBODY
     if resumed:

@@ -36,7 +36,7 @@ from hpcfed.learning.schedule import learning_rate
 from hpcfed.learning.trainer import ENTERING_UNIT, products_of, traces_of
 from hpcfed.records.log import uplink_bytes
 from hpcfed.records.runfile import Record, write_record
-from hpcfed.records.schema import RUN_FILE
+from hpcfed.records.schema import RUN_FILE, TRACKING_ERROR
 from hpcfed.records.state import glance
 from hpcfed.samples.samples import Samples
 
@@ -62,6 +62,7 @@ class Hooks:
     stop_requested: Callable[[], bool]
     progress: Callable[[RoundReport], None]
     notify: Callable[[str], None] = lambda text: None
+    track: Callable[[RoundReport], str] = lambda report: ""  # returns what has failed
 
 
 class RunRecorder:
@@ -114,6 +115,8 @@ class RunRecorder:
         num_rounds = experiment.server.rounds
         report = RoundReport(state.round, num_rounds, values, self._uplink_bytes, has_loss)
         self._hooks.progress(report)
+        if failed := self._hooks.track(report):
+            self.record.attributes[TRACKING_ERROR] = failed
         if state.round == AFTER_ROUNDS:
             taught = self._job.experiment.client.distillation[0] > 0
             num_classes = len(self._job.data.train.class_names)

@@ -43,5 +43,4 @@ def num_cut(job: Job) -> int:
 
 
 def _events(job: Job) -> list[EventSet]:
-    sets = (job.data.train, job.data.test)
-    return [samples for samples in sets if isinstance(samples, EventSet)]
+    return [samples for samples in job.data.stores if isinstance(samples, EventSet)]

@@ -30,6 +30,7 @@ from hpcfed.federation.rounds import run_rounds
 from hpcfed.federation.server import ServerState
 from hpcfed.federation.start import Start, begin
 from hpcfed.federation.teacher import with_answers
+from hpcfed.federation.tracked import track_with, tracking
 from hpcfed.records.schema import RUN_FILE
 from hpcfed.records.state import Holder
 
@@ -106,12 +107,16 @@ def _work(request: Request, plan: Decision, transport: Transport, past: Past) ->
     _announce(request, job, start, transport)
     if past.lost and transport.rank == 0:
         request.notify(f"lost {past.lost}")
-    hooks = Hooks(request.stop_requested, request.progress, request.notify)
-    recorder = RunRecorder(job, transport, plan, start.record, hooks)
-    if past.lost and experiment.run.on_rank_failure == "stop":
-        recorder.write(start.state, memory, "stopped")
-        return "stopped"
-    return _train(request, job, start.state, memory, transport, recorder)
+    is_root = transport.rank == 0
+    with tracking(job, start.record, folder, is_root, request.notify) as tracked:
+        hooks = Hooks(request.stop_requested, request.progress, request.notify, track_with(tracked))
+        recorder = RunRecorder(job, transport, plan, start.record, hooks)
+        if past.lost and experiment.run.on_rank_failure == "stop":
+            recorder.write(start.state, memory, "stopped")
+            tracked.status = "stopped"
+        else:
+            tracked.status = _train(request, job, start.state, memory, transport, recorder)
+    return tracked.status
 
 
 def _check_devices(job: Job, transport: Transport) -> None:

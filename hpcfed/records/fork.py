@@ -16,7 +16,7 @@ from hpcfed.config import Experiment
 from hpcfed.config.file import digest, to_toml
 from hpcfed.errors import InputError
 from hpcfed.records.runfile import read_record, write_record
-from hpcfed.records.schema import RUN_FILE
+from hpcfed.records.schema import RUN_FILE, TRACKED_AS
 
 
 def fork(parent: Path, num_rounds: int, child: Path, experiment: Experiment) -> None:
@@ -42,6 +42,7 @@ def fork(parent: Path, num_rounds: int, child: Path, experiment: Experiment) -> 
         "attempt": 0,  # nobody's, until its first start
         "writer": "",
     }
+    attributes.pop(TRACKED_AS, None)  # trackers know it as the parent
     child.mkdir(parents=True, exist_ok=True)
     memory = str(record.checkpoint.get("memory", ""))
     if memory and parent != child:

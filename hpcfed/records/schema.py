@@ -14,6 +14,8 @@ FORMAT = "hpcfed-run"
 SCHEMA_VERSION = 2
 READ_VERSIONS = (1, 2)
 RUN_FILE = "run.h5"
+TRACKED_AS = "tracked_as"  # attribute of runs that are tracked: by what trackers know them
+TRACKING_ERROR = "tracking_error"  # attribute: what failed of tracking since the last start
 
 ROUND_MEANING = "rounds done, counted from 1"
 Field = tuple[str, str, str]  # dtype, unit, meaning

@@ -70,8 +70,11 @@ def write_page(path: Path, out: Path | None = None) -> Path:
     return target
 
 
-def render(found: Found, out: Path) -> str:
-    """Return the page's HTML; links are relative to ``out``."""
+def render(found: Found, out: Path | None, version: str = "") -> str:
+    """Return the page's HTML; links are relative to ``out``, without one there are none.
+
+    With a ``version`` the page asks its server for the present one, and loads itself anew.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -86,6 +89,7 @@ def render(found: Found, out: Path) -> str:
     )
     return environment.get_template("page.html.jinja").render(
         title=_title(found),
+        version=version,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         state=state_lines(found),
         summary=_summary(found, shown),
@@ -102,7 +106,7 @@ def render(found: Found, out: Path) -> str:
         t_interval=T_INTERVAL,
         paired_interval=PAIRED_INTERVAL,
         css=Markup((folder / "page.css").read_text(encoding="utf-8")),
-        script=Markup(_script(folder)),
+        script=Markup(_script(folder, (*SCRIPTS, "live") if version else SCRIPTS)),
         data=Markup(embedded(page_data(found, shown, out))),
     )
 
@@ -115,9 +119,9 @@ def _pictures(found: Found) -> tuple[str, list[Picture]]:
     return ("The search", searched) if searched else (WAYS, sweep_pictures(found))
 
 
-def _script(folder: Traversable) -> str:
+def _script(folder: Traversable, names: Sequence[str]) -> str:
     """Return all scripts as one, whose names nothing outside can see."""
-    parts = [(folder / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
+    parts = [(folder / f"{name}.js").read_text(encoding="utf-8") for name in names]
     return "\n".join(['"use strict";', "(() => {", *parts, "})();"])
 
 

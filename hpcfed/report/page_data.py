@@ -31,8 +31,8 @@ MOST_VALUES = 150_000  # rounds of all runs together: keeps a page of 1000 runs 
 FEWEST_ROUNDS = 20
 
 
-def page_data(found: Found, shown: Tradeoff, out: Path) -> Json:
-    """Return the data of the page that will lie at ``out``."""
+def page_data(found: Found, shown: Tradeoff, out: Path | None) -> Json:
+    """Return the data of the page that will lie at ``out``, or nowhere."""
     keys = list(varying_keys(found.runs))
     place = {id(run): index for index, run in enumerate(found.runs)}
     cap = max(FEWEST_ROUNDS, MOST_VALUES // max(1, len(found.runs)))
@@ -64,12 +64,12 @@ def _widest(runs: Sequence[Run], keys: Sequence[str]) -> list[str]:
     return sorted(free, key=lambda key: -len({run.keys.get(key) for run in runs}))[:2]
 
 
-def _run(run: Run, keys: Sequence[str], out: Path) -> Json:
+def _run(run: Run, keys: Sequence[str], out: Path | None) -> Json:
     seconds = [float(np.nansum(run.rounds[f"seconds_{phase}"])) for phase in PHASES]
     uplink = run.uplink_bytes()
     return {
         "label": run.label,
-        "href": quote(os.path.relpath(run.file.resolve(), out.resolve().parent)),
+        "href": out and quote(os.path.relpath(run.file.resolve(), out.resolve().parent)),
         "status": run.status,
         "verdict": run.verdict,
         "keys": [_value(run.keys.get(key)) for key in keys],

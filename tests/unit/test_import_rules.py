@@ -22,11 +22,12 @@ ROOMS = (
         "learning/engines",
         "learning/rules",
         "learning/model",
+        "export",
     ),
-    *("report", "launch"),
+    *("report", "launch", "tracking"),
     *("federation/mpi", "federation/uplink", "federation"),
     *("sweep/planning", "sweep/search", "sweep/slurm", "sweep/working", "sweep/collecting"),
-    *("sweep", "api", "__init__", "cli", "__main__"),
+    *("sweep", "watch", "api", "__init__", "cli", "__main__"),
 )
 # The package's face may be imported by everybody: it holds the version and loads nothing.
 FACE = "__init__"
@@ -49,12 +50,15 @@ LIGHT = {
     "config": {"errors", "base"},
     "records": {"errors", "base", "config"},
     "report": {"errors", "base", "config", "records"},
+    "tracking": {"errors", "base", "config"},
     "sweep": {"errors", "base", "config", "records", "launch", "sweep"},
+    "watch": {"errors", "base", "config", "records", "report", "sweep"},
 }
 # the part of a sweep that trains
 WORKER = {
     "sweep/working/worker.py",
     "sweep/planning/timing.py",
+    "sweep/planning/traffic.py",
     "sweep/planning/checks.py",
 }
 # Triton's kernels, and what starts them itself
@@ -77,7 +81,10 @@ HOMES = {
     "matplotlib": {"report/", "datasets/info.py"},
     "jinja2": {"report/", "sweep/slurm/script.py"},
     "xarray": {"report/", "sweep/collecting/"},
+    "nir": {"export/"},
     "espeakng_loader": set(),
+    "mlflow": {"tracking/"},
+    "wandb": {"tracking/"},
 }
 # what holds compiled code imports numba, and is itself imported where it is used
 KERNELS = {
@@ -109,7 +116,7 @@ KERNELS = {
 # heavy libraries are imported where they are used, never by importing a light module
 LAZY = {
     *("torch", "norse", "triton", "tonic", "numba", "scipy", "soundfile", "matplotlib", "mpi4py"),
-    *("jinja2", "xarray", "pandas"),
+    *("jinja2", "nir", "xarray", "pandas", "mlflow", "wandb"),
 }
 EAGER_ALLOWED = {
     "torch": {"networks/", "learning/"},

@@ -129,6 +129,20 @@ def binary_of(experiment: Experiment, layout: Layout) -> Binary:
     )
 
 
+def most_probable(params: F32, binary: Binary) -> F32:
+    """Return the most probable weights (P,) of latent weights (P,): those of their signs."""
+    return _weights(binary, params, params >= 0)
+
+
+def _weights(binary: Binary, params: F32, positive: NDArray[np.bool_]) -> F32:
+    weights, bounds = params.copy(), binary.bounds
+    for first, stop, scale in zip(bounds, bounds[1:], binary.scales, strict=False):
+        if scale:
+            signs = np.where(positive[first:stop], scale, -scale)
+            weights[first:stop] = signs.astype(np.float32)
+    return weights
+
+
 @dataclass
 class BinaryTrainer:
     """Trains latent weights by an engine, and evaluates the weights they stand for."""
@@ -194,12 +208,12 @@ class BinaryTrainer:
 
     def most_probable(self, params: F32) -> F32:
         """Return the most probable weights (P,) of latent weights (P,)."""
-        return self._weights(params, params >= 0)
+        return most_probable(params, self.binary)
 
     def member(self, params: F32, number: int) -> F32:
         """Return the weights (P,) of one member of the committee; a word for each entry."""
         stream = CompiledStream(self.experiment.seed, Purpose.COMMITTEE)
-        return self._weights(params, sampled(params, stream, number * len(params)))
+        return _weights(self.binary, params, sampled(params, stream, number * len(params)))
 
     def _committee(self, params: F32, draws: int) -> Iterable[F32]:
         """Return the S members, kept for the next batch unless they are many."""
@@ -208,14 +222,6 @@ class BinaryTrainer:
         if self._members is None or not np.array_equal(self._members[0], params):
             self._members = params.copy(), [self.member(params, m) for m in range(draws)]
         return self._members[1]
-
-    def _weights(self, params: F32, positive: NDArray[np.bool_]) -> F32:
-        weights, bounds = params.copy(), self.binary.bounds
-        for first, stop, scale in zip(bounds, bounds[1:], self.binary.scales, strict=False):
-            if scale:
-                signs = np.where(positive[first:stop], scale, -scale)
-                weights[first:stop] = signs.astype(np.float32)
-        return weights
 
     def _sent(self, params: F32, update: LocalUpdate, round_index: int, client: int) -> LocalUpdate:
         config, head = self.experiment.learning_rule, self.layout.num_masked

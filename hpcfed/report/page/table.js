@@ -26,7 +26,7 @@ function makeTable() {
     const row = element("tr");
     columns.forEach(([name, value, text], index) => {
       const shownText = String((text || String)(value(run), run)), cell = element("td");
-      cell.append(index ? shownText : element("a", { href: run.href }, shownText));
+      cell.append(index || !run.href ? shownText : element("a", { href: run.href }, shownText));
       if (shownText.length > 28) cell.className = "long";
       row.append(cell);
     });

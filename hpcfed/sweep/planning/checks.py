@@ -17,14 +17,15 @@ from hpcfed.config import Experiment
 from hpcfed.errors import InputError
 from hpcfed.sweep.planning.grid import describe
 from hpcfed.sweep.planning.planned_run import PlannedRun
+from hpcfed.tracking.tracker import check_installed
 
 
 def check_against_data(runs: Iterable[PlannedRun]) -> list[str]:
-    """Check what the data decide. Returns what is to be said of data that cannot be loaded.
+    """Check what the data decide. Returns what is to be said of what is not on this machine.
 
     Raises InputError naming the first point that does not fit.
     """
-    unusable = []
+    unusable = _not_tracked(runs := list(runs))
     for group in grouped(runs, ("data",)):
         try:
             data = datasets.load(group[0].experiment.data)
@@ -34,6 +35,16 @@ def check_against_data(runs: Iterable[PlannedRun]) -> list[str]:
         for alike in grouped(group, ("partition", "participation")):
             _check(alike[0], data)
     return unusable
+
+
+def _not_tracked(runs: Iterable[PlannedRun]) -> list[str]:
+    """Return what is to be said of trackers that are not installed here."""
+    asked = {name for run in runs for name in run.experiment.run.track or ()}
+    try:
+        check_installed(sorted(asked))
+    except InputError as error:
+        return [str(error)]
+    return []
 
 
 def _check(run: PlannedRun, data: datasets.Data) -> None:

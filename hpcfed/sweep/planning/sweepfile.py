@@ -17,7 +17,7 @@ Keys of experiments are dotted and quoted ("server.rounds") or nested, which mea
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any  # Any: values of an experiment's keys are of any TOML type
@@ -34,6 +34,7 @@ from hpcfed.config.tables import Point, Table, checked, read_toml, unknown_key
 from hpcfed.config.tree import flatten, set_key
 from hpcfed.errors import InputError
 from hpcfed.records.results import check_measures
+from hpcfed.sweep.planning.overrides import apply, noted
 from hpcfed.sweep.planning.resources import Resources
 
 _TABLES = ("set", "grid", "zip", "cases", "points", "exclude", "resources", "search")
@@ -82,8 +83,11 @@ class Sweep:
     search: Search | None = None
 
 
-def read_sweep(path: Path) -> Sweep:
-    """Read a sweep file and its base. Raises InputError for anything wrong but invalid points."""
+def read_sweep(path: Path, overrides: Sequence[str] = ()) -> Sweep:
+    """Read a sweep file and its base, and set ``KEY=VALUE`` overrides in the base.
+
+    Raises InputError for anything wrong but invalid points.
+    """
     table, text = read_toml(path, "sweep file")
     if "base" not in table and any(key in Experiment.model_fields for key in set(table) - {"name"}):
         raise InputError(
@@ -101,7 +105,7 @@ def read_sweep(path: Path) -> Sweep:
     sweep = Sweep(
         path=path,
         name=_name(table, path),
-        text=text,
+        text=noted(text, overrides),
         base=tree,
         axes=(*_grid(table.get("grid", {}), path), *_zips(table.get("zip", []), path)),
         cases=tuple(_tables(table.get("cases", []), f"{path}: [[cases]]")),
@@ -109,9 +113,20 @@ def read_sweep(path: Path) -> Sweep:
         exclude=tuple(_tables(table.get("exclude", []), f"{path}: [exclude]")),
         resources=checked(Resources, table.get("resources", {}), f"{path}: [resources]"),
     )
-    if "search" not in table:
-        return sweep
-    return replace(sweep, points=(), search=_search(sweep, read_search(table["search"], str(path))))
+    search = read_search(table["search"], str(path)) if "search" in table else None
+    apply(tree, overrides, _varied(sweep, search))
+    return sweep if search is None else replace(sweep, points=(), search=_search(sweep, search))
+
+
+def _varied(sweep: Sweep, search: SearchConfig | None) -> set[str]:
+    """Return the keys of the base that the sweep file itself gives values."""
+    keys = {key for axis in sweep.axes for key in axis.keys}
+    keys |= {key for point in (*sweep.cases, *sweep.points) for key in point}
+    if search is not None:
+        keys |= search.space.keys()
+        keys |= {"server.rounds"} if search.halving is not None else set()
+        keys |= {k for k in key_paths() if k.startswith("stop.")} if search.stop else set()
+    return keys
 
 
 def _search(sweep: Sweep, config: SearchConfig) -> Search:

@@ -71,7 +71,7 @@ def test_the_version_is_printed() -> None:
     assert hpcfed("--version").stdout == f"hpcfed {__version__}\n"
 
 
-@pytest.mark.parametrize("command", [["run"], ["show"], ["doctor"], ["data", "encode"]])
+@pytest.mark.parametrize("command", [["run"], ["show"], ["doctor"], ["data", "encode"], ["export"]])
 def test_every_command_has_help(command: list[str]) -> None:
     ended = hpcfed(*command, "--help")
     assert ended.returncode == 0

@@ -185,3 +185,10 @@ def test_a_dotted_path_is_the_users_own_partition(
     }.items():
         with pytest.raises(InputError, match=message):
             divide(f"my_partition:{name}", 2)
+
+
+def test_the_partitions_own_seed_replaces_the_runs() -> None:
+    config = PartitionConfig(kind="iid", num_clients=4, seed=7)
+    own, again = ([p.tolist() for p in partition(config, LABELS, GROUPS, s)] for s in (0, 1))
+    assert own == again == [part.tolist() for part in divide("iid", 4, seed=7)]
+    assert own != [part.tolist() for part in divide("iid", 4, seed=0)]
