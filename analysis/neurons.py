@@ -1,24 +1,8 @@
-"""What neurons that compete have come to stand for: neurons.py PATH."""
+"""What neurons that compete have come to stand for: ``hpcfed plot neurons``."""
 
-from __future__ import annotations
+import sys
 
-import arguments as args
-from gallery import Gallery
-
-from hpcfed.report.figures.neurons import FIGURES, neurons
-
-GALLERY = Gallery("neurons", FIGURES, None, check=neurons)
-
-
-def main() -> None:
-    """Parse arguments and draw."""
-    parser = GALLERY.parser(
-        'Of a run of rule.kind = "stdp": the weights of its neurons, how they respond to samples '
-        "of each class, and what their thresholds have adapted to."
-    )
-    options = parser.parse_args()
-    args.run(lambda: GALLERY.write(options))
-
+from hpcfed.cli.main import main
 
 if __name__ == "__main__":
-    main()
+    main(["plot", "neurons", *sys.argv[1:]])

@@ -1,21 +1,8 @@
-"""ANNs that became spiking networks, over time steps: steps.py PATH."""
+"""ANNs that became spiking networks, over time steps: ``hpcfed plot steps``."""
 
-from __future__ import annotations
+import sys
 
-from gallery import main_of_several
-
-from hpcfed.report.figures import steps
-
-
-def main() -> None:
-    """Parse arguments and draw."""
-    main_of_several(
-        "steps",
-        steps,
-        "Accuracy of spiking networks that hpcfed convert has made of ANNs, over the time steps "
-        "for which an image is shown, beside the ANNs.",
-    )
-
+from hpcfed.cli.main import main
 
 if __name__ == "__main__":
-    main()
+    main(["plot", "steps", *sys.argv[1:]])

@@ -1,21 +1,8 @@
-"""Networks that learn by rates and answer by spikes, over the window: windows.py PATH."""
+"""Networks that learn by rates and answer by spikes, over the window: ``hpcfed plot windows``."""
 
-from __future__ import annotations
+import sys
 
-from gallery import main_of_several
-
-from hpcfed.report.figures import windows
-
-
-def main() -> None:
-    """Parse arguments and draw."""
-    main_of_several(
-        "windows",
-        windows,
-        "Accuracy by spikes over the window that they are counted in, beside that by rates, and "
-        "the gap between the two.",
-    )
-
+from hpcfed.cli.main import main
 
 if __name__ == "__main__":
-    main()
+    main(["plot", "windows", *sys.argv[1:]])

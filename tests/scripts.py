@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
+import runpy
 import sys
 from pathlib import Path
 from unittest import mock
@@ -14,19 +14,14 @@ ANALYSIS = REPOSITORY / "analysis"
 
 
 def run_script(name: str, *arguments: str | Path) -> None:
-    """Run a script's main. Raises SystemExit as the script does."""
+    """Run a script. Raises SystemExit where it ends with another code than 0."""
     place = ANALYSIS / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"analysis_{name}", place)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    argv = [str(place), *map(str, arguments)]
-    with (
-        mock.patch.object(sys, "argv", argv),
-        mock.patch.object(sys, "path", [str(ANALYSIS), *sys.path]),
-    ):
-        spec.loader.exec_module(module)
-        module.main()
+    with mock.patch.object(sys, "argv", [str(place), *map(str, arguments)]):
+        try:
+            runpy.run_path(str(place), run_name="__main__")
+        except SystemExit as stop:
+            if stop.code:
+                raise
 
 
 def table(path: Path) -> list[dict[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,9 +15,11 @@ from hpcfed.cli.data import data_app
 from hpcfed.cli.export import export
 from hpcfed.cli.new import new
 from hpcfed.cli.options import Overrides, Quiet, RanksToStart
+from hpcfed.cli.plot import plot_app
 from hpcfed.cli.rank import RunOptions, complain
 from hpcfed.cli.rerun import rerun
 from hpcfed.cli.schema import schema
+from hpcfed.cli.show import show
 from hpcfed.cli.source import asked, continued, folder_of
 from hpcfed.cli.start import start
 from hpcfed.cli.sweep import sweep_app
@@ -35,6 +38,7 @@ app = typer.Typer(
 
 
 app.add_typer(data_app, name="data")
+app.add_typer(plot_app, name="plot")
 app.add_typer(sweep_app, name="sweep")
 
 Job = Annotated[
@@ -47,11 +51,11 @@ Job = Annotated[
 ]
 
 
-def main() -> None:
-    """Run a command; bad input is one message and exit code 2."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command, by default the process's own; bad input is one message and exit code 2."""
     never_fail_to_encode()
     try:
-        app()
+        app(arguments)
     except InputError as error:
         complain(error)
         sys.exit(BAD_INPUT)
@@ -97,14 +101,7 @@ app.command()(watch)
 app.command()(export)
 
 
-@app.command()
-def show(
-    path: Annotated[Path, typer.Argument(help="run file, its folder, or a folder of runs")],
-) -> None:
-    """Show a run, or all runs below a folder, as a table."""
-    from hpcfed.report.summary import print_summary
-
-    print_summary(path)
+app.command()(show)
 
 
 @app.command()

@@ -18,7 +18,8 @@ from hpcfed.report.runs import SEED, Found, Run
 from hpcfed.report.values import value_text
 
 MASK, DROP = "uplink.mask_probability", "participation.drop_probability"
-SEEDS = (SEED, "data.split_seed", "data.generated.seed")
+# which repetition a run is: its seeds, and which fold is its test
+SEEDS = (SEED, "data.split_seed", "data.generated.seed", "partition.seed", "data.fold")
 F64 = NDArray[np.float64]
 Group = tuple[tuple[str, Value], ...]
 Replicate = tuple[Value, ...]

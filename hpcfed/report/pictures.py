@@ -1,6 +1,6 @@
 """What a person looks for in a single run, as pictures that stand in a page.
 
-They are the figures of analysis/, as SVG whose lines and text take the page's colours.
+They are those of ``hpcfed plot``, as SVG whose lines and text take the page's colours.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _ALONG: tuple[tuple[str, ModuleType, Mapping[str, str]], ...] = (
      {"": "By window"}),
 )  # fmt: skip
 _WAYS = ("rule.kind", "rule.binary.sends", "uplink.dtype")
-MOST_ROWS = 1000  # of a table on the page; all of them are analysis/'s
+MOST_ROWS = 1000  # of a table on the page; ``hpcfed plot`` writes all
 
 
 @dataclass(frozen=True)

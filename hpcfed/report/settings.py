@@ -7,6 +7,7 @@ chosen a setting cannot be compared with it as well.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,7 +53,7 @@ def settings(found: Found, metric: str) -> list[Setting]:
     groups = group(found.finished())
     if not groups:
         return []
-    reference = max(groups, key=_validation) if metric != VALIDATION else groups[0]
+    reference = reference_of(groups, metric)
     differences = [
         np.empty(0)
         if curves is reference
@@ -71,6 +72,11 @@ def settings(found: Found, metric: str) -> list[Setting]:
         )
         for curves, difference, p_value in zip(groups, differences, adjusted, strict=True)
     ]
+
+
+def reference_of(groups: Sequence[Curves], metric: str) -> Curves:
+    """Return the setting that the others are compared with by ``metric``."""
+    return groups[0] if metric.startswith("validation_") else max(groups, key=_validation)
 
 
 def _validation(curves: Curves) -> float:

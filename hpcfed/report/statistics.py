@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 F64 = NDArray[np.float64]
 
 LEVEL = 0.95
+SIGNIFICANT = 0.05
 FEWEST = 3  # an interval of fewer values says next to nothing: points are drawn instead
 ANY = -math.inf, math.inf
 FRACTION = 0.0, 1.0  # the values that an accuracy can have

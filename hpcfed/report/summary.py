@@ -1,9 +1,9 @@
-"""A run, or a folder of runs, in a few lines: what it was, how far it came, what it cost."""
+"""A run in a few lines, what it was, how far it came, what it cost; or a folder of runs."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # Any: columns of the log are of any scalar type
@@ -19,8 +19,13 @@ from hpcfed.records.planned import divide
 from hpcfed.records.runfile import Record, read_record
 from hpcfed.records.schema import RUN_FILE
 from hpcfed.records.state import status_of
+from hpcfed.records.sweepfolder import COLLECTED
+from hpcfed.report import overview
+from hpcfed.report.runs import find
+from hpcfed.report.tables import skipped_lines
 
 Rows = list[tuple[str, str]]
+_THROUGH_MPI = " of updates and models from rank to rank; what clients send and receive is above"
 
 
 @dataclass(frozen=True)
@@ -90,36 +95,12 @@ def best_round(rounds: dict[str, list[Any]]) -> Best | None:
     return Best(at + 1, float(validation[at]), float(rounds["test_accuracy"][at]))
 
 
-def overview(paths: list[Path], root: Path) -> Iterator[tuple[str, ...]]:
-    """Yield (run, status, rounds, validation, test, uplink) for each run file below ``root``.
-
-    A file that cannot be read is a line that says so.
-    """
-    for path in paths:
-        name = str(path.parent.relative_to(root)) if root.is_dir() else str(path)
-        try:
-            record = read_record(path)
-        except InputError as error:
-            yield name, f"unreadable: {error}", "", "", "", ""
-            continue
-        rounds = record.log.rounds
-        uplink = size_text(float(uplink_bytes(rounds).sum()))
-        accuracies = (_last(rounds, "validation_accuracy"), _last(rounds, "test_accuracy"))
-        yield (
-            name,
-            _ended(record.attributes, short=True),
-            str(record.log.num_rounds),
-            *map(percent, accuracies),
-            uplink,
-        )
-
-
-def _ended(attributes: dict[str, Any], short: bool = False) -> str:
+def _ended(attributes: dict[str, Any]) -> str:
     """Return the status, with the verdict of a run that ended early."""
     status, verdict = status_of(attributes), attributes.get("verdict", "")
     if verdict and status == "finished":
         return f"{status}, {verdict}"
-    if short or status == attributes["status"]:
+    if status == attributes["status"]:
         return status
     return f"{status}: its process has died; continue with --resume"
 
@@ -194,32 +175,69 @@ def _costs(rounds: dict[str, list[Any]]) -> Rows:
 
     ways = [(w, total(f"uplink_bytes_{w}")) for w in WAYS]
     text = ", ".join(f"{size_text(size)} as values + {w}" for w, size in ways if size == size)
+    uplink = size_text(float(uplink_bytes(rounds).sum()))
     names = ("train", "communicate", "wait", "evaluate", "write")
     seconds = ", ".join(f"{total(f'seconds_{name}'):.1f} {name}" for name in names)
     return [
         ("participants", f"{np.mean(rounds['num_participants']):.1f} a round"),
         ("rejected updates", f"{int(total('num_rejected'))}"),
-        ("uplink", f"{int(total('uplink_values'))} values: {text}"),
-        ("downlink", size_text(total("downlink_bytes"))),
-        ("through MPI", size_text(total("mpi_bytes"))),
+        ("uplink", f"{uplink} from clients to the server, each round in its cheapest way"),
+        ("ways to send it", f"{int(total('uplink_values'))} values: {text}"),
+        ("downlink", f"{size_text(total('downlink_bytes'))}, the whole model to each participant"),
+        ("through MPI", f"{size_text(total('mpi_bytes'))}{_THROUGH_MPI}"),
         ("seconds", seconds),
     ]
 
 
 def print_summary(path: Path) -> None:
     """Print the run at ``path``, or all runs below it, as a table."""
+    files = divide(path, find_runs(path))
+    runs = [*files.counted, *files.strange]
+    if len(runs) == 1 and path.suffix != COLLECTED:
+        _print(summary(runs[0]))
+        if files.dropped:
+            _say(dropped_text(file.parent for file in files.dropped))
+        return
+    found = find(path)
+    shown = overview.content(found)
+    varying = list(overview.varying_rows(shown))
+    if varying:
+        _print([("varies:", ""), *varying, ("", "")])
+    _print(overview.run_rows(shown), overview.RUN_HEADS)
+    if any(setting["num_runs"] > 1 for setting in shown["settings"]):
+        _say("")
+        _print(overview.setting_rows(shown), overview.SETTING_HEADS)
+        _say(overview.HOW)
+    for line in skipped_lines(found):
+        _say(line)
+
+
+def configuration(path: Path) -> str:
+    """Return the configuration that the run file at ``path`` holds, as TOML.
+
+    Raises InputError where there are several.
+    """
+    files = divide(path, find_runs(path))
+    runs = [*files.counted, *files.strange]
+    if len(runs) != 1:
+        raise InputError(
+            f"{path}: {len(runs)} runs, and a configuration is of one; name its folder, as "
+            f"{(runs or [path])[0].parent}"
+        )
+    return str(read_record(runs[0]).attributes["config_toml"])
+
+
+def _print(rows: Iterable[tuple[str, ...]], heads: Sequence[str] = ("", "")) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    files = divide(path, find_runs(path))
-    runs = [*files.counted, *files.strange]
-    single = len(runs) == 1
-    table = Table(show_header=not single, box=None)
-    columns = ("", "") if single else ("run", "status", "rounds", "validation", "test", "uplink")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in summary(runs[0]) if single else overview(runs, path):
+    table = Table(show_header=any(heads), box=None)
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    for row in rows:
         table.add_row(*map(escape, row))
     console().print(table)
-    if files.dropped:
-        console().print(escape(dropped_text(file.parent for file in files.dropped)))
+
+
+def _say(text: str) -> None:
+    console().print(text, markup=False, highlight=False)

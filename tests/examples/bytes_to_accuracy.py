@@ -1,6 +1,6 @@
 """A figure in one file: accuracy over the bytes that went up, all runs in one plot.
 
-    python analysis/figure.py bytes_to_accuracy results/mysweep --out picture.png
+    hpcfed plot own bytes_to_accuracy results/mysweep --out picture.png
 
 A figure is a module with ``COLUMNS`` (name -> meaning), ``rows(runs)``, which yields the numbers,
 and ``draw(runs)``, which returns a Matplotlib figure of them. ``runs`` are those of

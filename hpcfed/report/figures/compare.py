@@ -1,106 +1,102 @@
-"""Two sweeps or two settings, paired by seeds: difference, interval and effect size."""
+"""Settings against each other, paired by seeds: two sides, or several beside a reference.
+
+Two sides (sweeps, or settings of one) give a row for each setting that both have; several settings
+a row for each of them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any  # Any: a table's values are text or numbers
 
 import numpy as np
 
 from hpcfed.config.tree import Value
 from hpcfed.errors import InputError
+from hpcfed.report.curves import Curves
+from hpcfed.report.figures.paired import END, Comparison, Pairs, paired_rows
 from hpcfed.report.grid import SEEDS, Replicate, replicate, sort_key, varying_keys
 from hpcfed.report.runs import Run
-from hpcfed.report.statistics import (
-    PAIRED_INTERVAL,
-    Limits,
-    effect_size,
-    holm,
-    limits_of,
-    mean_over_seeds,
-    paired_p_value,
-)
 from hpcfed.report.values import value_text
 
-COLUMNS = {
-    "setting": "keys that vary within the two sides, and their values",
-    "num_pairs": "repetitions (seed, data.split_seed) that both sides have, with a known value",
-    "first": "mean of the first side over these pairs",
-    "second": "mean of the second side over these pairs",
-    "difference": "mean of first minus second, in pairs",
-    "low": f"lower end; {PAIRED_INTERVAL}",
-    "high": "upper end of the same interval",
-    "effect_size": "Cohen's d_z: mean over standard deviation of the differences",
-    "p_value": "two-sided paired t test",
-    "p_adjusted": "the same, adjusted for all rows of this table (Holm)",
-    "quantity": "what is compared, after the last round; accuracies are fractions",
-}
-_HEADS = (
-    "setting",
-    "pairs",
-    "first",
-    "second",
-    "difference",
-    "95 % interval",
-    "d_z",
-    "p",
-    "p (Holm)",
-)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One setting that both sides have; NaN where there are fewer than three pairs."""
-
-    setting: str
-    num_pairs: int
-    first: float
-    second: float
-    difference: float
-    low: float
-    high: float
-    effect_size: float
-    p_value: float
-    p_adjusted: float = float("nan")
+QUANTITIES = ("test_accuracy", "validation_accuracy", "test_loss", "validation_loss", "train_loss")
 
 
 @dataclass(frozen=True)
 class Compared:
-    """All settings that both sides have, and how many runs found no partner."""
+    """All rows, those at the end first.
+
+    Attributes:
+        quantity: what is compared.
+        names: of the two sides.
+        lines: the rows.
+        num_single: runs that found no partner.
+        num_unreached: rows without a value at equal bytes: a first evaluated round has sent more.
+    """
 
     quantity: str
     names: tuple[str, str]
     lines: tuple[Comparison, ...]
     num_single: int
+    num_unreached: int
+
+    def at(self, place: str) -> list[Comparison]:
+        """Return the rows at the end, or at equal bytes."""
+        return [line for line in self.lines if line.at == place]
 
 
 def compare(
-    first: Sequence[Run], second: Sequence[Run], quantity: str, names: tuple[str, str]
+    first: Sequence[Run],
+    second: Sequence[Run],
+    quantity: str,
+    names: tuple[str, str],
+    budget_bytes: float | None = None,
 ) -> Compared:
     """Pair runs that agree in their seeds and in every key that varies within a side.
 
     Keys that differ between the sides but are constant in each are what is compared. Raises
     InputError if there is no pair.
     """
-    inner = {*varying_keys(first), *varying_keys(second)} - set(SEEDS)
-    order = [key for key in (*varying_keys(first), *varying_keys(second)) if key in inner]
-    keys = list(dict.fromkeys(order))
+    keys = [k for k in dict.fromkeys((*varying_keys(first), *varying_keys(second)))
+            if k not in SEEDS]  # fmt: skip
     sides = [_by_setting(runs, keys, quantity) for runs in (first, second)]
-    shared = [setting for setting in sides[0] if setting in sides[1]]
-    limits = limits_of(quantity, difference=True)
-    lines = [_line(keys, setting, (sides[0][setting], sides[1][setting]), limits)
-             for setting in sorted(shared, key=lambda s: [sort_key(v) for v in s])]  # fmt: skip
-    lines = [line for line in lines if line.num_pairs]
+    shared = sorted(sides[0].keys() & sides[1].keys(), key=lambda s: [sort_key(v) for v in s])
+    pairs = {_text(keys, s): _paired(sides[0][s], sides[1][s]) for s in shared}
+    lines, num_unreached = paired_rows(pairs, quantity, budget_bytes)
     if not lines:
         raise InputError(
             f"{names[0]} and {names[1]} have no two finished runs of one seed with a {quantity}, "
             f"equal in {', '.join(keys) or 'all that varies'}; nothing can be paired"
         )
-    adjusted = holm([line.p_value for line in lines])
-    lines = [replace(line, p_adjusted=p) for line, p in zip(lines, adjusted, strict=True)]
-    num_single = len(first) + len(second) - 2 * sum(line.num_pairs for line in lines)
-    return Compared(quantity, names, tuple(lines), num_single)
+    counted = sum(line.num_pairs for line in lines if line.at == END)
+    num_single = len(first) + len(second) - 2 * counted
+    return Compared(quantity, names, lines, num_single, num_unreached)
+
+
+def compare_settings(
+    groups: Sequence[Curves], reference: Curves, quantity: str, budget_bytes: float | None = None
+) -> Compared:
+    """Pair the runs of each setting with those of the reference that agree in their seeds.
+
+    Raises InputError if there is no pair.
+    """
+    others = [group for group in groups if group is not reference]
+    mine, theirs = (
+        [_by_setting(group.runs, (), quantity).get((), {}) for group in some]
+        for some in (others, [reference])
+    )
+    pairs = {o.label: _paired(runs, theirs[0]) for o, runs in zip(others, mine, strict=True)}
+    lines, num_unreached = paired_rows(pairs, quantity, budget_bytes)
+    if not lines:
+        raise InputError(
+            f"no setting has a finished run with a {quantity} and a seed of {reference.label}; "
+            "nothing can be paired"
+        )
+    counted = sum(line.num_pairs for line in lines if line.at == END)
+    num_single = sum(len(group.runs) for group in others) - counted
+    names = "the setting", reference.label
+    return Compared(quantity, names, lines, num_single, num_unreached)
 
 
 def rows(found: Compared) -> Iterator[dict[str, Any]]:
@@ -109,115 +105,21 @@ def rows(found: Compared) -> Iterator[dict[str, Any]]:
         yield vars(line) | {"quantity": found.quantity}
 
 
-def markdown(found: Compared) -> str:
-    """Return the table as Markdown, with how it was made below."""
-    lines = [_markdown_row(_HEADS), _markdown_row(["---"] + ["---:"] * (len(_HEADS) - 1))]
-    lines += [_markdown_row([_escaped(cell) for cell in _cells(found, x)]) for x in found.lines]
-    return "\n".join([*lines, "", _escaped(_how(found)), ""])
-
-
-def latex(found: Compared) -> str:
-    """Return the table as LaTeX (booktabs), with how it was made as a comment."""
-    heads = " & ".join(_latex_text(head) for head in _HEADS).replace("d\\_z", "$d_z$")
-    lines = [" & ".join(map(_latex_text, _cells(found, x))) + r" \\" for x in found.lines]
-    return "\n".join(
-        [
-            f"% {' '.join(_how(found).split())}",
-            r"\begin{tabular}{l" + "r" * (len(_HEADS) - 1) + "}",
-            r"\toprule",
-            heads + r" \\",
-            r"\midrule",
-            *lines,
-            r"\bottomrule",
-            r"\end{tabular}",
-            "",
-        ]
-    )
-
-
 def _by_setting(
     runs: Iterable[Run], keys: Sequence[str], quantity: str
-) -> dict[tuple[Value, ...], dict[Replicate, float]]:
-    found: dict[tuple[Value, ...], dict[Replicate, float]] = {}
+) -> dict[tuple[Value, ...], dict[Replicate, Run]]:
+    found: dict[tuple[Value, ...], dict[Replicate, Run]] = {}
     for run in runs:
-        value = run.final(quantity)
-        if np.isfinite(value):
+        if np.isfinite(run.rounds[quantity]).any():
             setting = tuple(run.keys.get(key) for key in keys)
-            found.setdefault(setting, {}).setdefault(replicate(run.keys), value)
+            found.setdefault(setting, {}).setdefault(replicate(run.keys), run)
     return found
 
 
-def _line(
-    keys: Sequence[str],
-    setting: tuple[Value, ...],
-    values: tuple[Mapping[Replicate, float], Mapping[Replicate, float]],
-    limits: Limits,
-) -> Comparison:
-    seeds = [seed for seed in values[0] if seed in values[1]]
-    sides = [np.array([side[seed] for seed in seeds], np.float64) for side in values]
-    differences = sides[0] - sides[1]
+def _paired(first: Mapping[Replicate, Run], second: Mapping[Replicate, Run]) -> Pairs:
+    return [(run, second[at]) for at, run in first.items() if at in second]
+
+
+def _text(keys: Sequence[str], setting: Sequence[Value]) -> str:
     pairs = zip(keys, setting, strict=True)
-    text = ", ".join(f"{key} = {value_text(value)}" for key, value in pairs)
-    first, second, difference = (mean_over_seeds(x, limits) for x in (*sides, differences))
-    return Comparison(
-        setting=text or "all",
-        num_pairs=len(seeds),
-        first=first.mean,
-        second=second.mean,
-        difference=difference.mean,
-        low=difference.low,
-        high=difference.high,
-        effect_size=effect_size(differences),
-        p_value=paired_p_value(differences),
-    )
-
-
-def _cells(found: Compared, line: Comparison) -> list[str]:
-    percent = found.quantity.endswith("accuracy")
-    factor, unit = (100, " %") if percent else (1, "")
-
-    def number(value: float, sign: str = "") -> str:
-        digits = ".1f" if percent else ".3g"
-        return "-" if value != value else f"{factor * value:{sign}{digits}}"
-
-    known = line.low == line.low
-    interval = f"[{number(line.low, '+')}, {number(line.high, '+')}]" if known else "-"
-    return [
-        line.setting,
-        str(line.num_pairs),
-        f"{number(line.first)}{unit}",
-        f"{number(line.second)}{unit}",
-        number(line.difference, "+"),
-        interval,
-        "-" if line.effect_size != line.effect_size else f"{line.effect_size:.2f}",
-        *("-" if p != p else f"{p:.2g}" for p in (line.p_value, line.p_adjusted)),
-    ]
-
-
-def _how(found: Compared) -> str:
-    unit = "percentage points" if found.quantity.endswith("accuracy") else "its own unit"
-    single = f" {found.num_single} runs found no partner." if found.num_single else ""
-    return (
-        f"{found.quantity.replace('_', ' ')} after the last round; first: {found.names[0]}, "
-        f"second: {found.names[1]}; differences in {unit}, first minus second, paired by seeds. "
-        f"Interval: {PAIRED_INTERVAL}, of each row by itself. d_z: mean over standard deviation of "
-        "the differences; p: paired t test, beside it adjusted for the number of rows (Holm)."
-        f"{single}"
-    )
-
-
-def _markdown_row(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def _escaped(text: str) -> str:
-    one_line = " ".join(text.split())
-    for character in "\\`*_[]<>|$":
-        one_line = one_line.replace(character, "\\" + character)
-    return one_line
-
-
-def _latex_text(text: str) -> str:
-    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    special |= {c: "\\" + c for c in "&%$#_{}"}
-    return "".join(special.get(character, character) for character in " ".join(text.split()))
+    return ", ".join(f"{key} = {value_text(value)}" for key, value in pairs) or "all"

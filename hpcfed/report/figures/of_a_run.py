@@ -1,4 +1,4 @@
-"""What a picture of a single run is: for the page, and for the scripts of analysis/."""
+"""What a picture of a single run is: for the page, and for ``hpcfed plot``."""
 
 from __future__ import annotations
 

@@ -26,6 +26,7 @@ from hpcfed.report.grid import (
 from hpcfed.report.runs import Found, Run
 from hpcfed.report.statistics import (
     PAIRED_INTERVAL,
+    SIGNIFICANT,
     T_INTERVAL,
     Mean,
     holm,
@@ -37,7 +38,6 @@ from hpcfed.report.statistics import (
 from hpcfed.report.values import value_text
 
 METRICS = ("test_accuracy", "validation_accuracy")
-SIGNIFICANT = 0.05
 TOLERANCE = 0.01
 
 COLUMNS = {
@@ -60,7 +60,7 @@ PAIR_COLUMNS = {
     "budget_values": "expected uplink of both, values a round",
     "first": "the setting of higher mean accuracy",
     "second": "the setting of lower mean accuracy",
-    "num_pairs": "repetitions (seed, data.split_seed) that both have",
+    "num_pairs": "repetitions (seeds, and folds) that both have",
     "difference": "mean paired difference of accuracy, first minus second, fraction",
     "low": f"lower end; {PAIRED_INTERVAL}",
     "high": "upper end of the same interval",

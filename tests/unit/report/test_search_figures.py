@@ -20,6 +20,8 @@ from hpcfed.report.drawing import our_style
 from hpcfed.report.figures.search import front, history, importance, lineage, slices, timeline
 from hpcfed.report.figures.search.every import FIGURES, applicable
 from hpcfed.report.figures.search.view import FEASIBLE, INFEASIBLE, STOPPED, Dot, View, point_rows
+from hpcfed.report.plots import search as plot
+from hpcfed.report.plots.asked import Asked
 from hpcfed.sweep.search.propose import Proposer
 from tests.places import REPOSITORY
 from tests.search_world import KEYS, box, item_of, limits, run_of, search_of, searched
@@ -193,3 +195,15 @@ def test_the_script_says_what_is_no_search(tmp_path: Path) -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (told.returncode, told.stderr) == (2, f"error: {tmp_path}: holds no search\n")
+
+
+def test_the_command_writes_each_picture_with_its_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(plot, "read_view", lambda folder: view(5)[0])
+    asked = Asked((tmp_path,), out=tmp_path / "s.svg")
+    written = list(plot.write(asked, ["history", "importance", "pairs"]))
+    assert capsys.readouterr().err.startswith("importance: not drawn, fewer than 10 feasible")
+    names = ("s.csv", "s_history.svg", "s_history.csv", "s_pairs.svg")
+    assert written == [tmp_path / name for name in names]
+    assert {path.name for path in tmp_path.iterdir()} == set(names)

@@ -10,7 +10,9 @@ from hpcfed.base.amounts import percent, size_text
 from hpcfed.errors import InputError
 from hpcfed.records.log import Log
 from hpcfed.records.runfile import write_record
-from hpcfed.report.summary import best_round, find_runs, overview, summary
+from hpcfed.report.overview import content, run_rows
+from hpcfed.report.runs import find
+from hpcfed.report.summary import best_round, find_runs, print_summary, summary
 from tests.run_files import record
 
 NAN = float("nan")
@@ -43,7 +45,9 @@ def test_a_summary_gives_the_last_evaluated_accuracies(tmp_path: Path) -> None:
     assert lines["best on validation"] == "round 2: 50.0 % validation, 25.0 % test"
     assert lines["rounds"] == "3"
     assert lines["parameters"] == "8"
-    assert lines["uplink"].startswith("3 values: 3 B as values + seed")
+    assert lines["uplink"] == "3 B from clients to the server, each round in its cheapest way"
+    assert lines["ways to send it"].startswith("3 values: 3 B as values + seed")
+    assert lines["through MPI"].startswith("3 B of updates and models from rank to rank")
     assert lines["status"] == "finished"
 
 
@@ -83,21 +87,22 @@ def test_a_failed_run_says_why(tmp_path: Path) -> None:
 def test_a_run_without_a_round_has_a_summary(tmp_path: Path) -> None:
     write_record(tmp_path / "run.h5", record(0))
     assert dict(summary(tmp_path / "run.h5"))["rounds"] == "0"
-    assert [row[2] for row in overview([tmp_path / "run.h5"], tmp_path)] == ["0"]
+    assert [row[3] for row in run_rows(content(find(tmp_path)))] == ["0"]
 
 
 def test_an_overview_has_a_line_for_each_run_and_one_that_says_what_is_unreadable(
-    tmp_path: Path,
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("a", "b/c"):
         (tmp_path / name).mkdir(parents=True)
         write_record(tmp_path / name / "run.h5", record())
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "run.h5").write_bytes(b"broken")
-    lines = list(overview(find_runs(tmp_path), tmp_path))
-    assert [line[0] for line in lines] == ["a", "b/c", "d"]
-    assert lines[0][1:] == ("finished", "3", "200.0 %", "200.0 %", "3 B")
-    assert lines[2][1].startswith("unreadable: ")
+    lines = list(run_rows(content(find(tmp_path))))
+    assert [line[0] for line in lines] == ["a", "b/c"]
+    assert lines[0][1:] == ("", "finished", "3", "200.0 %", "200.0 %", "3 B")
+    print_summary(tmp_path)
+    assert "left out: d: " in capsys.readouterr().out
 
 
 def test_no_run_at_a_path_is_bad_input(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""All pictures of a run of units with probabilities: what a page and analysis/circuits.py show."""
+"""All pictures of a run of units with probabilities: what a page and hpcfed plot circuits show."""
 
 from __future__ import annotations
 

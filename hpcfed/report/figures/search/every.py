@@ -1,4 +1,4 @@
-"""All pictures of a search by name: what a page shows, and analysis/search.py writes."""
+"""All pictures of a search by name: what a page shows, and hpcfed plot search writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All pictures of a run's uncertainty by name: what a page shows, and analysis/calibration.py."""
+"""All pictures of a run's uncertainty by name: what a page shows, and hpcfed plot calibration."""
 
 from __future__ import annotations
 
