@@ -99,6 +99,11 @@ class Pixels(nn.Module):
         return self.readout(hidden.flatten(1))
 
 
+def binwise(experiment: hpcfed.Experiment, shape: tuple[int, ...], classes: int) -> object:
+    """Return one that takes one bin after the other."""
+    return hpcfed.module(Pixels(shape, classes), each_bin=True)
+
+
 def pixels(experiment: hpcfed.Experiment, shape: tuple[int, ...], classes: int) -> object:
     """Return a network on images."""
     return hpcfed.module(Pixels(shape, classes))

@@ -45,8 +45,8 @@ def _table(
         if name in values and (table := table_of(field.annotation)) is not None:
             yield from _table(table, values[name], f"{path}.{name}", definitions)
         elif name in values and isinstance(values[name], dict):  # a free table
-            yield from ("", f"[{path}.{name}]", *_comment(field.description or ""))
-            yield to_text(values[name]).rstrip()
+            yield from ("", "", *_comment(field.description or ""))
+            yield to_text({path: {name: values[name]}}).rstrip()
 
 
 def _keys(

@@ -118,14 +118,14 @@ def _own_network(experiment: Experiment, shape: Shape) -> Network:
 def _of_module(experiment: Experiment, own: OwnModule, shape: Shape) -> Network:
     from hpcfed.networks.module import fitted
 
-    try:
-        return fitted(
-            own,
-            _silent(experiment, shape),
-            shape.classes,
-            experiment.data.num_bins,
-            experiment.seed,
+    one, num_bins = _silent(experiment, shape), experiment.data.num_bins
+    if own.each_bin and not _in_bins(experiment, shape):
+        raise InputError(
+            f'model.kind = "{experiment.model.kind}": its module takes one bin after the other '
+            "(each_bin), and these images come without time; set data.encoder"
         )
+    try:
+        return fitted(own, one, shape.classes, num_bins, experiment.seed)
     except InputError as error:
         raise InputError(f'model.kind = "{experiment.model.kind}": {error}') from error
 

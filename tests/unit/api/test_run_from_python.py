@@ -149,6 +149,16 @@ def test_arrays_take_the_place_of_data_that_a_job_generates(tmp_path: Path) -> N
     assert found.data.test.num_samples == 12
 
 
+def test_a_test_may_be_part_of_the_arrays(tmp_path: Path) -> None:
+    part = {"data.test_fraction": 0.25, "server.rounds": 1}
+    found = hpcfed.run(experiment(**part), out=tmp_path, data=pair()[0], quiet=True)
+    assert len(found.data.test_ids) == 9
+    assert not set(found.data.test_ids) & set(found.data.train_ids)
+    assert found.evaluate().accuracy == found.rounds.test_accuracy.iloc[-1]
+    again = hpcfed.run(experiment(), out=tmp_path / "b", data=found.data, quiet=True)
+    assert again.data.test is None  # what has been loaded is split anew
+
+
 def test_data_by_its_name_or_path_has_what_the_table_of_the_experiment_says(
     tmp_path: Path,
 ) -> None:

@@ -76,6 +76,25 @@ def test_each_line_that_is_not_set_is_a_default_and_can_be_set(here: Path) -> No
     assert "#batch_size = 32\n" in text
 
 
+def test_tables_of_ones_own_and_in_one_line_are_kept(here: Path) -> None:
+    (here / "base.toml").write_text(
+        """
+        model.kind = "nets:build"
+        model.own = { width = 3, "a b" = [{ c = 1 }], inner = { d = "e" } }
+        stop = { silent = { alpha = 3, beta = 0.5, rounds = 2 } }
+        [rule]
+        kind = "rules:RULE"
+        own.rate = 0.5
+        """
+    )
+    new("mine", "--from", "base.toml")
+    text = (here / "mine.toml").read_text()
+    assert "\n[model.own]\n" in text
+    assert "\n[stop.silent]\n" in text
+    base = read_experiment(here / "base.toml")
+    assert digest(read_experiment(here / "mine.toml")) == digest(base)
+
+
 def test_a_name_may_lie_in_a_folder_and_nothing_is_overwritten(here: Path) -> None:
     (here / "jobs").mkdir()
     new("jobs/mine.toml", "--from", "digits")

@@ -233,6 +233,12 @@ def test_a_module_for_one_bin_is_given_bins_with_its_state_and_logits_are_the_me
     torch.testing.assert_close(found, module.layer(inputs).cumsum(0).mean(0))
 
 
+def test_a_module_for_one_bin_is_refused_where_there_are_none() -> None:
+    settings = experiment("binwise", **{"data.dataset": "digits"})
+    with pytest.raises(InputError, match=r"come without time; set data\.encoder"):
+        make_trainer(settings, Shape((1, 8, 8), CLASSES))
+
+
 # --- runs -----------------------------------------------------------------------------------------
 
 
