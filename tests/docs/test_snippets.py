@@ -23,7 +23,7 @@ from tests.docs.small import small_toml
 from tests.docs.warm import CLIENT
 from tests.places import REPOSITORY
 
-_TIMEOUT_S = 120
+_TIMEOUT_S = 500  # what a page uses first may have to be compiled, beside other tests
 _TWO_CLASSES = "data.classes=[0,1]"
 
 
@@ -87,6 +87,7 @@ def programs() -> Iterator[Path]:
             server.terminate()
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", ALL, ids=label)
 def test_every_block_of_a_page_runs(
     page: Path, programs: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
