@@ -55,6 +55,7 @@ _LAUNCHER = """
 while [ $# -gt 0 ]; do case "$1" in
     -n|-np) shift 2 ;;
     --mpi=*) shift ;;
+    --version) PATH=${PATH#*:} exec mpirun --version ;;
     -*) echo "unknown option $1" >&2; exit 1 ;;
     *) exec "$@" ;;
 esac; done

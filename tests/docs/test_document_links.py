@@ -14,9 +14,13 @@ import pytest
 import typer
 
 import hpcfed
+from hpcfed import datasets
 from hpcfed.cli.main import app
+from hpcfed.clients import partition
 from hpcfed.config import Experiment
 from hpcfed.config.section import table_of
+from hpcfed.learning.trainer import Trainer
+from hpcfed.networks import network
 from tests.docs.pages import blocks, label, pages
 from tests.places import REPOSITORY
 
@@ -146,6 +150,18 @@ def keys() -> frozenset[str]:
                 yield from below(inner, f"{prefix}{name}.")
 
     return frozenset(below(Experiment, ""))
+
+
+def test_the_contracts_are_called_as_the_code_calls_them() -> None:
+    text = (REPOSITORY / "docs" / "reference" / "contracts.md").read_text(encoding="utf-8")
+    for caller in (datasets._custom, partition._custom):
+        called = re.search(r"``function(\(.*?\))``", caller.__doc__ or "")
+        assert called is not None
+        assert f"`{called[1]}`" in text
+    assert f"`({', '.join(network._ARGUMENTS)})`" in text
+    for name in ("train", "evaluate", "hidden_spikes"):
+        given = list(inspect.signature(getattr(Trainer, name)).parameters)[1:]
+        assert f"`{name}({', '.join(given)})`" in text
 
 
 def test_readme_is_one_screen() -> None:
