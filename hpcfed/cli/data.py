@@ -50,12 +50,14 @@ def info(
 ) -> None:
     """Show samples, classes, speakers, spikes and density; draw samples, and classes by client."""
     from hpcfed.config.experiment import Experiment
-    from hpcfed.config.file import parse_experiment
+    from hpcfed.config.file import ANY_NETWORK, parse_experiment
     from hpcfed.datasets.info import describe, print_info
 
     tables = tuple(f"{name}." for name in Experiment.model_fields)
     keys = [item if item.startswith(tables) else f"data.{item}" for item in overrides or ()]
-    experiment = parse_experiment("", [f"data.dataset={path}", *keys], source="data info")
+    experiment = parse_experiment(
+        "", [ANY_NETWORK, f"data.dataset={path}", *keys], source="data info"
+    )
     if clients is not None:
         from hpcfed.report.drawing import check_picture
 

@@ -22,6 +22,8 @@ from hpcfed.config.tree import Tree, flatten, set_key
 from hpcfed.errors import InputError
 
 _FREE_KEYS = ("name", "run", "uplink.transport", "client.threads", "server.rounds", "data.root")
+# of data that are looked at without a network: one that has no time constants, so takes any bins
+ANY_NETWORK: Tree = {"model": {"neuron": "leaky", "readout": "current"}}
 _OF_SWEEPS = ("base", "grid", "zip", "points", "exclude", "search")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any  # Any: a key's value, checked where the table is
 
-from hpcfed.config.file import build_experiment
+from hpcfed.config.file import ANY_NETWORK, build_experiment
 from hpcfed.datasets import Data, load
 
 
@@ -22,4 +22,4 @@ def data(source: str | Path, test: str | Path | None = None, **keys: Any) -> Dat
     table = {"dataset": str(source), **keys}
     if test is not None:
         table["test"] = str(test)
-    return load(build_experiment({"data": table}, "hpcfed.data").data)
+    return load(build_experiment({"data": table, **ANY_NETWORK}, "hpcfed.data").data)

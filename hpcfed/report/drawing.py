@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Look = dict[str, Any]  # keywords of how something is drawn
 
 WIDTH = 3.5  # inches, one column of most journals
+HEIGHT = 2.4  # inches, of a single panel
 DPI = 200
 # Okabe and Ito's colours, told apart with any colour vision; yellow left out, faint on white
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -60,8 +61,8 @@ def our_style() -> Iterator[None]:
         yield
 
 
-def new_figure(height: float, width: float = WIDTH) -> Figure:
-    """Return an empty figure, inches."""
+def new_figure(height: float = HEIGHT, width: float = WIDTH) -> Figure:
+    """Return an empty figure of the house, as wide as a column; inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")

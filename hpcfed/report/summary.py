@@ -125,7 +125,8 @@ def _results(rounds: dict[str, list[Any]]) -> Rows:
     if best is not None:
         text = f"{percent(best.validation)} validation, {percent(best.test)} test"
         lines.append(("best on validation", f"round {best.round}: {text}"))
-    lines.append(("hidden rate", f"{rounds['hidden_rate'][-1]:.3g} spikes per neuron and bin"))
+    if not math.isnan(rate := rounds["hidden_rate"][-1]):  # a network without spikes has none
+        lines.append(("hidden rate", f"{rate:.3g} spikes per neuron and bin"))
     return lines
 
 

@@ -79,3 +79,10 @@ class Samples(Protocol):
 def shape_of(samples: Samples) -> Shape:
     """Return what a network for ``samples`` stands between."""
     return Shape(samples.shape, len(samples.class_names), bool(getattr(samples, "plane", ())))
+
+
+def as_given(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a view that cannot be written: of files or in memory, kernels see the same type."""
+    view = array.view()
+    view.flags.writeable = False
+    return view

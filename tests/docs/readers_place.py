@@ -6,13 +6,13 @@ Slurm, ``mpirun``, ``pip`` and ``make`` are stand-ins that check what they are a
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 
 from tests.docs.small import small_toml
+from tests.docs.warm import program
 from tests.places import REPOSITORY
 from tests.shd_files import write_classes
 
@@ -101,12 +101,6 @@ def stand_ins(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for name, script in STAND_INS.items():
         program(folder / name, f"#!/bin/bash\n{script.replace('REPOSITORY', str(REPOSITORY))}\n")
-
-
-def program(path: Path, text: str) -> None:
-    """Write an executable file."""
-    path.write_text(text)
-    os.chmod(path, 0o755)  # noqa: PTH101
 
 
 def _cifar(folder: Path) -> None:

@@ -10,17 +10,15 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from tests.docs import readers_place
+from tests.docs import readers_place, warm
 from tests.docs.pages import Block, blocks, label, pages
 from tests.docs.small import small_toml
-from tests.docs.warm import CLIENT
 from tests.places import REPOSITORY
 
 _TIMEOUT_S = 500  # what a page uses first may have to be compiled, beside other tests
@@ -70,21 +68,10 @@ ALL = pages()
 
 @pytest.fixture(scope="module")
 def programs() -> Iterator[Path]:
-    """Start the process that commands are forked from; yield the folder that is first on PATH."""
-    with tempfile.TemporaryDirectory(prefix="hpcfed-docs-") as name:  # a socket's name is short
-        place, folder = Path(name) / "socket", Path(name) / "bin"
+    """Return the folder that is first on PATH: hpcfed and python, and what stands in."""
+    with warm.programs() as folder:
         readers_place.stand_ins(folder)
-        for command in ("hpcfed", "python"):
-            text = CLIENT.format(python=sys.executable, place=str(place), name=command)
-            readers_place.program(folder / command, text)
-        with subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "tests.docs.warm", place],
-            cwd=REPOSITORY, stdout=subprocess.PIPE, text=True,
-        ) as server:  # fmt: skip
-            assert server.stdout is not None
-            assert server.stdout.readline() == "ready\n"
-            yield folder
-            server.terminate()
+        yield folder
 
 
 @pytest.mark.timeout(600)
@@ -116,7 +103,7 @@ def surroundings(programs: Path, root: Path, smaller: Smaller) -> dict[str, str]
         "PATH": f"{programs}:/usr/bin:/bin:{Path(sys.executable).parent}",
         "PYTHONPATH": str(REPOSITORY),
         "HPCFED_DATA": str(root),
-        "HPCFED_DOCS_SETS": ";".join(smaller.sets),
+        warm.SHORT: ";".join(smaller.sets),
         "HPCFED_DOCS_SWEEPS": "planned" if smaller.planned else "run",
         "MPLBACKEND": "Agg",
         "OMP_NUM_THREADS": "1",

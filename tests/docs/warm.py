@@ -1,7 +1,7 @@
 """Commands at once: each is a fork of one process that has imported what they all need.
 
-``python -m tests.docs.warm SOCKET`` waits for requests; ``CLIENT`` is the program that stands for
-``hpcfed`` and ``python`` on the PATH of the documents' blocks. A command starts in milliseconds
+``python -m tests.docs.warm SOCKET`` waits for requests. ``programs`` starts it, and yields a folder
+for PATH in which ``hpcfed`` and ``python`` are its clients. A command starts in milliseconds
 instead of a second or more, with its own arguments, folder, environment and streams.
 """
 
@@ -14,13 +14,18 @@ import os
 import runpy
 import signal
 import socket
+import subprocess
 import sys
+import tempfile
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hpcfed.base.philox import CompiledStream
 from hpcfed.base.purposes import Purpose
 from tests.docs.small import SETS
+from tests.places import REPOSITORY
 
 _IMPORTED = (
     "hpcfed.cli.main",
@@ -42,6 +47,7 @@ _IMPORTED = (
     "xarray",
 )
 _MOST_BYTES = 1 << 20
+SHORT = "HPCFED_DOCS_SETS"  # commands have less to do where it is set: further keys, or none
 CLIENT = """#!{python} -IS
 import json, os, socket, sys
 if {name!r} == "python" and sys.argv[1:2] and sys.argv[1].startswith("-"):
@@ -54,6 +60,31 @@ link.sendall(asked)
 answer = link.recv(1)
 sys.exit(answer[0] if answer else 1)
 """
+
+
+@contextmanager
+def programs() -> Iterator[Path]:
+    """Start the process that commands are forked from; yield the folder of its clients."""
+    with tempfile.TemporaryDirectory(prefix="hpcfed-docs-") as name:  # a socket's name is short
+        place, folder = Path(name) / "socket", Path(name) / "bin"
+        folder.mkdir()
+        for command in ("hpcfed", "python"):
+            text = CLIENT.format(python=sys.executable, place=str(place), name=command)
+            program(folder / command, text)
+        with subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", "tests.docs.warm", place],
+            cwd=REPOSITORY, stdout=subprocess.PIPE, text=True,
+        ) as server:  # fmt: skip
+            assert server.stdout is not None
+            assert server.stdout.readline() == "ready\n"
+            yield folder
+            server.terminate()
+
+
+def program(path: Path, text: str) -> None:
+    """Write an executable file."""
+    path.write_text(text)
+    os.chmod(path, 0o755)  # noqa: PTH101
 
 
 def serve(place: Path) -> None:
@@ -101,7 +132,7 @@ def _be(name: str, arguments: list[str], folder: str, environment: dict[str, str
     code = 1
     try:
         if name == "hpcfed":
-            _hpcfed(shortened(arguments))
+            _hpcfed(shortened(arguments) if SHORT in environment else arguments)
         else:
             sys.argv = arguments
             sys.path.insert(0, str(Path(arguments[0]).absolute().parent))
@@ -138,7 +169,7 @@ def shortened(arguments: list[str]) -> list[str]:
         else:
             kept.append(argument)
     if kept[:1] == ["run"] and "--help" not in kept:
-        sets = (*SETS, *os.environ.get("HPCFED_DOCS_SETS", "").split(";"))
+        sets = (*SETS, *os.environ[SHORT].split(";"))
         return [*kept, *(part for item in sets if item for part in ("--set", item))]
     if kept[:2] == ["data", "encode"] and "--workers" not in kept:
         return [*kept, "--workers", "1"]  # of which each would start anew

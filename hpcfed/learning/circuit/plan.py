@@ -37,7 +37,7 @@ from hpcfed.learning.silence import limits
 from hpcfed.networks.contract import Layer
 from hpcfed.networks.layout import Layout, Part
 from hpcfed.samples.events import EventSet
-from hpcfed.samples.samples import Shape
+from hpcfed.samples.samples import Shape, as_given
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -193,10 +193,10 @@ def exist(experiment: Experiment, layout: Layout) -> NDArray[np.bool_]:
 def inputs_of(events: EventSet, samples: I64, addresses: U32, starts: I64) -> Inputs:
     """Return ``samples`` (n,) for a kernel, with each one's stream (n, 5) and first word (n,)."""
     return Inputs(
-        channels=events.channels,
-        counts=np.empty(0, np.uint16) if events.counts is None else events.counts,
-        bin_offsets=events.bin_offsets,
-        sample_offsets=events.sample_offsets,
+        channels=as_given(events.channels),
+        counts=as_given(np.empty(0, np.uint16) if events.counts is None else events.counts),
+        bin_offsets=as_given(events.bin_offsets),
+        sample_offsets=as_given(events.sample_offsets),
         samples=samples,
         labels=events.labels[samples],
         addresses=addresses,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hpcfed.learning.augment import Changes
 from hpcfed.learning.event.tables import Inputs
 from hpcfed.samples.events import EventSet
+from hpcfed.samples.samples import as_given
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
@@ -32,10 +33,10 @@ def inputs_of(events: EventSet, samples: I64, teacher: F32, changes: Sequence[Ch
 
     lengths = events.num_events[samples]
     return Inputs(
-        channels=events.channels,
-        counts=np.empty(0, np.uint16) if events.counts is None else events.counts,
-        bin_offsets=events.bin_offsets,
-        sample_offsets=events.sample_offsets,
+        channels=as_given(events.channels),
+        counts=as_given(np.empty(0, np.uint16) if events.counts is None else events.counts),
+        bin_offsets=as_given(events.bin_offsets),
+        sample_offsets=as_given(events.sample_offsets),
         samples=samples,
         labels=events.labels[samples],
         teacher=teacher,

@@ -21,7 +21,7 @@ from hpcfed.learning.silence import limits
 from hpcfed.networks.contract import Layer
 from hpcfed.networks.layout import Layout
 from hpcfed.samples.events import EventSet
-from hpcfed.samples.samples import Shape
+from hpcfed.samples.samples import Shape, as_given
 
 I64 = NDArray[np.int64]
 
@@ -68,10 +68,10 @@ def inputs_of(events: EventSet, samples: I64) -> Inputs:
     labels = events.labels[samples]
     targets = labels if events.targets is None else events.targets[samples]
     return Inputs(
-        channels=events.channels,
-        counts=np.empty(0, np.uint16) if events.counts is None else events.counts,
-        bin_offsets=events.bin_offsets,
-        sample_offsets=events.sample_offsets,
+        channels=as_given(events.channels),
+        counts=as_given(np.empty(0, np.uint16) if events.counts is None else events.counts),
+        bin_offsets=as_given(events.bin_offsets),
+        sample_offsets=as_given(events.sample_offsets),
         samples=samples,
         labels=labels,
         targets=targets.astype(np.float64),

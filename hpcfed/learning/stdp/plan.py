@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any  # Any: arrays of several types
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +28,7 @@ from hpcfed.networks.contract import Layer
 from hpcfed.networks.layout import Layout, Part
 from hpcfed.samples.events import EventSet
 from hpcfed.samples.images import ImageSet
-from hpcfed.samples.samples import Samples, Shape
+from hpcfed.samples.samples import Samples, Shape, as_given
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -166,24 +165,17 @@ def _inputs(
     if isinstance(samples, ImageSet):
         pixels = samples.pixels.reshape(len(samples.pixels), -1)
     return Inputs(
-        pixels=_as_given(pixels),
+        pixels=as_given(pixels),
         chances=_chances(experiment),
-        channels=_as_given(_NO_CHANNELS if events is None else events.channels),
-        bin_offsets=_as_given(_NO_BINS if events is None else events.bin_offsets),
-        sample_offsets=_as_given(_NOTHING if events is None else events.sample_offsets),
+        channels=as_given(_NO_CHANNELS if events is None else events.channels),
+        bin_offsets=as_given(_NO_BINS if events is None else events.bin_offsets),
+        sample_offsets=as_given(_NOTHING if events is None else events.sample_offsets),
         samples=ids,
         labels=samples.labels[ids],
         drawn=streams[0],
         winners=streams[1],
         starts=starts,
     )
-
-
-def _as_given(array: NDArray[Any]) -> NDArray[Any]:
-    """Return a view that cannot be written: of files or in memory, kernels see the same type."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 def _chances(experiment: Experiment) -> NDArray[np.uint64]:

@@ -171,6 +171,10 @@ def test_data_by_its_name_or_path_has_what_the_table_of_the_experiment_says(
         hpcfed.data(str(paths[0]), num_bin=10)
 
 
+def test_data_are_looked_at_in_bins_of_any_length() -> None:
+    assert hpcfed.data("spoken-digits", num_bins=4).train.num_bins == 4  # longer than any network's
+
+
 # --- the experiment, and what is told -------------------------------------------------------------
 
 

@@ -78,6 +78,14 @@ def test_rates_have_a_line_where_spikes_answer(tmp_path: Path) -> None:
     assert "validation rate accuracy" not in lines
 
 
+def test_a_network_without_spikes_has_no_hidden_rate(tmp_path: Path) -> None:
+    log = record(2).log
+    for last in (0.25, NAN):
+        log.rounds["hidden_rate"] = [0.5, last]
+        write_record(tmp_path / "run.h5", record(2, log=log))
+        assert ("hidden rate" in dict(summary(tmp_path / "run.h5"))) is (last == 0.25)
+
+
 def test_a_failed_run_says_why(tmp_path: Path) -> None:
     attributes = record().attributes | {"status": "failed", "error": "the disk is full"}
     write_record(tmp_path / "run.h5", record(attributes=attributes))
