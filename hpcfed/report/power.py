@@ -16,7 +16,6 @@ from hpcfed.report.statistics import FEWEST, SIGNIFICANT
 
 POWER = 0.8  # the customary chance to find what is there (Cohen 1988)
 MOST_PAIRS = 10_000  # beyond it a difference is none that seeds will show
-_FAR = 5.0  # noncentrality from which the other tail is below 3e-7, and SciPy may not know it
 HOW = (
     f"More seeds: further pairs with which the test decides with a chance of {100 * POWER:g} % at "
     f"level {SIGNIFICANT} / rows, by the noncentral t distribution at the effect seen (Cohen "
@@ -26,12 +25,26 @@ HOW = (
 
 def power(effect: float, num_pairs: int, level: float = SIGNIFICANT) -> float:
     """Return the chance that a two-sided paired t test of ``num_pairs`` shows an effect d."""
-    from scipy.special import nctdtr, stdtrit
+    from scipy.special import stdtrit
 
     freedom, shift = num_pairs - 1, abs(effect) * math.sqrt(num_pairs)
-    beyond = stdtrit(freedom, 1 - level / 2)
-    other_side = nctdtr(freedom, shift, -beyond) if shift < _FAR else 0.0
-    return float(1 - nctdtr(freedom, shift, beyond) + other_side)
+    beyond = float(stdtrit(freedom, 1 - level / 2))
+    return 1 - _below(freedom, shift, beyond) + _below(freedom, shift, -beyond)
+
+
+def _below(freedom: int, shift: float, t: float) -> float:
+    """Return the chance that noncentral t lies below ``t``.
+
+    Far out SciPy does not know it of many pairs: there a normal approximation is within 1e-6
+    (Abramowitz and Stegun 1964, 26.7.10).
+    """
+    from scipy.special import nctdtr, ndtr
+
+    known = float(nctdtr(freedom, shift, t))
+    if not math.isnan(known):
+        return known
+    at = (t * (1 - 1 / (4 * freedom)) - shift) / math.sqrt(1 + t * t / (2 * freedom))
+    return float(ndtr(at))
 
 
 def pairs_needed(effect: float, level: float = SIGNIFICANT) -> float:

@@ -131,6 +131,13 @@ def test_pairs_needed_are_those_of_cohens_tables(effect: float, pairs: int) -> N
     assert power(effect, pairs - 1) < 0.8 <= power(effect, pairs)
 
 
+def test_pairs_needed_are_known_where_scipy_does_not_know_noncentral_t() -> None:
+    level = 0.05 / 2000
+    assert pairs_needed(0.044, level) == math.inf  # by the normal distribution 13206
+    assert pairs_needed(0.06, level) == pytest.approx((4.2149 + 0.8416) ** 2 / 0.06**2, rel=5e-3)
+    assert 0.99 < power(9.35813, 20) <= 1.0
+
+
 def test_power_is_the_share_of_drawn_experiments_that_decide() -> None:
     draws = np.random.Generator(np.random.Philox(3)).normal(0.9, 1.0, (4000, 8))
     share = np.mean([paired_p_value(row) < 0.05 for row in draws])
@@ -208,6 +215,7 @@ def test_three_folders_are_three_settings(tmp_path: Path) -> None:
         (["--bytes", "0"], "--bytes 0: give a positive number"),
         (["--where", "uplink.mask_probability=0.5"], "1 settings have finished runs"),
         (["--first", "seed=1", "--second", "seed=1"], "give two paths, or one with --first"),
+        (["--first", "uplink.mask_probability=0.5"], "3 runs are on both sides"),
         (["--out", "x.nothing"], "is no picture format"),
     ],
 )
