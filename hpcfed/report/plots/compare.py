@@ -44,6 +44,8 @@ def write(asked: Asked, sides: Sides) -> Lines:
     check_choice("--quantity", sides.quantity, compare.QUANTITIES)
     if sides.budget_bytes is not None and not sides.budget_bytes > 0:
         raise InputError(f"--bytes {sides.budget_bytes:g}: give a positive number of bytes")
+    if len(asked.paths) > 2 and len(set(asked.paths)) < len(asked.paths):
+        raise InputError(f"{', '.join(map(str, asked.paths))}: give each path once")
     picture = asked.picture("compare")
     found = _compared(asked, sides)
     text = markdown(found)
@@ -74,6 +76,12 @@ def _two(asked: Asked, sides: Sides) -> compare.Compared:
         found.where(parse_conditions(of_side)).finished().runs
         for found, of_side in zip((whole[0], whole[-1]), conditions, strict=True)
     )
+    both = {run.file for run in first} & {run.file for run in second}
+    if both:
+        raise InputError(
+            f"{len(both)} runs are on both sides, as {min(both).parent}; choose other runs with "
+            "--first KEY=VALUE and --second KEY=VALUE"
+        )
     folders = [str(path) for path in asked.paths] if len(asked.paths) > 1 else ["", ""]
     names = [" ".join([*c, f]).strip() or "all" for c, f in zip(conditions, folders, strict=True)]
     quantity = sides.quantity or tradeoff.best_metric([*first, *second])
