@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hpcfed.base.amounts import size_text
+from hpcfed.errors import InputError
 from hpcfed.report import curves
 from hpcfed.report.figures.learning_curve import figure
 from hpcfed.report.plots.asked import Asked, Lines, check_choice, written
@@ -33,6 +34,9 @@ class Shown:
 def write(asked: Asked, shown: Shown) -> Lines:
     """Write the picture and both tables, and say what the targets cost."""
     check_choice("--split", shown.split, SPLITS)
+    for target in shown.targets:
+        if not 0 < target <= 1:
+            raise InputError(f"--target {target:g}: give a fraction, above 0 and at most 1")
     picture = asked.picture("learning_curve")
     groups = _groups(asked, shown.by)
     costs = list(curves.target_rows(groups, shown.targets))

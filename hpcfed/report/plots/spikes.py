@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,18 +38,27 @@ class Counting:
 
 
 def table_of(accumulate_pj: float | None, multiply_accumulate_pj: float | None) -> energy.Energy:
-    """Return the table of energies, pJ, None as by default. Raises InputError for negative ones."""
+    """Return the table of energies, pJ, None as by default.
+
+    Raises InputError for those that are negative or not finite.
+    """
     default = energy.CONSTANTS["float32"]
     given = (accumulate_pj, multiply_accumulate_pj)
     known = (default.accumulate_pj, default.multiply_accumulate_pj)
     first, second = (k if g is None else g for g, k in zip(given, known, strict=True))
-    if min(first, second) < 0:
-        raise InputError("--accumulate-pj and --multiply-accumulate-pj must not be negative")
+    if not all(0 <= energy_pj < math.inf for energy_pj in (first, second)):
+        raise InputError(
+            "--accumulate-pj and --multiply-accumulate-pj: give finite numbers that are not negative"
+        )
     return energy.Energy(first, second)
 
 
 def write(asked: Asked, counting: Counting) -> Lines:
     """Write the picture and its tables."""
+    if not 0 < counting.saturated <= 1:
+        raise InputError(
+            f"--saturated {counting.saturated:g}: give a fraction, above 0 and at most 1"
+        )
     picture, record = asked.picture("spikes"), read_record(asked.path)
     keys, table = _keys(record), counting.table or table_of(None, None)
     anns = [_ann(path) for path in counting.anns]
