@@ -39,7 +39,7 @@ def resolve(path: str, key: str, what: str = "function") -> Any:
     The working directory is searched last, so that ``mydata:load`` finds ./mydata.py. Raises
     InputError if there is no such module or function, or if the module cannot be imported.
     """
-    module_name, _, name = path.partition(":")
+    module_name, name = _module_and_name(path, key)
     here = _search_here()
     try:
         module = importlib.import_module(module_name)
@@ -61,7 +61,7 @@ def source_digest(path: str, key: str) -> str:
     Packages around the module are run, as any import of it does. Raises InputError if there is no
     such module.
     """
-    module_name = path.partition(":")[0]
+    module_name, _ = _module_and_name(path, key)
     here = _search_here()
     try:
         found = importlib.util.find_spec(module_name)
@@ -74,6 +74,16 @@ def source_digest(path: str, key: str) -> str:
             f"from {here} or in its environment"
         )
     return hashlib.sha256(content).hexdigest()
+
+
+def _module_and_name(path: str, key: str) -> tuple[str, str]:
+    module_name, _, name = path.partition(":")
+    if module_name.startswith("."):
+        raise InputError(
+            f'{key} = "{path}": {module_name} is no name of a module; expected one that Python '
+            f"finds from {Path.cwd()} or in its environment, as mymodule of mymodule.py"
+        )
+    return module_name, name
 
 
 def _search_here() -> str:

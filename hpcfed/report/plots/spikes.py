@@ -48,7 +48,7 @@ def table_of(accumulate_pj: float | None, multiply_accumulate_pj: float | None) 
     first, second = (k if g is None else g for g, k in zip(given, known, strict=True))
     if not all(0 <= energy_pj < math.inf for energy_pj in (first, second)):
         raise InputError(
-            "--accumulate-pj and --multiply-accumulate-pj: give finite numbers that are not negative"
+            "--accumulate-pj and --multiply-accumulate-pj: give finite numbers, not negative"
         )
     return energy.Energy(first, second)
 
