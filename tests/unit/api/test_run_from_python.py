@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +174,14 @@ def test_a_test_may_be_part_of_the_arrays(tmp_path: Path) -> None:
     assert again.data.test is None  # what has been loaded is split anew
 
 
+def test_a_run_without_samples_to_be_asked_about_is_given_some(tmp_path: Path) -> None:
+    keys = {"data.validation_fraction": 0.0, "server.rounds": 1}
+    found = hpcfed.run(experiment(**keys), out=tmp_path, data=samples(36, 0), quiet=True)
+    with pytest.raises(hpcfed.InputError, match="neither tested nor validated on any sample"):
+        found.predict()
+    assert found.predict(ids=[3]).shape == (1,)
+
+
 def test_data_by_its_name_or_path_has_what_the_table_of_the_experiment_says(
     tmp_path: Path,
 ) -> None:
@@ -317,6 +326,14 @@ def test_samples_of_other_classes_channels_or_numbers_are_refused(made: hpcfed.R
         made.predict(hpcfed.events([[0.01]], [[7]]))
     with pytest.raises(hpcfed.InputError, match="samples 0 to 11"):
         made.predict(ids=[12])
+    events = made.data.test
+    for broken in (
+        replace(events, channels=events.channels + 6000),
+        replace(events, channels=events.channels[:5]),
+        replace(events, labels=np.full(12, 9)),
+    ):
+        with pytest.raises(hpcfed.InputError, match="events: .*; expected"):
+            made.predict(broken)
     with pytest.raises(hpcfed.InputError, match="asking a network about list"):
         made.predict([1, 2])  # type: ignore[arg-type]
 
