@@ -332,7 +332,7 @@ def test_samples_of_other_classes_channels_or_numbers_are_refused(made: hpcfed.R
         replace(events, channels=events.channels[:5]),
         replace(events, labels=np.full(12, 9)),
     ):
-        with pytest.raises(hpcfed.InputError, match="events: .*; expected"):
+        with pytest.raises(hpcfed.InputError, match=r"events: .*; expected"):
             made.predict(broken)
     with pytest.raises(hpcfed.InputError, match="asking a network about list"):
         made.predict([1, 2])  # type: ignore[arg-type]
