@@ -69,7 +69,8 @@ class Asked:
 def asked_of(samples: Samples, config: DataConfig, num_channels: int) -> Loaded:
     """Return samples as the network of an experiment sees them.
 
-    Raises InputError for anything else, and for what cannot be binned.
+    Raises InputError for anything else, for what cannot be binned, and for events that do not fit
+    together.
     """
     if not isinstance(samples, SpikeTimes | EventSet | ImageSet):
         raise InputError(
@@ -77,7 +78,7 @@ def asked_of(samples: Samples, config: DataConfig, num_channels: int) -> Loaded:
             "hpcfed.images, or train or test of what hpcfed.data returns)"
         )
     if not isinstance(samples, SpikeTimes):
-        return samples
+        return prepared(samples, config, "events", num_channels)
     found = prepared(samples, config, "spike times", num_channels or samples.width)
     return chosen(config, found) if samples.class_names else found
 

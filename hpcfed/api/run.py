@@ -218,6 +218,10 @@ class Run:
         data, split = self.data, self.data.test_ids
         if data.test is not None:
             return Asked.of(data.test, split if ids is None else ids)
+        if ids is None and not len(data.validation_ids):
+            raise InputError(
+                f"{self.path}: was neither tested nor validated on any sample; give samples, or ids"
+            )
         return Asked.of(data.train, data.validation_ids if ids is None else ids)
 
     @property

@@ -54,7 +54,9 @@ def run(
     given = None if data is None or named else cache(lambda: Given.of(data))
 
     def load() -> Experiment:
-        asked: list[Override] = [overrides] if isinstance(overrides, Mapping) else [*overrides]
+        asked: list[Override] = (
+            [overrides] if isinstance(overrides, Mapping | str) else [*overrides]
+        )
         place = named if given is None else {"dataset": given().name, **_NO_OTHER}
         return _experiment(experiment, [*map(_plain, asked), {"data": place}])
 
@@ -107,6 +109,8 @@ def _named(data: Any) -> dict[str, str | None]:
     """Return the keys of [data] that name ``data``; none where it is no name."""
     paths = data if isinstance(data, tuple | list) else (data, None)
     if len(paths) != 2 or not isinstance(paths[0], str | Path):
+        return {}
+    if not isinstance(paths[1], str | Path | None):
         return {}
     return {"dataset": str(paths[0]), "test": None if paths[1] is None else str(paths[1])}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -33,6 +34,8 @@ def new(
     from hpcfed.config.json_schema import experiment_schema
 
     path = Path(name if name.endswith(".toml") else f"{name}.toml")
+    if path.stem.startswith(".") or not path.stem.isprintable():
+        raise InputError(f"{name!r}: expected the name of a job, as in hpcfed new mine")
     text = _text(path, base)
     if path.exists():
         raise InputError(f"{path}: is there already; choose another name, or move it away")
@@ -51,9 +54,9 @@ def _text(path: Path, base: Path) -> str:
     from hpcfed.config.template import job_text
 
     found = find_job(base)
-    read_experiment(found, [f'name="{path.stem}"'])
+    read_experiment(found, [{"name": path.stem}])
     tree, _ = read_toml(found, "job file")
-    head = _HEAD.format(schema=JOB_SCHEMA, name=path.stem, base=base, path=path)
+    head = _HEAD.format(schema=JOB_SCHEMA, name=path.stem, base=base, path=quote(str(path)))
     return job_text({**tree, "name": path.stem}, head)
 
 

@@ -170,7 +170,10 @@ def _problem(error: Tree) -> tuple[str, str]:
     if kind == "value_error":
         message = str(error["ctx"]["error"])
         return path, f"{path}: {message}" if path else message
-    what = "a table" if isinstance(found, dict) else to_inline(found)
+    try:
+        what = "a table" if isinstance(found, dict) else to_inline(found)
+    except TypeError:  # from Python, a value that TOML does not have
+        what = repr(found)
     return path, f"{path}: {error['msg'][0].lower()}{error['msg'][1:]}, found {what}"
 
 

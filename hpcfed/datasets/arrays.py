@@ -60,7 +60,7 @@ class SpikeTimes:
     @property
     def width(self) -> int:
         """C as it was given, else one more than the largest unit."""
-        return self.num_channels or 1 + max(int(u.max()) for u in self.units if len(u))
+        return self.num_channels or 1 + max((int(u.max()) for u in self.units if len(u)), default=0)
 
     def binned(self, binning: Binning, num_channels: int, name: str = "spike times") -> EventSet:
         """Return them in bins, on so many channels.
@@ -120,30 +120,23 @@ def events(
 
     Raises InputError for rows that do not fit together.
     """
-    rows = tuple(np.asarray(row) for row in times), tuple(np.asarray(row) for row in units)
+    rows = _rows("times", times, "iuf", "numbers"), _rows("units", units, "iu", "whole numbers")
     if len(rows[0]) != len(rows[1]) or not rows[0]:
         raise InputError(
             f"spike times of {len(rows[0])} samples and units of {len(rows[1])}; expected a row of "
             "each for every sample"
         )
-    for name, kinds, expected, some in (
-        ("times", "iuf", "numbers", rows[0]),
-        ("units", "iu", "whole numbers", rows[1]),
-    ):
-        for index, row in enumerate(some):
-            if row.ndim != 1 or (row.dtype.kind not in kinds and row.size):
-                raise InputError(
-                    f"{name} of sample {index} are {row.ndim}-d {row.dtype}; expected a row of "
-                    f"{expected}"
-                )
-    if plane is not None and num_channels not in (None, prod(plane)):
-        raise InputError(f"{num_channels} channels, and a plane {plane} of {prod(plane)}")
-    size = len(rows[0])
-    classes = _labelled(labels, class_names, size)
-    owners = _grouped(groups, group_names, size)
-    width = num_channels if plane is None else prod(plane)
-    numbers, names = (classes[0], owners[0]), (classes[1], owners[1])
-    return SpikeTimes(*rows, *numbers, *names, width, tuple(plane or ()), ticks)
+    sensor = () if plane is None else tuple(_count("plane", size) for size in plane)
+    if sensor and len(sensor) != 3:
+        raise InputError(f"plane {sensor}: expected (polarity, height, width)")
+    if sensor and num_channels not in (None, prod(sensor)):
+        raise InputError(f"{num_channels} channels, and a plane {sensor} of {prod(sensor)}")
+    width = prod(sensor) if sensor else num_channels
+    numbers, names = _labelled(labels, class_names, len(rows[0]))
+    owners, owner_names = _grouped(groups, group_names, len(rows[0]))
+    channels = None if width is None else _count("num_channels", width)
+    ticks = _count("ticks", ticks)
+    return SpikeTimes(*rows, numbers, owners, names, owner_names, channels, sensor, ticks)
 
 
 def images(
@@ -159,10 +152,10 @@ def images(
     Labels, groups and their names are as for ``events``. Raises InputError for arrays that do not
     fit together, and for pixels of another type or shape.
     """
-    found = np.asarray(pixels)
+    found = _array("pixels", pixels)
     if found.ndim == 3:
         found = found[:, None]
-    if found.ndim != 4 or found.dtype != np.uint8:
+    if found.ndim != 4 or found.dtype != np.uint8 or not found.size:
         raise InputError(
             f"images of shape {found.shape}, {found.dtype}; expected (samples, height, width) or "
             "(samples, channels, height, width), uint8 from 0 to 255"
@@ -176,8 +169,35 @@ def images(
 _Named = tuple[I64, tuple[str, ...]]
 
 
+def _rows(
+    what: str, rows: Sequence[ArrayLike], kinds: str, expected: str
+) -> tuple[NDArray[Any], ...]:
+    """Return a row for each sample, of numbers of such ``kinds``."""
+    found = tuple(_array(f"{what} of sample {index}", row) for index, row in enumerate(rows))
+    for index, row in enumerate(found):
+        if row.ndim != 1 or (row.dtype.kind not in kinds and row.size):
+            raise InputError(
+                f"{what} of sample {index} are {row.ndim}-d {row.dtype}; expected a row of "
+                f"{expected}"
+            )
+    return found
+
+
+def _array(what: str, value: ArrayLike) -> NDArray[Any]:
+    try:
+        return np.asarray(value)
+    except ValueError:  # rows of several lengths
+        raise InputError(f"{what}: expected an array, found rows of several lengths") from None
+
+
+def _count(what: str, value: Any) -> int:
+    if not isinstance(value, int | np.integer) or value < 1:
+        raise InputError(f"{what} = {value!r}: expected a whole number of at least 1")
+    return int(value)
+
+
 def _labelled(labels: ArrayLike | None, names: Sequence[str] | None, size: int) -> _Named:
-    known = None if names is None else tuple(map(str, names))
+    known = _known("class_names", names)
     if labels is None:
         return np.full(size, _UNKNOWN, np.int64), known or ()
     found, seen = _numbers("labels", labels, known, size)
@@ -187,7 +207,7 @@ def _labelled(labels: ArrayLike | None, names: Sequence[str] | None, size: int) 
 
 
 def _grouped(groups: ArrayLike | None, names: Sequence[str] | None, size: int) -> _Named:
-    known = None if names is None else tuple(map(str, names))
+    known = _known("group_names", names)
     if groups is None:
         return np.zeros(size, np.int64), known or _ONE_GROUP
     found, seen = _numbers("groups", groups, known, size)
@@ -199,11 +219,18 @@ def _grouped(groups: ArrayLike | None, names: Sequence[str] | None, size: int) -
     return found.astype(np.int64), tuple(f"speaker {number}" for number in numbers)
 
 
+def _known(what: str, names: Sequence[str] | None) -> tuple[str, ...] | None:
+    known = None if names is None else tuple(map(str, names))
+    if twice := sorted({name for name in known or () if (known or ()).count(name) > 1}):
+        raise InputError(f"{what}: {', '.join(twice)} more than once; expected each once")
+    return known
+
+
 def _numbers(
     what: str, values: ArrayLike, known: tuple[str, ...] | None, size: int
 ) -> tuple[I64, tuple[str, ...] | None]:
     """Return ``values`` (S,) as numbers, and, where they were names, what these are called."""
-    found = np.asarray(values)
+    found = _array(what, values)
     if found.shape != (size,):
         raise InputError(f"{size} samples but {what} of shape {found.shape}; expected ({size},)")
     if found.dtype.kind in "iu":
@@ -214,9 +241,12 @@ def _numbers(
                 f"{what} from {numbers.min()} to {numbers.max()}; expected them from 0{most}"
             )
         return numbers, None
-    if found.dtype.kind not in "UTO":
-        raise InputError(f"{what} are {found.dtype}; expected whole numbers from 0, or names")
-    texts = [str(value) for value in found.tolist()]
+    given: Any = values  # a list as it was: of names and NaN NumPy makes names
+    texts: list[Any] = found.tolist() if hasattr(given, "dtype") else list(given)
+    strangers = [value for value in texts if not isinstance(value, str)]
+    if strangers:  # None and NaN, too, which say that nobody knows
+        kind = type(strangers[0]).__name__ if found.dtype.kind in "UTO" else found.dtype
+        raise InputError(f"{what} are {kind}; expected whole numbers from 0, or names")
     order = known or tuple(sorted(set(texts)))
     place = {name: number for number, name in enumerate(order)}
     if strange := sorted(set(texts) - place.keys()):

@@ -33,6 +33,7 @@ from hpcfed.learning.equations import readout
 from hpcfed.networks.layout import Layout
 from hpcfed.networks.stack import stack_layout, stages
 from hpcfed.records.runfile import Record, read_record
+from hpcfed.records.schema import RUN_FILE
 from hpcfed.samples.encoders import DIRECT, POISSON, SIGNED_POISSON
 from hpcfed.samples.samples import Shape, shape_of
 
@@ -94,7 +95,13 @@ def export(asked: Export) -> Path:
 def _check_free(asked: Export) -> None:
     if asked.out.is_dir():
         raise InputError(f"{asked.out}: is a folder; expected a file to write, such as net.nir")
-    if asked.out.exists() and not asked.force:
+    if not asked.out.exists():
+        return
+    if not asked.out.is_file():
+        raise InputError(f"{asked.out}: is a device or a pipe; expected a file, such as net.nir")
+    if asked.out.name == RUN_FILE or (asked.source.exists() and asked.out.samefile(asked.source)):
+        raise InputError(f"{asked.out}: is a run file, which is not replaced; choose another name")
+    if not asked.force:
         raise InputError(f"{asked.out}: is there already; replace it with --force")
 
 

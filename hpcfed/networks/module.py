@@ -72,7 +72,11 @@ def module(
         raise InputError(
             f"hpcfed.module was given {type(network).__name__}; expected a torch.nn.Module"
         )
-    return OwnModule(network, each_bin, None if spiking is None else tuple(spiking))
+    if spiking is None:
+        return OwnModule(network, each_bin, None)
+    if not isinstance(spiking, Sequence) or not all(isinstance(kind, type) for kind in spiking):
+        raise InputError(f"hpcfed.module: spiking = {spiking!r}; expected classes, as [MyNeurons]")
+    return OwnModule(network, each_bin, tuple(spiking))
 
 
 @dataclass(frozen=True)
@@ -198,7 +202,7 @@ def _passed(network: nn.Module, call: Callable[..., Any], inputs: Tensor, each_b
     for one in inputs:
         found = call(one) if state is None else call(one, state)
         outputs.append(first_of(found))
-        if takes_state and isinstance(found, tuple) and len(found) > 1:
+        if takes_state and isinstance(found, tuple | list) and len(found) > 1:
             state = found[1]
     return torch.stack(outputs).mean(0)
 

@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import get_context
@@ -28,6 +29,7 @@ from numpy.typing import NDArray
 from hpcfed import datasets
 from hpcfed.base.machine import peak_memory_bytes
 from hpcfed.config import DataConfig, Experiment
+from hpcfed.errors import InputError
 from hpcfed.federation.run import Request
 from hpcfed.federation.run import run as federate
 from hpcfed.records.runfile import read_record
@@ -134,7 +136,13 @@ def _elsewhere(
 ) -> Measured:
     """Call ``function`` in a process of its own, whose start and memory are not this one's."""
     with ProcessPoolExecutor(1, get_context("spawn")) as process:
-        return process.submit(function, experiments).result()
+        try:
+            return process.submit(function, experiments).result()
+        except BrokenProcessPool:
+            raise InputError(
+                "timing runs: their process was killed, as where memory is short; time them on a "
+                "machine with more, or leave --time out"
+            ) from None
 
 
 def _measured(experiments: list[Experiment]) -> Measured:

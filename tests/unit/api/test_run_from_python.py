@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +86,17 @@ ANN = {"model.norm": None, "model.norm_shift": None, "model.neuron": "lif", "dat
         ({"labels": [0, 3], "class_names": ["a", "b"]}, "labels from 0 to 3; expected"),
         ({"labels": ["a", "c"], "class_names": ["a", "b"]}, "labels c are none of a, b"),
         ({"groups": [0.5, 1.0]}, "groups are float64; expected whole numbers from 0, or names"),
+        ({"groups": np.array(["a", None], object)}, "groups are NoneType; expected whole numbers"),
+        ({"groups": ["a", float("nan")]}, "groups are float; expected whole numbers from 0, or"),
+        ({"labels": [[0], [1, 2]]}, "labels: expected an array, found rows of several lengths"),
+        ({"units": [[0], [[1], [1, 2]]]}, "units of sample 1: expected an array, found rows of"),
+        ({"class_names": ["a", "b", "a"]}, "class_names: a more than once"),
         ({"num_channels": 9, "plane": (2, 2, 2)}, "9 channels, and a plane (2, 2, 2) of 8"),
+        ({"plane": np.array([2, 2])}, "plane (2, 2): expected (polarity, height, width)"),
+        ({"plane": (1, -2, -2)}, "plane = -2: expected a whole number of at least 1"),
+        ({"num_channels": 0}, "num_channels = 0: expected a whole number of at least 1"),
+        ({"ticks": 0}, "ticks = 0: expected a whole number of at least 1"),
+        ({"ticks": 1e6}, "ticks = 1000000.0: expected a whole number"),
     ],
 )  # fmt: skip
 def test_rows_that_do_not_fit_together_are_refused(changes: dict, words: str) -> None:
@@ -113,6 +124,8 @@ def test_names_and_numbers_of_classes_and_groups_mean_the_same() -> None:
     [
         (np.zeros((2, 3, 3)), "images of shape (2, 1, 3, 3), float64; expected"),
         (np.zeros((2, 9), np.uint8), "images of shape (2, 9), uint8; expected"),
+        (np.zeros((0, 3, 3), np.uint8), "images of shape (0, 1, 3, 3), uint8; expected"),
+        ([[1], [2, 3]], "pixels: expected an array, found rows of several lengths"),
     ],
 )
 def test_pixels_of_another_type_or_shape_are_refused(pixels: np.ndarray, words: str) -> None:
@@ -125,6 +138,8 @@ def test_pixels_of_another_type_or_shape_are_refused(pixels: np.ndarray, words: 
     ("data", "words"),
     [
         (np.zeros(3), "data = ndarray, NoneType: expected samples"),
+        (("train.h5", samples(3, 0)), "data = str, SpikeTimes: expected samples"),
+        (hpcfed.events([[], []], [[], []], [0, 1]), "training samples: sample 0 has no spikes"),
         (hpcfed.events([[0.1]], [[0]]), "training samples: they have no labels"),
         ((samples(3, 0), hpcfed.events([[0.05]], [[9]], [0])), "test samples: 10 channels"),
         (hpcfed.events([[100.0, 0.01]] * 4, [[0, 1]] * 4, [0, 1, 2, 0]), None),
@@ -157,6 +172,14 @@ def test_a_test_may_be_part_of_the_arrays(tmp_path: Path) -> None:
     assert found.evaluate().accuracy == found.rounds.test_accuracy.iloc[-1]
     again = hpcfed.run(experiment(), out=tmp_path / "b", data=found.data, quiet=True)
     assert again.data.test is None  # what has been loaded is split anew
+
+
+def test_a_run_without_samples_to_be_asked_about_is_given_some(tmp_path: Path) -> None:
+    keys = {"data.validation_fraction": 0.0, "server.rounds": 1}
+    found = hpcfed.run(experiment(**keys), out=tmp_path, data=samples(36, 0), quiet=True)
+    with pytest.raises(hpcfed.InputError, match="neither tested nor validated on any sample"):
+        found.predict()
+    assert found.predict(ids=[3]).shape == (1,)
 
 
 def test_data_by_its_name_or_path_has_what_the_table_of_the_experiment_says(
@@ -201,6 +224,10 @@ def test_overrides_are_texts_as_well_and_mistyped_keys_are_refused(tmp_path: Pat
     assert found.experiment.model.hidden == (3,)
     with pytest.raises(hpcfed.InputError, match=r"server\.round.*server\.rounds"):
         hpcfed.run(experiment(), out=tmp_path / "b", overrides={"server": {"round": 1}})
+    with pytest.raises(hpcfed.InputError, match=r"server\.rounds: .*, found None"):
+        hpcfed.run(experiment(), out=tmp_path / "b", overrides={"server.rounds": None})
+    with pytest.raises(hpcfed.InputError, match=r"server\.rounds: .*, found 0"):
+        hpcfed.run(experiment(), out=tmp_path / "b", overrides="server.rounds=0")
     with pytest.raises(hpcfed.InputError, match="reading the job nothing"):
         hpcfed.run("nothing", out=tmp_path / "b")
 
@@ -303,6 +330,14 @@ def test_samples_of_other_classes_channels_or_numbers_are_refused(made: hpcfed.R
         made.predict(hpcfed.events([[0.01]], [[7]]))
     with pytest.raises(hpcfed.InputError, match="samples 0 to 11"):
         made.predict(ids=[12])
+    events = made.data.test
+    for broken in (
+        replace(events, channels=events.channels + 6000),
+        replace(events, channels=events.channels[:5]),
+        replace(events, labels=np.full(12, 9)),
+    ):
+        with pytest.raises(hpcfed.InputError, match=r"events: .*; expected"):
+            made.predict(broken)
     with pytest.raises(hpcfed.InputError, match="asking a network about list"):
         made.predict([1, 2])  # type: ignore[arg-type]
 

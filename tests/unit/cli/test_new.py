@@ -111,7 +111,10 @@ def test_a_name_may_lie_in_a_folder_and_nothing_is_overwritten(here: Path) -> No
         (["nowhere/mine"], "nowhere"),
         (["mine", "--from", "no_such_job"], "no such file"),
         (["mine", "--from", "tradeoff"], "is a sweep file"),
-        (["..toml"], "names a folder"),
+        (["..toml"], "expected the name of a job"),
+        ([""], "expected the name of a job"),
+        (["jobs/"], "expected the name of a job"),
+        (["mine\nseed = 3"], "expected the name of a job"),
     ],
 )
 def test_what_cannot_be_written_is_one_message(

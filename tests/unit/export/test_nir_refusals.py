@@ -107,6 +107,8 @@ def test_a_file_that_appears_meanwhile_is_left_alone(
     ("wrong", "message"),
     [
         (lambda run: Export(run, run), "is a folder; expected a file to write"),
+        (lambda run: Export(run, run / "run.h5", force=True), "is a run file, which is not"),
+        (lambda run: Export(run, Path("/dev/null"), force=True), "/dev/null: is a device"),
         (lambda run: Export(run, run / "no" / "net.nir"), "cannot be written: No such file"),
         (lambda run: Export(run / "no", run / "net.nir"), "no such run file"),
         (lambda run: Export(run, run / "net.nir", time_step=0.0), "--time-step 0: expected"),
@@ -120,6 +122,17 @@ def test_wrong_paths_and_steps_are_said(
     with pytest.raises(InputError, match=message):
         export(wrong(run))
     assert [path.name for path in run.iterdir()] == ["run.h5"]
+
+
+def test_a_run_of_another_name_is_not_replaced_by_its_network(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", experiment(SMALL), (7,))
+    (run / "run.h5").rename(tmp_path / "kept.h5")
+    (tmp_path / "link").symlink_to("kept.h5")
+    before = (tmp_path / "kept.h5").read_bytes()
+    for out in ("kept.h5", "link"):
+        with pytest.raises(InputError, match="is a run file, which is not replaced"):
+            export(Export(tmp_path / "kept.h5", tmp_path / out, force=True))
+    assert (tmp_path / "kept.h5").read_bytes() == before
 
 
 def test_a_current_has_no_voltage(tmp_path: Path) -> None:

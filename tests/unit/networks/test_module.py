@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -213,20 +214,24 @@ def test_tied_weights_are_one_part_with_the_gradient_of_both_places() -> None:
 
 
 class Cell(nn.Module):
-    """A module for one bin, which takes a state and returns it."""
+    """A module for one bin, which takes a state and returns it in a tuple, or in a list."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: type = tuple) -> None:
         super().__init__()
+        self.kind = kind
         self.layer = nn.Linear(CHANNELS, CLASSES)
 
-    def forward(self, one: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, one: Tensor, state: Tensor | None = None) -> Sequence[Tensor]:
         """Return the sum so far, twice."""
         found = self.layer(one) if state is None else state + self.layer(one)
-        return found, found
+        return self.kind((found, found))
 
 
-def test_a_module_for_one_bin_is_given_bins_with_its_state_and_logits_are_the_mean() -> None:
-    module = Cell()
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_a_module_for_one_bin_is_given_bins_with_its_state_and_logits_are_the_mean(
+    kind: type,
+) -> None:
+    module = Cell(kind)
     network = fit(module, each_bin=True)
     inputs = torch.rand(BINS, 2, CHANNELS)
     found = network.forward(weights_of(network), inputs, Pass(learn=False)).logits
@@ -374,6 +379,9 @@ def test_spikes_of_other_bins_are_refused_unless_none_are_counted() -> None:
 def test_something_else_than_a_module_is_refused() -> None:
     with pytest.raises(InputError, match=r"given list; expected a torch\.nn\.Module"):
         hpcfed.module([])  # type: ignore[arg-type]
+    for spiking in (Neurons, ["Neurons"]):
+        with pytest.raises(InputError, match=r"spiking = .*Neurons.*; expected classes, as \["):
+            hpcfed.module(nn.Linear(1, 1), spiking=spiking)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r'own_modules:bare": it returned Plain, .*hpcfed\.module'):
         make_trainer(experiment("bare"), Shape((CHANNELS,), CLASSES))
 

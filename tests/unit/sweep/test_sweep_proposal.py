@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 from sweep_files import norse, planned, written
 
 from hpcfed.datasets import load
+from hpcfed.errors import InputError
 from hpcfed.federation.run import Request, run
 from hpcfed.records.log import uplink_bytes
 from hpcfed.records.runfile import read_record
 from hpcfed.records.sweepfolder import Paths
+from hpcfed.sweep.planning import timing
 from hpcfed.sweep.planning.planned_run import PlannedRun
 from hpcfed.sweep.planning.prediction import Prediction
 from hpcfed.sweep.planning.proposal import Proposal, lines, lines_of_search, propose
 from hpcfed.sweep.planning.resources import Resources, Site
 from hpcfed.sweep.planning.searches import plan_search
-from hpcfed.sweep.planning.timing import Costs
+from hpcfed.sweep.planning.timing import Costs, Measured
 from hpcfed.sweep.planning.traffic import traffic
 from tests.toy_world import SETS
 
@@ -125,6 +129,18 @@ def test_bytes_are_those_that_a_run_then_sends(tmp_path: Path, keys: tuple[str, 
 
 def _toml(value: str) -> str:
     return value if value[0] in "[0123456789" else f'"{value}"'
+
+
+def test_a_process_that_is_killed_while_it_times_is_one_message(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(timing, "get_context", lambda kind: get_context("fork"))
+    with pytest.raises(InputError, match="timing runs: their process was killed"):
+        timing._elsewhere(_killed, [])
+
+
+def _killed(experiments: object) -> Measured:
+    os._exit(137)
 
 
 def test_a_process_knows_its_peak_of_memory() -> None:
