@@ -34,11 +34,12 @@ def _launch(options: RunOptions, num_ranks: int, more: Sequence[str]) -> int:
     experiment = options.experiment()
     # bad input fails here, before mpirun starts
     folder = decide(experiment, options.out, options.resume).folder
-    command = [*interpreter(), "-m", "hpcfed", *_without_ranks(sys.argv[1:]), *more]
+    name, *given = _without_ranks(sys.argv[1:])
+    command = [*interpreter(), "-m", "hpcfed", name, *more]  # before a "--" among what was given
 
     def again(place: Ranks, variables: Mapping[str, str]) -> JobEnd:
         resume = ["--resume"] if variables and not options.resume else []
-        return run_job([*command, *resume], place, variables)
+        return run_job([*command, *resume, *given], place, variables)
 
     aim = policy(experiment, Path(folder), num_ranks)
     before = glance(aim.run_file)

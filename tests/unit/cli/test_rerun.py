@@ -11,11 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 from hpcfed.cli import main, rerun
+from hpcfed.cli import start as started
 from hpcfed.cli.rank import RunOptions
 from hpcfed.cli.source import asked
 from hpcfed.errors import InputError
 from hpcfed.federation.run import Request
 from hpcfed.federation.run import run as federate
+from hpcfed.launch.restart import JobEnd
+from hpcfed.records.configuration import recipe
 from hpcfed.records.runfile import Record, read_record, write_record
 from hpcfed.records.schema import RUN_FILE
 from tests.toy_world import SETS
@@ -115,6 +118,21 @@ def test_ranks_that_are_started_again_know_the_name(here: list[tuple[str, ...]])
     hpcfed("rerun", "results/toy", "--ranks", "2")
     hpcfed("rerun", "results/toy", "--ranks", "2", "--out", "there")
     assert here == [(), ("--set", 'name="toy-2"'), ()]
+
+
+def test_ranks_get_further_options_before_a_dash_dash(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
+
+    def run_job(command: list[str], *rest: object) -> JobEnd:
+        commands.append(command)
+        return JobEnd(2, False, True)
+
+    hpcfed("run", "job.toml", *TOY)
+    monkeypatch.setattr("hpcfed.launch.run_job", run_job)
+    monkeypatch.setattr("sys.argv", ["hpcfed", "rerun", "--ranks", "2", "--", "-run"])
+    options = RunOptions(lambda: recipe(Path("results/toy")), Path("out"), False, True)
+    started.start(options, 2, ("--set", "name=toy-2"))
+    assert commands[0][-5:] == ["rerun", "--set", "name=toy-2", "--", "-run"]
 
 
 def test_what_a_configuration_alone_does_not_make_is_refused() -> None:
