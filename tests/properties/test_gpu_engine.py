@@ -46,7 +46,7 @@ def test_batches_without_ties_agree_with_the_oracle_to_1e_3(
     tied, steps = 0, 0
 
     @settings(
-        max_examples=25,
+        max_examples=12,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     )
     @given(world=worlds(np.float32))

@@ -70,6 +70,8 @@ def test_the_numbers_of_the_purposes_never_change() -> None:
         "EVALUATED_SPIKES": 20,
         "DEPTH": 21,
         "WINNER": 22,
+        "TEST_SPLIT": 23,
+        "FOLDS": 24,
     }
 
 

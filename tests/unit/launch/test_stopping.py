@@ -45,4 +45,5 @@ except FileExistsError:
     time.sleep(60)
 time.sleep(0.5)
 """
-    assert watched(2, code, tmp_path, monkeypatch) == -9
+    # killed, or at its own end a moment before: then it tells of the rank that was killed
+    assert watched(2, code, tmp_path, monkeypatch) in (-9, 256 - 9)
