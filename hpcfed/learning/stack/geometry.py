@@ -37,11 +37,13 @@ def geometry(stack: Stack, step: int) -> Geometry:
     )
 
 
-@inner
-def lanes_from(width: int, column: int) -> int:
+def lanes_at(width: int, column: int) -> int:
     """Return how many channels have their weights side by side from a column of the first on."""
     left = width - column
     return MOST if left >= MOST else (MOST // 2 if left >= MOST // 2 else LANES)
+
+
+lanes_from = inner(lanes_at)  # for kernels
 
 
 @inner

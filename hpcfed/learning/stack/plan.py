@@ -21,6 +21,7 @@ from hpcfed.config.stack import Convolution, Dense, Dropout, Pool
 from hpcfed.learning.constants import Reals, RealType
 from hpcfed.learning.event.lanes import LANES
 from hpcfed.learning.event.tables import aligned
+from hpcfed.learning.stack.geometry import lanes_at
 from hpcfed.learning.stack.tables import (
     AVERAGE,
     BY_BIN,
@@ -33,7 +34,6 @@ from hpcfed.learning.stack.tables import (
     Lengths,
     Stack,
 )
-from hpcfed.learning.stack.vectors import MOST
 from hpcfed.networks.layout import Layout
 from hpcfed.networks.stack import Stage, has_norm
 from hpcfed.samples.samples import Shape
@@ -194,8 +194,7 @@ def blocks(width: int) -> Iterator[tuple[int, int]]:
     """Yield where each block of ``width`` padded channels begins, and how many lie side by side."""
     column = 0
     while column < width:
-        left = width - column
-        lanes = MOST if left >= MOST else MOST // 2 if left >= MOST // 2 else LANES
+        lanes = lanes_at(width, column)
         yield column, lanes
         column += lanes
 
