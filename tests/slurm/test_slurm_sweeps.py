@@ -86,7 +86,7 @@ def scenarios(cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
         "warned": scenario(base, "warned", packed.format(2), "--nodelist=n2", 6, warn_s=90),
         "power": scenario(base, "power", packed.format(5), "--exclude=n1,n2", 1),
         "preempted": scenario(base, "preempted", packed.format(5), "--nodelist=n1", 1),
-        "killed": scenario(base, "killed", packed.format(5), "--nodelist=n2", 3),
+        "killed": scenario(base, "killed", packed.format(5), "--nodelist=n2", 1000),
         "cancelled": scenario(base, "cancelled", packed.format(5), "--nodelist=n2", 3),
     }
     for name, each in made.items():
