@@ -125,8 +125,9 @@ class World:
     def backward(self) -> tuple[Callable[[], object], ...]:
         """Return the same of the gradient of the weights."""
         flowing = self._padded(self.change)
-        first = self.stack.traces[1] * self.images
+        first = self.stack.changes[2] * self.images
         self.work.traces[first : first + len(flowing)] = flowing
+        self.work.gains[1, 0], self.work.gains[1, 1:] = 1, 0
         ways = [lambda stack=stack: convolve_back(stack, self.work) for stack in self._stacks()]
         return self._torch_backward, *ways
 
@@ -192,7 +193,7 @@ def convolve_back(stack, work):  # type: ignore[no-untyped-def]
     """Add the gradient of the second layer's weights."""
     for first in range(0, work.room, stack.together[1]):
         stop = min(work.room, first + stack.together[1])
-        gradients.convolve_back(stack, work, 1, first, stop, False)
+        gradients.convolve_back(stack, work, 1, 1, first, stop, False)
 
 
 if __name__ == "__main__":

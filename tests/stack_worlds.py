@@ -63,7 +63,8 @@ def _forward(stack: Stack, work: Work, step: int, images: int) -> None:
 def _backward(stack: Stack, work: Work, step: int, images: int, needed: bool) -> None:
     _turned(stack, work)
     for first in range(0, images, stack.together[step]):
-        _convolve_back(stack, work, step, first, min(images, first + stack.together[step]), needed)
+        stop = min(images, first + stack.together[step])
+        _convolve_back(stack, work, step, 1, first, stop, needed)
 
 
 # --- one layer ------------------------------------------------------------------------------------
@@ -186,9 +187,11 @@ def stack_products(
     sums = np.moveaxis(flowing[..., : layer.made], -1, 1).copy()
     assert not flowing[..., layer.made :].any()
 
-    flowing[:] = 0
-    flowing[..., : layer.made] = np.moveaxis(random_back(layer, sums.shape), 1, -1)
-    work.gradient[:] = 0
+    at, (_, *picture) = int(stack.changes[step + 1]) * work.room, shape
+    back = work.traces[at : at + np.prod(shape)].reshape(-1, *picture)
+    back[:] = 0
+    back[..., : layer.made] = np.moveaxis(random_back(layer, sums.shape), 1, -1)
+    work.gains[1, 0], work.gains[1, 1:], work.gradient[:] = 1, 0, 0
     _backward(stack, work, step, layer.images, True)
     found = flatten(stack, trainer.layout, work.gradient, work.statistics)[place]
     at = int(stack.changes[step]) * work.room

@@ -12,33 +12,38 @@ from hpcfed.learning.event.lanes import LANES
 from hpcfed.learning.stack.gathering import TAPS, gather_taps
 from hpcfed.learning.stack.geometry import geometry, lanes_from, num_events, place_row, tiles
 from hpcfed.learning.stack.lists import signal, spread
+from hpcfed.learning.stack.norms import rows_of
 from hpcfed.learning.stack.products import TOGETHER, product_taps
 from hpcfed.learning.stack.tables import Geometry, Stack
-from hpcfed.learning.stack.vectors import deal_row
+from hpcfed.learning.stack.vectors import deal_back
 from hpcfed.learning.stack.work import Work
 
 
 @inlined
-def convolve_back(stack: Stack, work: Work, step: int, start: int, stop: int, needed: bool) -> None:
+def convolve_back(
+    stack: Stack, work: Work, step: int, batch: int, start: int, stop: int, needed: bool
+) -> None:
     """Add a layer's gradient of its weights in a group of images, and leave that of its input.
 
-    The latter where it is ``needed``, in ``stack.changes``; that of what flows in is in the trace.
+    The latter where it is ``needed``, in ``stack.changes``, where that of what the norm has made
+    lies as well; images are taken from the first on.
     """
     own = geometry(stack, step)
     if stack.flat[step]:
-        _back_flat(stack, work, step, own, start, stop, needed)
+        _back_flat(stack, work, step, own, batch, start, stop, needed)
     else:
-        _back(stack, work, step, own, start, stop, needed)
+        _back(stack, work, step, own, batch, start, stop, needed)
 
 
 @inlined
 def _back(
-    stack: Stack, work: Work, step: int, own: Geometry, start: int, stop: int, needed: bool
-) -> None:
+    stack: Stack, work: Work, step: int, own: Geometry, batch: int, start: int, stop: int,
+    needed: bool,
+) -> None:  # fmt: skip
     height, width = own.height + own.rows - 1, own.width + own.columns - 1
     image_step, count = height * width * LANES, stop - start
     plane_step = count * image_step
-    _lay_planes(stack, work, own, start, stop)
+    _lay_planes(stack, work, step, own, batch, start, stop)
     most = max(1, stack.band // (width * LANES))  # rows whose gradients fit the first cache
     image = start
     while image < stop:
@@ -78,14 +83,18 @@ def _return(work: Work, own: Geometry, start: int, count: int, changes: int) -> 
 
 
 @inner
-def _lay_planes(stack: Stack, work: Work, own: Geometry, start: int, stop: int) -> None:
+def _lay_planes(
+    stack: Stack, work: Work, step: int, own: Geometry, batch: int, start: int, stop: int
+) -> None:
     """Lay the gradient of what flows in out as planes of LANES channels, in a border of zeros."""
     height, width = own.height + own.rows - 1, own.width + own.columns - 1
     each = own.made_height * own.made_width * own.made
-    first, count = stack.traces[own.layer] * work.room, stop - start
+    first, changes = stack.traces[own.layer] * work.room, stack.changes[step + 1] * work.room
+    count = stop - start
     up, left = own.rows - 1 - own.padding, own.columns - 1 - own.padding
     work.plane[: own.made // LANES * count * height * width * LANES] = 0
     for image in range(count):
+        _ready_image(stack, work, own, batch, start + image)
         for y in range(own.made_height):
             row = y * own.stride + up
             if not 0 <= row < height:
@@ -94,9 +103,27 @@ def _lay_planes(stack: Stack, work: Work, own: Geometry, start: int, stop: int) 
                 column = x * own.stride + left
                 if not 0 <= column < width:
                     continue
-                at = first + (start + image) * each + (y * own.made_width + x) * own.made
+                at = (start + image) * each + (y * own.made_width + x) * own.made
                 to = ((image * height + row) * width + column) * LANES
-                deal_row(work.plane, to, count * height * width * LANES, work.traces, at, own.made)
+                _deal(work, to, count * height * width * LANES, changes + at, first + at, own.made)
+
+
+@inner
+def _ready_image(stack: Stack, work: Work, own: Geometry, batch: int, image: int) -> None:
+    """Lay gain, slope and rest of an image's channels out, as ``norms.norm_back`` leaves them."""
+    gains, row = work.gains[own.layer], work.row
+    t, sample = image // batch, image % batch if rows_of(stack, own.layer, batch) > 1 else 0
+    for c in range(own.made):
+        row.gain[c] = gains[0, t, sample, c]
+        row.slope[c] = gains[1, t, sample, c]
+        row.rest[c] = gains[2, t, sample, c]
+
+
+@inner
+def _deal(work: Work, to: int, step: int, change: int, at: int, width: int) -> None:
+    row = work.row
+    factors = row.gain, row.slope, row.rest
+    deal_back(work.plane, to, step, factors, work.traces, change, work.traces, at, width)
 
 
 @inlined
@@ -139,14 +166,17 @@ def _learn(
 
 @inlined
 def _back_flat(
-    stack: Stack, work: Work, step: int, own: Geometry, start: int, stop: int, needed: bool
-) -> None:
+    stack: Stack, work: Work, step: int, own: Geometry, batch: int, start: int, stop: int,
+    needed: bool,
+) -> None:  # fmt: skip
     count, planes = stop - start, own.made // LANES
     inputs, row = own.rows * own.columns * own.channels, own.columns * own.channels
-    first, plane_step = stack.traces[own.layer] * work.room + start * own.made, count * LANES
+    first, changes = stack.traces[own.layer] * work.room, stack.changes[step + 1] * work.room
+    plane_step = count * LANES
     for image in range(count):
-        at = first + image * own.made
-        deal_row(work.plane, image * LANES, plane_step, work.traces, at, own.made)
+        _ready_image(stack, work, own, batch, start + image)
+        at = (start + image) * own.made
+        _deal(work, image * LANES, plane_step, changes + at, first + at, own.made)
     pixel = Geometry(
         own.layer, 1, 1, 1, 0, 1, count, inputs, 1, count, own.made, own.weights, own.back
     )

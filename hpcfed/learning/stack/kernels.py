@@ -19,7 +19,7 @@ from hpcfed.learning.stack.geometry import num_events
 from hpcfed.learning.stack.gradients import convolve_back
 from hpcfed.learning.stack.inputs import list_inputs
 from hpcfed.learning.stack.lists import drop, drop_back, pool, pool_back, signal
-from hpcfed.learning.stack.neurons import fire, fire_back, through_norm
+from hpcfed.learning.stack.neurons import fire, fire_back
 from hpcfed.learning.stack.norms import norm_back, note_moments, ready_norm
 from hpcfed.learning.stack.readout import learn_labels, read_back, read_out
 from hpcfed.learning.stack.tables import (
@@ -167,10 +167,10 @@ def _backward(network: Constants, learned: Learned, batch: int, word: int, work:
             fire_back(stack, network.neuron, work, step, batch, penalised)
             moved = stack.norm == BY_GROUP or not learned.frozen
             norm_back(network, work, step, batch, moved)
-            through_norm(stack, work, step, batch)
             for first in range(0, images, stack.together[step]):
                 stop = min(images, first + stack.together[step])
-                convolve_back(stack, work, step, first, stop, step > stack.first_layer)
+                needed = step > stack.first_layer
+                convolve_back(stack, work, step, batch, first, stop, needed)
         elif stack.kinds[step] == DROPOUT:
             each = stack.heights[step] * stack.widths[step] * stack.real_channels[step]
             word -= each * images

@@ -97,7 +97,7 @@ def _sparse(size: int, kind: DTypeLike) -> NDArray[Any]:
 
 
 def _row(values: int, bins: int, dtype: RealType) -> Row:
-    by_bin = {"gain", "offset", "rest", "potentials", "levels", "of_gain", "of_offset"}
+    by_bin = {"gain", "offset", "potentials", "levels", "of_gain", "of_offset"}
     return Row(*(aligned(values * (bins if name in by_bin else 1), dtype) for name in Row._fields))
 
 

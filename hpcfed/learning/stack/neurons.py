@@ -23,7 +23,7 @@ from hpcfed.base.compiled import inlined, inner
 from hpcfed.learning.constants import SURROGATES, Neuron
 from hpcfed.learning.stack.lists import append_pixel, copy, signal
 from hpcfed.learning.stack.norms import rows_of
-from hpcfed.learning.stack.registers import add_products, integrate, return_bin, through
+from hpcfed.learning.stack.registers import add_products, integrate, return_bin
 from hpcfed.learning.stack.tables import Stack
 from hpcfed.learning.stack.work import Work
 
@@ -41,7 +41,7 @@ def fire(stack: Stack, neuron: Neuron, work: Work, step: int, batch: int) -> Non
     row, columns, n = work.row, stack.widths[step + 1], work.values_at_once
     for b in range(batch):
         if b == 0 or rows > 1:
-            _lay_patterns(work, layer, 2, num_bins, b if rows > 1 else 0, width, span)
+            _lay_patterns(work, layer, num_bins, b if rows > 1 else 0, width, span)
         for start in range(0, places, span):
             length = min(span, places - start) * width
             row.v[:length], row.d[:length], row.level[:length] = zero, zero, neuron.threshold
@@ -71,22 +71,15 @@ def _append_nothing(
 
 
 @inner
-def _lay_patterns(
-    work: Work, layer: int, number: int, num_bins: int, row: int, width: int, span: int
-) -> None:
+def _lay_patterns(work: Work, layer: int, num_bins: int, row: int, width: int, span: int) -> None:
     """Repeat the numbers of channels for as many pixels as are taken at once."""
-    for which in range(number):
-        for t in range(num_bins):
-            for k in range(span):
-                for c in range(width):
-                    at = t * work.values_at_once + k * width + c
-                    value = work.gains[layer, which, t, row, c]
-                    if which == 0:
-                        work.row.gain[at] = value
-                    elif which == 1:
-                        work.row.offset[at] = value
-                    else:
-                        work.row.rest[at] = value
+    gain, offset = work.gains[layer, 0], work.gains[layer, 1]
+    for t in range(num_bins):
+        for k in range(span):
+            at = t * work.values_at_once + k * width
+            for c in range(width):
+                work.row.gain[at + c] = gain[t, row, c]
+                work.row.offset[at + c] = offset[t, row, c]
 
 
 @inlined
@@ -111,7 +104,7 @@ def fire_back(
     for b in range(batch):
         row = b if rows > 1 else 0
         if b == 0 or rows > 1:
-            _lay_patterns(work, layer, 2, num_bins, row, width, span)
+            _lay_patterns(work, layer, num_bins, row, width, span)
         own.of_gain[:], own.of_offset[:] = zero, zero
         for start in range(0, places, span):
             length = min(span, places - start) * width
@@ -161,28 +154,3 @@ def _hear(
     if penalised and t + stack.delay < stack.num_bins:
         for j in range(length):
             heard[j] += work.rates[layer, neuron + j]
-
-
-@inner
-def through_norm(stack: Stack, work: Work, step: int, batch: int) -> None:
-    """Write the gradient of what flows into a layer in its place, as ``norms.norm_back`` says."""
-    layer, width, num_bins = stack.layers[step], stack.channels[step + 1], stack.num_bins
-    places = stack.heights[step + 1] * stack.widths[step + 1]
-    span, rows = max(1, CHUNK // width), rows_of(stack, layer, batch)
-    first, normed = stack.traces[layer] * work.room, stack.normed[layer] != 0
-    changes = stack.changes[step + 1] * work.room
-    own, n = work.row, work.values_at_once
-    for b in range(batch):
-        if b == 0 or rows > 1:
-            _lay_patterns(work, layer, 3, num_bins, b if rows > 1 else 0, width, span)
-        for t in range(num_bins):
-            for start in range(0, places, span):
-                length = min(span, places - start) * width
-                at = ((t * batch + b) * places + start) * width
-                if normed:
-                    through(
-                        work.traces, first + at, work.traces, changes + at, own.gain, own.offset,
-                        own.rest, t * n, length,
-                    )  # fmt: skip
-                else:
-                    copy(work.traces[first + at : first + at + length], work.traces[changes + at :])

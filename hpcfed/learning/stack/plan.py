@@ -68,7 +68,7 @@ def plan(
     statistics, moments = _statistic_places(layout)
     traces = _traces([sizes[n + 1] for n in steps])
     ends = [at + sizes[n + 1] for at, n in zip(traces, steps, strict=True)]
-    changes = _changes(steps, ends, len(shapes))
+    changes = _changes(steps, ends, sizes)
     neurons = [(prod(shapes[n + 1][1:]), real[n + 1]) for n in steps]
     stack = Stack(
         kinds=np.array([_kind(stage) for stage in found]),
@@ -285,10 +285,17 @@ def _traces(sizes: Sequence[int]) -> list[int]:
     return [0, *accumulate(sizes[1:-1], initial=0)] if len(sizes) > 1 else [0]
 
 
-def _changes(steps: Sequence[int], ends: Sequence[int], signals: int) -> list[int]:
-    """Return where the gradient of each signal lies: behind all that the way back still needs."""
-    behind = [ends[0], max(ends[:2]), *ends[2:]]
-    return [behind[min(bisect_left(steps, n), len(steps) - 1)] for n in range(signals)]
+def _changes(steps: Sequence[int], ends: Sequence[int], sizes: Sequence[int]) -> list[int]:
+    """Return where the gradient of each signal lies: behind all that the way back still needs.
+
+    A layer's input has it behind the layer's trace, and image by image no further than what the
+    layer makes: there lies what is still to be read.
+    """
+    behind = [ends[0], max(ends[:2])]
+    for layer, step in enumerate(steps[1:], 1):
+        least = behind[layer] + max(0, sizes[step] - sizes[step + 1])
+        behind.append(max(least, ends[min(layer + 1, len(steps) - 1)]))
+    return [behind[bisect_left(steps, n)] for n in range(len(sizes))]
 
 
 def _norm_places(layout: Layout, start: int) -> tuple[dict[str, int], int]:

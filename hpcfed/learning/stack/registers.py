@@ -201,27 +201,6 @@ def add_products(typing, sums, other, to, one, at, two, from_, length):  # type:
 
 
 @intrinsic
-def through(typing, traces, at, change, from_, gain, slope, rest, bin, length):  # type: ignore[no-untyped-def]
-    """X = gain change + (slope x + rest) for the ``length`` values from traces[at] on."""
-    signature = types.void(traces, _N, change, _N, gain, slope, rest, _N, _N)
-
-    def generate(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        traces, change, gain, slope, rest = pointers(context, builder, sig, args, (0, 2, 4, 5, 6))
-        _, at, _, from_, _, _, _, bin, length = args
-        with cgutils.for_range_slice(builder, INT(0), length, INT(LANES), INT) as (j, _):
-            target = builder.gep(traces, [builder.add(at, j)])
-            given = load(builder, builder.gep(change, [builder.add(from_, j)]), LANES)
-            here = builder.add(bin, j)
-            by, along, beyond = (
-                load(builder, builder.gep(one, [here]), LANES) for one in (gain, slope, rest)
-            )
-            (by * given + (along * load(builder, target, LANES) + beyond)).store(target)
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-@intrinsic
 def scale_row(typing, out, to, source, at, width, factor):  # type: ignore[no-untyped-def]
     """Write factor source[at:at + width] to out[to:]."""
     signature = types.void(out, _N, source, _N, _N, factor)

@@ -49,8 +49,8 @@ class Stack(NamedTuple):
         neurons: (L, 2) places in a picture, and channels without padding.
         first_neurons: (L,) how many neurons there are in the layers before.
         traces: (L,) where what flows in lies; the second layer's in the place of the first's.
-        changes: (S + 1,) where the gradient of a signal lies: in the traces of layers that the way
-            back is done with.
+        changes: (S + 1,) where the gradient of a signal lies, and in its place that of what a norm
+            has made: in the traces of layers that the way back is done with.
         weights: (L + 1,) where a layer's weights lie, and those of the readout, (in, K).
         back: (L,) where their turned copy lies; framed: (L,) that of one register with zeros around
             each kernel row, -1 for other layers.

@@ -19,6 +19,7 @@ from hpcfed.learning.event.lanes import (
     Lanes,
     Value,
     cgutils,
+    data,
     load,
     place,
     pointers,
@@ -35,17 +36,30 @@ MOST = 4 * LANES  # channels whose weights lie side by side, at most
 
 
 @intrinsic
-def deal_row(typing, out, to, step, source, at, width):  # type: ignore[no-untyped-def]
-    """Copy source[at:at + width], LANES values each ``step`` further in out, from ``to`` on."""
-    signature = types.void(out, _N, _N, source, _N, _N)
+def deal_back(typing, out, to, step, factors, change, from_, source, at, width):  # type: ignore[no-untyped-def]
+    """Write gain change + (slope x + rest), LANES values each ``step`` further in out.
+
+    From ``to`` on, of the ``width`` values change[from_:] and x = source[at:]; gain, slope and rest
+    are the arrays ``factors``.
+    """
+    signature = types.void(out, _N, _N, factors, change, _N, source, _N, _N)
 
     def generate(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        out, source = pointers(context, builder, sig, args, (0, 3))
-        _, to, step, _, at, width = args
+        out, change, source = pointers(context, builder, sig, args, (0, 4, 6))
+        _, to, step, factors, _, from_, _, at, width = args
+        gain, slope, rest = (
+            data(context, builder, kind, builder.extract_value(factors, n))
+            for n, kind in enumerate(sig.args[3])
+        )
         parts = builder.sdiv(width, INT(LANES))
         with cgutils.for_range_slice(builder, INT(0), parts, INT(1), INT) as (part, _):
-            row = load(builder, place(builder, source, at, part, INT(LANES)), LANES)
-            row.store(place(builder, out, to, part, step))
+            by, given, along, x, beyond = (
+                load(builder, place(builder, array, first, part, INT(LANES)), LANES)
+                for array, first in (
+                    (gain, INT(0)), (change, from_), (slope, INT(0)), (source, at), (rest, INT(0)),
+                )
+            )  # fmt: skip
+            (by * given + (along * x + beyond)).store(place(builder, out, to, part, step))
         return context.get_dummy_value()
 
     return signature, generate

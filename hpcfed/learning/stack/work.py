@@ -22,7 +22,8 @@ class Row(NamedTuple):
 
     Attributes:
         v, d, level: (n,) states, and their gradients on the way back.
-        gain, offset, rest: (T n,) of norms, and of their gradients.
+        gain, offset: (T n,) of norms.
+        slope, rest: (n,) with a gain, what leads back through a norm.
         potentials, levels: (T n,) u and b.
         sent: (n,) spikes; heard: (n,) their gradient; steepness: (n,) the surrogate.
         of_gain, of_offset: (T n,) sums of gradients.
@@ -33,6 +34,7 @@ class Row(NamedTuple):
     level: Reals
     gain: Reals
     offset: Reals
+    slope: Reals
     rest: Reals
     potentials: Reals
     levels: Reals
