@@ -17,6 +17,8 @@ RANKS ?= 2
 N ?= 100
 WORKERS ?= 3
 PYTEST_ARGS ?=
+# the tests start a thousand processes: none compiles what another has
+unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check

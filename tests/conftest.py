@@ -86,8 +86,9 @@ def private_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def forget_own_modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Forget modules that a test wrote and imported: another test may have one of that name."""
+    known = set(sys.modules)
     yield
     base = str(tmp_path_factory.getbasetemp())
-    for name, module in sys.modules.copy().items():
-        if (getattr(module, "__file__", None) or "").startswith(base):
+    for name in sys.modules.keys() - known:
+        if (getattr(sys.modules[name], "__file__", None) or "").startswith(base):
             del sys.modules[name]

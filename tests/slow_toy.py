@@ -1,7 +1,8 @@
 """The toy world's rule for sweeps: it takes its time, and fails where it is told to.
 
-Variables make it slow or faulty: HPCFED_TOY_ROUND_S seconds a round; HPCFED_TOY_BAD holds "SEED
-what times" where what is raise, die or input and a file beside counts the times.
+Variables make it slow or faulty: HPCFED_TOY_ROUND_S seconds a round, or of the first and of each
+later one; HPCFED_TOY_BAD holds "SEED what times" where what is raise, die or input and a file
+beside counts the times.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class SlowTrainer(toy_world.ToyTrainer):
         self, params: toy_world.F32, samples: Samples, clients: Sequence[Client], round_index: int
     ) -> Iterator[LocalUpdate]:
         """Train as the toy does, later."""
-        time.sleep(float(os.environ.get("HPCFED_TOY_ROUND_S", "0")))
+        first, *later = map(float, os.environ.get("HPCFED_TOY_ROUND_S", "0").split())
+        time.sleep(later[0] if later and round_index > 0 else first)
         misbehave(self.experiment.seed, round_index)
         yield from super().train(params, samples, clients, round_index)
 

@@ -28,7 +28,7 @@ from pathlib import Path
 from hpcfed.errors import InputError
 from hpcfed.launch.stopping import kill_job
 from hpcfed.records.runfile import Record, read_record
-from tests.mpi.launch import REPOSITORY
+from tests.places import COMPILED, PLAIN, REPOSITORY
 
 JOB = (
     "rule.kind=tests.chaos_toy:RULE",
@@ -93,6 +93,7 @@ class ToyJob:
                     "HPCFED_CHAOS_SECONDS": str(client_s),
                     "HPCFED_CHAOS_DIE": json.dumps(list(deaths)),
                     "OMP_NUM_THREADS": "1",
+                    **PLAIN,
                     **(environment or {}),
                 },
                 cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -228,8 +229,9 @@ def digests(record: Record) -> list[str]:
 
 
 def undisturbed(folder: Path, sets: Sequence[str] = LONG) -> Record:
-    """Return the record of a run on one rank that nobody disturbs."""
-    ended = ToyJob(folder / "undisturbed", 1, sets, client_s=0).wait()
+    """Return the record of a run on one rank that nobody disturbs, its kernels compiled."""
+    job = ToyJob(folder / "undisturbed", 1, sets, client_s=0, environment=COMPILED)
+    ended = job.wait()
     assert ended.code == 0, ended.said
     return ended.record
 

@@ -18,7 +18,7 @@ import pytest
 from hpcfed.errors import InputError
 from hpcfed.launch import find_mpirun, settings
 from hpcfed.launch.stopping import kill_job
-from tests.places import REPOSITORY
+from tests.places import PLAIN, REPOSITORY
 
 # Open MPI's session folders: killed jobs leave theirs, and a new one must not come upon it
 _SESSIONS = tempfile.TemporaryDirectory(prefix="hpcfed-", ignore_cleanup_errors=True)
@@ -102,7 +102,7 @@ def toy(
     return mpirun(
         num_ranks,
         *toy_arguments(out, *overrides, options=options),
-        environment=environment,
+        environment={**PLAIN, **(environment or {})},
         limit_s=limit_s,
     )
 

@@ -26,7 +26,6 @@ PLACES = {  # transports and threads, by ranks
     1: ("uplink.transport=gather",),
     2: ("uplink.transport=reduce", "client.threads=2"),
     3: ("uplink.transport=gather", "client.threads=2"),
-    5: ("uplink.transport=reduce",),
 }
 _FREE = ("seconds_", "mpi_bytes", "predicted_bytes")
 

@@ -65,7 +65,7 @@ class Scenario:
 
 
 def scenario(
-    folder: Path, name: str, resources: str, nodes: str, round_s: float = 0.0, warn_s: int = 30
+    folder: Path, name: str, resources: str, nodes: str, round_s: float | str = 0, warn_s: int = 30
 ) -> Scenario:
     """Write a sweep of six runs for some nodes."""
     path = write_sweep(folder / name)
@@ -83,10 +83,10 @@ def scenarios(cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     packed = "runs_per_task = 3\ntime_min = {}"
     made = {
         "limit": scenario(base, "limit", packed.format(1), "--nodelist=n2", 1000),
-        "warned": scenario(base, "warned", packed.format(2), "--nodelist=n2", 6, warn_s=90),
+        "warned": scenario(base, "warned", packed.format(2), "--nodelist=n2", 20, warn_s=90),
         "power": scenario(base, "power", packed.format(5), "--exclude=n1,n2", 1),
         "preempted": scenario(base, "preempted", packed.format(5), "--nodelist=n1", 1),
-        "killed": scenario(base, "killed", packed.format(5), "--nodelist=n2", 1000),
+        "killed": scenario(base, "killed", packed.format(5), "--nodelist=n2", "1 1000"),
         "cancelled": scenario(base, "cancelled", packed.format(5), "--nodelist=n2", 3),
     }
     for name, each in made.items():
@@ -185,7 +185,7 @@ def test_runs_of_several_nodes_have_the_same_bits(
     is_open_mpi = settings.identify(find_mpirun()).open_mpi > 0
     if launcher != "plain" and is_open_mpi != (launcher == "srun-pmix"):
         pytest.skip(f"{launcher} is for {'MPICH' if is_open_mpi else 'Open MPI'}")
-    each = scenario(tmp_path, "nodes", "", "", 0.0)
+    each = scenario(tmp_path, "nodes", "", "")
     site = packaged_sites()[launcher].read_text() + 'extra = ["--nodes=2"]\n'
     (each.job.parent / "site.toml").write_text(site)
     each.job.write_text(

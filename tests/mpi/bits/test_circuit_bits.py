@@ -57,7 +57,7 @@ CUT = {"hidden": 3, "bases in a mask": 3, "parts of samples": 3, "parts by bases
 
 
 @pytest.mark.parametrize("name", WAYS)
-@pytest.mark.parametrize("num_ranks", [2, 3, 5])
+@pytest.mark.parametrize("num_ranks", [2, 3])
 def test_ranks_threads_and_transports_give_the_same_bits(
     alone: dict[str, Record], on_ranks: OnRanks, name: str, num_ranks: int
 ) -> None:
