@@ -16,7 +16,7 @@ from hpcfed.records.sweepfolder import Paths
 from hpcfed.sweep.collecting.collect import collect
 from hpcfed.sweep.planning.manifest import read_manifest
 from hpcfed.sweep.states import STATUSES, look
-from tests.places import PLAIN, REPOSITORY
+from tests.places import REPOSITORY
 
 BASE = """
 [data]
@@ -58,7 +58,7 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment in which every process of a sweep trains toys."""
     paths = [str(REPOSITORY), os.environ.get("PYTHONPATH")]
     path = os.pathsep.join(path for path in paths if path)
-    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **PLAIN, **(more or {})}
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **(more or {})}
 
 
 def start(*arguments: object, more: Mapping[str, str] | None = None) -> subprocess.Popen[str]:

@@ -165,7 +165,7 @@ def chaos_run(out: Path, seed: int) -> Ended:
         phase = rng.choice(["before training", "writing", "recovery", "recovery", "end"])
         ranks = [0] if phase == "writing" else rng.sample(range(num_ranks), rng.choice([1, 2]))
         deaths = [{"phase": phase, "ranks": ranks, "nth": rng.randint(1, 2)}]
-    job = ToyJob(out, num_ranks, LONG, deaths=deaths)
+    job = ToyJob(out, num_ranks, LONG, deaths=deaths, environment=COMPILED)
     kills: list[str] = []
     killer = threading.Thread(target=lambda: kills.extend(disturb(job, rng, moments)), daemon=True)
     killer.start()

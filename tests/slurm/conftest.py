@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import xarray
 
-from tests.places import COMPILED, REPOSITORY
+from tests.places import REPOSITORY
 from tests.sweep_world import collected, sweep, write_sweep
 
 SCRIPT = REPOSITORY / "slurm" / "devcluster"
@@ -28,7 +28,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def undisturbed(job: Path) -> xarray.Dataset:
     """Return the numbers of the sweep when nothing goes wrong."""
     out = job.parent / "undisturbed"
-    told = sweep("run", job, "--out", out, "--workers", 2, more=COMPILED)
+    told = sweep("run", job, "--out", out, "--workers", 2)
     assert told.returncode == 0, told.stderr
     assert told.stdout.splitlines()[-1] == "6 finished"
     assert not list((out / "claims").iterdir())

@@ -6,7 +6,7 @@ import re
 import resource
 from pathlib import Path
 
-from tests.places import COMPILED, REPOSITORY
+from tests.places import REPOSITORY
 from tests.sweep_world import start, sweep, write_sweep
 
 SHORT = """
@@ -78,7 +78,7 @@ def test_the_core_hours_of_the_tradeoff_are_predicted_within_a_factor_of_two(
 
 def real(*arguments: object) -> str:
     """Run a command with the real trainer."""
-    process = start(*arguments, more={"PYTHONPATH": str(REPOSITORY), **COMPILED})
+    process = start(*arguments, more={"PYTHONPATH": str(REPOSITORY)})
     stdout, stderr = process.communicate(timeout=200)
     assert process.returncode == 0, stdout + stderr
     return stdout
