@@ -188,36 +188,43 @@ def at_home(path: Path, homes: set[str]) -> bool:
     return any(place(path) == h or (h.endswith("/") and place(path).startswith(h)) for h in homes)
 
 
-@pytest.mark.parametrize("path", FILES, ids=place)
-def test_imports_go_downwards_only(path: Path) -> None:
-    mine = room(place(path))
-    assert mine in ROOMS, f"{mine}: give the new room its place in the list"
-    for file in known(path):
-        other = room(file)
-        allowed = other in {mine, FACE} or ROOMS.index(other) < ROOMS.index(mine)
-        assert allowed, f"{place(path)} imports {file}"
+def first(name: str) -> str:
+    """Return the folder, or the file without its suffix, that a file lies in."""
+    return name.partition("/")[0].removesuffix(".py")
 
 
-@pytest.mark.parametrize("path", FILES, ids=place)
-def test_some_rooms_do_not_know_each_other(path: Path) -> None:
-    mine = place(path).partition("/")[0]
-    others = {file.partition("/")[0] for file in known(path)}
-    assert not {(mine, other) for other in others} & set(APART)
+def test_every_room_has_its_place_in_the_list() -> None:
+    assert {room(place(path)) for path in FILES} <= set(ROOMS)
 
 
-@pytest.mark.parametrize(
-    "path", [f for f in FILES if place(f).partition("/")[0] in LIGHT], ids=place
-)
-def test_light_rooms_stand_on_little(path: Path) -> None:
-    mine = place(path).partition("/")[0]
-    if place(path) not in WORKER:
-        others = {file.partition("/")[0].removesuffix(".py") for file in known(path)}
-        assert others <= LIGHT[mine] | {mine, FACE}
+def test_imports_go_downwards_only() -> None:
+    upwards = [
+        f"{place(path)} imports {file}"
+        for path in FILES
+        for file in known(path)
+        if room(file) not in {room(place(path)), FACE}
+        and ROOMS.index(room(file)) >= ROOMS.index(room(place(path)))
+    ]
+    assert upwards == []
 
 
-@pytest.mark.parametrize("path", [f for f in FILES if place(f).startswith("sweep/")], ids=place)
-def test_the_rest_of_a_sweep_does_not_know_the_worker(path: Path) -> None:
-    assert place(path) in WORKER or not known(path) & WORKER
+def test_some_rooms_do_not_know_each_other() -> None:
+    pairs = {(first(place(path)), first(file)) for path in FILES for file in known(path)}
+    assert pairs & set(APART) == set()
+
+
+@pytest.mark.parametrize("light", LIGHT)
+def test_light_rooms_stand_on_little(light: str) -> None:
+    files = [path for path in FILES if first(place(path)) == light and place(path) not in WORKER]
+    others = {first(file) for path in files for file in known(path)}
+    assert files
+    assert others <= LIGHT[light] | {light, FACE}
+
+
+def test_the_rest_of_a_sweep_does_not_know_the_worker() -> None:
+    rest = [path for path in FILES if first(place(path)) == "sweep" and place(path) not in WORKER]
+    assert rest
+    assert [place(path) for path in rest if known(path) & WORKER] == []
 
 
 @pytest.mark.parametrize("library", HOMES)
@@ -228,14 +235,21 @@ def test_each_library_has_one_home(library: str) -> None:
     assert [place(path) for path in users if not at_home(path, HOMES[library])] == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=place)
-def test_heavy_libraries_are_imported_where_they_are_used(path: Path) -> None:
+def heavy(path: Path) -> set[str]:
+    """Return the heavy libraries that are imported with a file."""
     names = set(imports(path, top_level_only=True))
-    heavy = {name.partition(".")[0] for name in names} & LAZY
-    if "hpcfed.base.compiled.compiled" in names:
-        heavy.add("numba")
-    for library in heavy:
-        assert at_home(path, EAGER_ALLOWED.get(library, set())), f"{place(path)}: {library}"
+    compiles = {"numba"} if "hpcfed.base.compiled.compiled" in names else set()
+    return compiles | {name.partition(".")[0] for name in names} & LAZY
+
+
+def test_heavy_libraries_are_imported_where_they_are_used() -> None:
+    astray = [
+        f"{place(path)}: {library}"
+        for path in FILES
+        for library in heavy(path)
+        if not at_home(path, EAGER_ALLOWED.get(library, set()))
+    ]
+    assert astray == []
 
 
 @pytest.mark.parametrize("path", [f for f in FILES if place(f) in GPU_FILES], ids=place)
