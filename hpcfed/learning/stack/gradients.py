@@ -15,7 +15,7 @@ from hpcfed.learning.stack.lists import signal, spread
 from hpcfed.learning.stack.norms import rows_of
 from hpcfed.learning.stack.products import TOGETHER, product_taps
 from hpcfed.learning.stack.tables import Geometry, Stack
-from hpcfed.learning.stack.vectors import deal_back
+from hpcfed.learning.stack.vectors import deal_back, deal_row
 from hpcfed.learning.stack.work import Work
 
 
@@ -105,7 +105,8 @@ def _lay_planes(
                     continue
                 at = (start + image) * each + (y * own.made_width + x) * own.made
                 to = ((image * height + row) * width + column) * LANES
-                _deal(work, to, count * height * width * LANES, changes + at, first + at, own.made)
+                plane_step = count * height * width * LANES
+                _deal(stack, work, own, to, plane_step, changes + at, first + at)
 
 
 @inner
@@ -120,10 +121,15 @@ def _ready_image(stack: Stack, work: Work, own: Geometry, batch: int, image: int
 
 
 @inner
-def _deal(work: Work, to: int, step: int, change: int, at: int, width: int) -> None:
-    row = work.row
-    factors = row.gain, row.slope, row.rest
-    deal_back(work.plane, to, step, factors, work.traces, change, work.traces, at, width)
+def _deal(
+    stack: Stack, work: Work, own: Geometry, to: int, plane_step: int, change: int, at: int
+) -> None:
+    """Write to planes what comes back to a pixel through the norm, if there is one."""
+    traces, factors = work.traces, (work.row.gain, work.row.slope, work.row.rest)
+    if stack.normed[own.layer]:
+        deal_back(work.plane, to, plane_step, factors, traces, change, traces, at, own.made)
+    else:
+        deal_row(work.plane, to, plane_step, traces, change, own.made)
 
 
 @inlined
@@ -176,7 +182,7 @@ def _back_flat(
     for image in range(count):
         _ready_image(stack, work, own, batch, start + image)
         at = (start + image) * own.made
-        _deal(work, image * LANES, plane_step, changes + at, first + at, own.made)
+        _deal(stack, work, own, image * LANES, plane_step, changes + at, first + at)
     pixel = Geometry(
         own.layer, 1, 1, 1, 0, 1, count, inputs, 1, count, own.made, own.weights, own.back
     )

@@ -36,11 +36,27 @@ MOST = 4 * LANES  # channels whose weights lie side by side, at most
 
 
 @intrinsic
-def deal_back(typing, out, to, step, factors, change, from_, source, at, width):  # type: ignore[no-untyped-def]
-    """Write gain change + (slope x + rest), LANES values each ``step`` further in out.
+def deal_row(typing, out, to, step, source, at, width):  # type: ignore[no-untyped-def]
+    """Copy source[at:at + width], LANES values each ``step`` further in out, from ``to`` on."""
+    signature = types.void(out, _N, _N, source, _N, _N)
 
-    From ``to`` on, of the ``width`` values change[from_:] and x = source[at:]; gain, slope and rest
-    are the arrays ``factors``.
+    def generate(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        out, source = pointers(context, builder, sig, args, (0, 3))
+        _, to, step, _, at, width = args
+        parts = builder.sdiv(width, INT(LANES))
+        with cgutils.for_range_slice(builder, INT(0), parts, INT(1), INT) as (part, _):
+            row = load(builder, place(builder, source, at, part, INT(LANES)), LANES)
+            row.store(place(builder, out, to, part, step))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def deal_back(typing, out, to, step, factors, change, from_, source, at, width):  # type: ignore[no-untyped-def]
+    """Do the same with gain change + (slope x + rest) of change[from_:] and x = source[at:].
+
+    Gain, slope and rest are the arrays ``factors``.
     """
     signature = types.void(out, _N, _N, factors, change, _N, source, _N, _N)
 
