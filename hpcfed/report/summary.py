@@ -17,7 +17,7 @@ from hpcfed.records.log import WAYS, uplink_bytes
 from hpcfed.records.names import dropped_text
 from hpcfed.records.planned import divide
 from hpcfed.records.runfile import Record, read_record
-from hpcfed.records.schema import RUN_FILE
+from hpcfed.records.schema import RUN_FILE, TRACKING_ERROR
 from hpcfed.records.state import status_of
 from hpcfed.records.sweepfolder import COLLECTED
 from hpcfed.report import overview
@@ -63,6 +63,7 @@ def summary(path: Path) -> Rows:
         ("parameters", f"{record.params.size}"),
         *_engine(record),
         *_origin(record),
+        *_tracking(record),
     ]
     if record.log.num_rounds:
         lines += [*_results(rounds), *_figures(record), *_costs(rounds)]
@@ -84,6 +85,12 @@ def _origin(record: Record) -> Rows:
     known = {name: float(curve[f"ann_{name}_accuracy"]) for name in ("validation", "test")}
     found = ", ".join(f"{percent(value)} {name}" for name, value in known.items())
     return [("converted from", f"{source}, an ANN of {found}; below: after {steps} time steps")]
+
+
+def _tracking(record: Record) -> Rows:
+    """Return what failed of tracking, if anything did."""
+    failed = record.attributes.get(TRACKING_ERROR, "")
+    return [("not tracked", failed)] if failed else []
 
 
 def best_round(rounds: dict[str, list[Any]]) -> Best | None:

@@ -92,6 +92,14 @@ def test_a_failed_run_says_why(tmp_path: Path) -> None:
     assert dict(summary(tmp_path / "run.h5"))["status"] == "failed the disk is full"
 
 
+def test_what_could_not_be_tracked_is_said(tmp_path: Path) -> None:
+    write_record(tmp_path / "run.h5", record())
+    assert "not tracked" not in dict(summary(tmp_path / "run.h5"))
+    attributes = record().attributes | {"tracking_error": "mlflow: no such server"}
+    write_record(tmp_path / "run.h5", record(attributes=attributes))
+    assert dict(summary(tmp_path / "run.h5"))["not tracked"] == "mlflow: no such server"
+
+
 def test_a_run_without_a_round_has_a_summary(tmp_path: Path) -> None:
     write_record(tmp_path / "run.h5", record(0))
     assert dict(summary(tmp_path / "run.h5"))["rounds"] == "0"
