@@ -15,7 +15,7 @@ PYTHON ?= python3
 MPI ?= openmpi
 RANKS ?= 2
 N ?= 100
-WORKERS ?= 3
+WORKERS ?= 4
 PYTEST_ARGS ?=
 # the tests start a thousand processes: none compiles what another has
 unexport PYTHONDONTWRITEBYTECODE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,6 +42,8 @@ app.add_typer(data_app, name="data")
 app.add_typer(plot_app, name="plot")
 app.add_typer(sweep_app, name="sweep")
 
+_OBJECTS = 50_000  # new ones before Python looks for garbage; a library that loads makes many
+
 Job = Annotated[
     Path,
     typer.Argument(
@@ -54,6 +57,7 @@ Job = Annotated[
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command, by default the process's own; bad input is one message and exit code 2."""
     never_fail_to_encode()
+    gc.set_threshold(_OBJECTS, *gc.get_threshold()[1:])
     try:
         app(arguments)
     except InputError as error:

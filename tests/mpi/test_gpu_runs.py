@@ -27,8 +27,8 @@ name = "tiny"
 [data]
 dataset = "{folder}/train.h5"
 test = "{folder}/test.h5"
-duration = 0.12
-num_bins = 12
+duration = 0.08
+num_bins = 8
 validation_fraction = 0.0
 [model]
 hidden = [12]
@@ -52,13 +52,13 @@ rounds = 2
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a job of four speakers, 22 training samples and two classes."""
+    """Return a job of four speakers, 15 training samples and two classes."""
     folder = tmp_path_factory.mktemp("gpu")
     rng = np.random.default_rng(0)
-    for name, count in (("train.h5", 22), ("test.h5", 9)):
+    for name, count in (("train.h5", 15), ("test.h5", 5)):
         labels = rng.integers(0, 2, count)
         units = [np.sort(rng.choice(10, 40) + 10 * label) for label in labels]
-        times = [np.sort(rng.uniform(0, 0.12, 40)) for _ in labels]
+        times = [np.sort(rng.uniform(0, 0.08, 40)) for _ in labels]
         write_file(folder / name, times, units, labels=labels, speakers=np.arange(count) % 4)
     path = folder / "job.toml"
     path.write_text(JOB.format(folder=folder))

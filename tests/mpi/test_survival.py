@@ -7,7 +7,6 @@ import re
 import signal
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -46,9 +45,7 @@ def death(phase: str, *ranks: int, nth: int = 1) -> dict[str, object]:
     "deaths",
     [
         [death("before training", 1, 2, 3)],
-        [death("training", 0, nth=5)],
         [death("training", 0, 1, 3, nth=5)],
-        [death("collective", 0, 2, nth=31)],
         [death("collective", 0, 1, 2, nth=50)],
         [death("writing", 0, 1, nth=8)],
         [death("evaluation", 0, nth=4), death("collective", 2, nth=60)],
@@ -234,11 +231,10 @@ def test_an_undisturbed_run_has_one_attempt_without_losses(tmp_path: Path) -> No
 @pytest.mark.slow
 def test_a_little_chaos(tmp_path: Path) -> None:
     whole = undisturbed(tmp_path)
-    # in these two ranks die at a place in the job, however fast the machine
-    with ThreadPoolExecutor() as pool:
-        jobs = list(pool.map(lambda seed: chaos_run(tmp_path / str(seed) / "a", seed), (8, 15)))
-    assert [wrong(ended, whole) for ended in jobs] == ["", ""], [ended.said for ended in jobs]
-    assert all(ended.kills for ended in jobs)
+    # in this one ranks die at a place in the job, however fast the machine
+    ended = chaos_run(tmp_path / "a", 15)
+    assert wrong(ended, whole) == "", ended.said
+    assert ended.kills
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -28,7 +28,7 @@ from hpcfed.learning.trainer import LocalUpdate
 
 TIE = 1e-5
 THOROUGH = settings(
-    max_examples=50, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
 
 # --- one batch, against torch autograd in float64 -------------------------------------------------
@@ -42,7 +42,7 @@ def test_spikes_are_identical_and_gradients_within_1e_9_in_float64(world: World)
     assert_exact(world)
 
 
-@settings(THOROUGH, max_examples=25)
+@settings(THOROUGH, max_examples=15)
 @given(world=worlds(models=LEAKY))
 def test_leaky_neurons_have_the_spikes_and_gradients_of_torch(world: World) -> None:
     assert_exact(world)

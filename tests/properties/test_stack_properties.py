@@ -46,7 +46,7 @@ SIZES = st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9))
 
 
 @settings(
-    max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    max_examples=20, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
 @given(
     hidden=HIDDEN,

@@ -16,7 +16,7 @@ name = "tradeoff"
 data = {{ dataset = "spoken-digits", duration = 0.7, num_bins = 50 }}
 client.learning_rate = 0.01
 participation.drop_probability = 0.5
-server.rounds = 25
+server.rounds = 12
 run.eval_every = 10
 [grid]
 "uplink.mask_probability" = [0.0, 0.95]

@@ -1,7 +1,8 @@
 """What files of bits share: the jobs of all of them, in one start for each number of ranks.
 
-A file says its JOB and the WAYS to run it, and in CUT the round in which some of them are left as
-a kill would leave them. ``{runs}`` in a setting is the folder of the file's runs.
+A file says its JOB and the WAYS to run it: on one rank, and on three with threads. CUT says in
+which round some of them are left on two ranks, and by the other transport, as a kill would leave
+them. ``{runs}`` in a setting is the folder of the file's runs.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def started(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     def start(num_ranks: int) -> Path:
         folder = base / str(num_ranks)
         runs = [run for name in sorted(found)
-                for run in whole(found[name], folder / name, num_ranks)]  # fmt: skip
+                for run in begun(found[name], folder / name, num_ranks)]  # fmt: skip
         if num_ranks == 3:
             left = start(2)
             runs += [run for name in sorted(found) for run in rest(found[name], left / name)]
@@ -54,17 +55,20 @@ def started(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return start
 
 
-def whole(module: ModuleType, folder: Path, num_ranks: int) -> list[Run]:
-    """Return a file's runs from start to end."""
-    runs = []
-    for way in module.WAYS:
-        sets = (*settings(module, way, folder), *PLACES[num_ranks])
-        cut = getattr(module, "CUT", {}).get(way, 0) if num_ranks == 2 else 0
-        if cut:
-            sets = (*sets, "run.checkpoint_seconds=0.0")
-        left = str(folder / f"{way}, left")
-        runs.append(Run(module.JOB, sets, str(folder / way), cut=cut, left=left))
-    return runs
+def begun(module: ModuleType, folder: Path, num_ranks: int) -> list[Run]:
+    """Return a file's runs from their start: on two ranks those alone that are cut."""
+    cut = getattr(module, "CUT", {})
+    if num_ranks != 2:
+        return [
+            Run(module.JOB, (*settings(module, way, folder), *PLACES[num_ranks]), str(folder / way))
+            for way in module.WAYS
+        ]
+    often = (*PLACES[2], "run.checkpoint_seconds=0.0")
+    return [
+        Run(module.JOB, (*settings(module, way, folder), *often), str(folder / way), cut=cut[way],
+            left=str(folder / f"{way}, left"))
+        for way in cut
+    ]  # fmt: skip
 
 
 def rest(module: ModuleType, folder: Path) -> list[Run]:
