@@ -167,7 +167,9 @@ def stack_products(
     experiment = settings("event", model=model, data={"num_bins": layer.images})
     trainer = StackTrainer(experiment, Shape((1, *layer.size), 3), dtype)
     stack, lengths, step = trainer._network.stack, trainer._lengths, len(before)
-    stack = stack._replace(switches=np.full_like(stack.switches, switch))
+    stack = stack._replace(
+        switches=np.full_like(stack.switches, switch), marks=np.full_like(stack.marks, -1)
+    )
     work = make_work(stack, lengths, 1, dtype, 0, True)
     place = next(part for name, part, _ in trainer.layout.slices() if name == "hidden1.input")
     params = np.zeros(trainer.layout.size, dtype)

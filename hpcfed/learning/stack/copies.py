@@ -24,6 +24,8 @@ def turned(stack: Stack, work: Work) -> None:
             )
         else:
             _turn(work.weights[own.weights :], work.back[own.back :], taps, own.channels, own.made)
+        if stack.marks[step] >= 0:
+            _part(work.weights[own.weights :], work.lone[own.back :], taps, own.channels, own.made)
 
 
 @inner
@@ -47,6 +49,25 @@ def _turn(weights: Reals, back: Reals, taps: int, channels: int, made: int) -> N
                     for c in range(wide):
                         back[to + c] = weights[at + c * lanes]
                     seen += wide
+        column += lanes
+
+
+@inner
+def _part(weights: Reals, lone: Reals, taps: int, channels: int, made: int) -> None:
+    """Write weights (taps, channels, made) as (channels, made / LANES, taps from the last, LANES).
+
+    The former in blocks of their last axis.
+    """
+    column = 0
+    while column < made:
+        lanes, block = lanes_from(made, column), taps * channels * column
+        for tap in range(taps):
+            for c in range(channels):
+                at = block + (tap * channels + c) * lanes
+                for n in range(lanes):
+                    plane, own = (column + n) // LANES, (column + n) % LANES
+                    to = (c * (made // LANES) + plane) * taps + taps - 1 - tap
+                    lone[to * LANES + own] = weights[at + n]
         column += lanes
 
 

@@ -21,9 +21,10 @@ import numpy as np
 
 from hpcfed.base.compiled import inlined, inner
 from hpcfed.learning.constants import SURROGATES, Neuron
+from hpcfed.learning.event.lanes import LANES
 from hpcfed.learning.stack.lists import append_pixel, copy, signal
 from hpcfed.learning.stack.norms import rows_of
-from hpcfed.learning.stack.registers import add_products, integrate, return_bin
+from hpcfed.learning.stack.registers import add_products, integrate, mark, return_bin
 from hpcfed.learning.stack.tables import Stack
 from hpcfed.learning.stack.work import Work
 
@@ -39,6 +40,9 @@ def fire(stack: Stack, neuron: Neuron, work: Work, step: int, batch: int) -> Non
     span, rows = max(1, CHUNK // width), rows_of(stack, layer, batch)
     first, zero = stack.traces[layer] * work.room, work.traces.dtype.type(0)
     row, columns, n = work.row, stack.widths[step + 1], work.values_at_once
+    marked = stack.marks[step + 1] >= 0 and len(work.marks) > 0
+    for image in range(stack.num_bins * batch):
+        work.marked[step + 1, image] = 0
     for b in range(batch):
         if b == 0 or rows > 1:
             _lay_patterns(work, layer, num_bins, b if rows > 1 else 0, width, span)
@@ -53,6 +57,13 @@ def fire(stack: Stack, neuron: Neuron, work: Work, step: int, batch: int) -> Non
                     _append_nothing(stack, work, step, b, start, length // width)
                 if to >= num_bins:
                     continue
+                if marked:
+                    image = to * batch + b
+                    word = (image * places + start) * width // LANES
+                    work.marked[step + 1, image] += mark(
+                        neuron, row, work.marks, stack.marks[step + 1] * work.room + word, t * n,
+                        length,
+                    )  # fmt: skip
                 listed = signal(stack, work, step + 1, to * batch + b)
                 end = 0 if start == 0 else listed.bounds[start]
                 for k in range(length // width):

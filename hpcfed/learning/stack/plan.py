@@ -21,6 +21,7 @@ from hpcfed.config.stack import Convolution, Dense, Dropout, Pool
 from hpcfed.learning.constants import Reals, RealType
 from hpcfed.learning.event.lanes import LANES
 from hpcfed.learning.event.tables import aligned
+from hpcfed.learning.stack.gathering import TAPS
 from hpcfed.learning.stack.geometry import lanes_at
 from hpcfed.learning.stack.tables import (
     AVERAGE,
@@ -48,6 +49,7 @@ _FLAT_IMAGES = 128
 _PIXEL, _ROW = 40, 12
 _WAIT = (0.95, 1.25, 1.9, 1.9)
 _BACKWARD = (0.38, 0.65, 0.75, 0.75)
+_MARKED = (0.3, 0.45, 0.45, 0.45)
 
 
 def plan(
@@ -69,6 +71,9 @@ def plan(
     traces = _traces([sizes[n + 1] for n in steps])
     ends = [at + sizes[n + 1] for at, n in zip(traces, steps, strict=True)]
     changes = _changes(steps, ends, sizes)
+    marked = [n > steps[0] and n - 1 in steps and _is_marked(experiment, found[n], kernels[n])
+              for n in range(len(found))]  # fmt: skip
+    marks = [sizes[n] // LANES if has else 0 for n, has in enumerate([*marked, False])]
     neurons = [(prod(shapes[n + 1][1:]), real[n + 1]) for n in steps]
     stack = Stack(
         kinds=np.array([_kind(stage) for stage in found]),
@@ -95,6 +100,7 @@ def plan(
         entries=_places(sizes),
         values=_places([size * has for size, has in zip(sizes, valued, strict=True)]),
         bounds=_places([prod(one[1:]) + 1 for one in shapes]),
+        marks=np.where([*marked, False], _places(marks), -1),
         steps=np.array(steps),
         neurons=np.array(neurons),
         first_neurons=_places([prod(one) for one in neurons]),
@@ -126,6 +132,7 @@ def plan(
         entries=sum(sizes),
         values=sum(size * has for size, has in zip(sizes, valued, strict=True)),
         bounds=sum(prod(one[1:]) + 1 for one in shapes),
+        marks=sum(marks),
     )
 
 
@@ -257,8 +264,19 @@ def _valued(experiment: Experiment, found: Sequence[Stage]) -> list[int]:
     return valued
 
 
-def _switches(kernel: tuple[int, int, int, int], seen: int, made: int) -> tuple[float, float]:
-    """Return the shares of active values from which on products of all values are faster.
+def _is_marked(experiment: Experiment, stage: Stage, kernel: tuple[int, int, int, int]) -> bool:
+    """Say whether a stage needs no gradient of the spikes that it sees where neurons are far off.
+
+    Of a square of three, and for the surrogate that is zero there.
+    """
+    square = isinstance(stage.spec, Convolution) and kernel[:2] == (TAPS, TAPS)
+    return square and experiment.model.surrogate == "triangle"
+
+
+def _switches(
+    kernel: tuple[int, int, int, int], seen: int, made: int
+) -> tuple[float, float, float]:
+    """Return the shares from which on products of all values are faster.
 
     In cycles of a pixel: events have a loop for each row of a kernel, and wait for their sums where
     these fill one or two registers; products have neither.
@@ -267,7 +285,8 @@ def _switches(kernel: tuple[int, int, int, int], seen: int, made: int) -> tuple[
     registers = made // LANES
     products = rows * columns * seen * registers
     forward = (products - _PIXEL - _ROW * rows) / (_WAIT[min(registers, 4) - 1] * products)
-    return max(0.0, forward), _BACKWARD[min(registers, 4) - 1]
+    column = min(registers, 4) - 1
+    return max(0.0, forward), _BACKWARD[column], _MARKED[column]
 
 
 def _together(stage: Stage, made: tuple[int, int, int]) -> int:

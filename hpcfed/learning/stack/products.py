@@ -11,6 +11,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic as _intrinsic
 
@@ -18,10 +19,12 @@ from hpcfed.learning.event.lanes import (
     INT,
     LANES,
     Value,
+    cgutils,
     load,
     place,
     pointers,
     running,
+    shuffle,
     splat,
     widen,
 )
@@ -95,6 +98,81 @@ def multiply_tile(typing, out, targets, column, source, places, tile, shape, spa
             choose(builder, size, {n: partial(multiply, n, each) for n in TILES})
 
         choose(builder, lanes, {each * LANES: partial(sized, each) for each in (2, 1)})
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def product_marked(typing, out, to, lanes, source, at, shape, weights, first, marks, word):  # type: ignore[no-untyped-def]
+    """Write to out[to:to + lanes] the sums of those channels of a pixel that are marked, else zero.
+
+    ``shape`` is (planes, plane step, row step): a sum is of the products of the TAPS x TAPS
+    registers from source[at] on in each plane and a row of weights, those of channel c at
+    first + c planes TAPS TAPS LANES. ``lanes`` is MOST, half or a quarter of it.
+    """
+    signature = types.void(out, _N, _N, source, _N, shape, weights, _N, marks, _N)
+
+    def generate(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        out, source, weights, marks = pointers(context, builder, sig, args, (0, 3, 6, 8))
+        _, to, lanes, _, at, shape, _, first, _, word = args
+        planes, plane_step, row_step = (builder.extract_value(shape, n) for n in range(3))
+        each = TAPS * TAPS * LANES
+        pitch = builder.mul(planes, INT(each))
+
+        def sums(number: int) -> None:
+            """Take ``number`` times LANES channels."""
+            for n in range(number):
+                zeros(builder, out).store(builder.gep(out, [builder.add(to, INT(n * LANES))]))
+            kind = ir.IntType(number * LANES)
+            place_of = builder.bitcast(builder.gep(marks, [word]), kind.as_pointer())
+            found = builder.load(place_of)
+            found.align = 2
+            bits = widen(builder, found)
+            count = builder.ctpop(bits)
+            with cgutils.for_range_slice(builder, INT(0), planes, INT(1), INT) as (p, _):
+                begin = builder.add(at, builder.mul(p, plane_step))
+                own = [
+                    load(
+                        builder,
+                        place(
+                            builder, source, builder.add(begin, INT(i * LANES)), INT(q), row_step
+                        ),
+                        LANES,
+                    )
+                    for q in range(TAPS)
+                    for i in range(TAPS)
+                ]
+                ahead = builder.add(first, builder.mul(p, INT(each)))
+                with running(builder, INT(0), count, [bits]) as (_, (left,), after):
+                    channel = builder.cttz(left, ir.Constant(ir.IntType(1), 1))
+                    line = builder.add(ahead, builder.mul(channel, pitch))
+                    factors = [
+                        load(
+                            builder,
+                            builder.gep(weights, [builder.add(line, INT(n * LANES))]),
+                            LANES,
+                        )
+                        for n in range(TAPS * TAPS)
+                    ]
+                    rows = []
+                    for q in range(0, TAPS * TAPS, TAPS):
+                        row = own[q] * factors[q]
+                        for n in range(q + 1, q + TAPS):
+                            row = own[n].times_plus(factors[n], row)
+                        rows.append(row)
+                    total = (rows[0] + rows[1]) + rows[2]
+                    half = LANES // 2
+                    while half:
+                        low = shuffle(total, total, list(range(half)))
+                        total = low + shuffle(total, total, list(range(half, 2 * half)))
+                        half //= 2
+                    target = builder.gep(out, [builder.add(to, channel)])
+                    whole = builder.extract_element(total.value, ir.IntType(32)(0))
+                    builder.store(builder.fadd(builder.load(target), whole), target)
+                    after.append(builder.and_(left, builder.sub(left, INT(1))))
+
+        choose(builder, lanes, {count * LANES: partial(sums, count) for count in (4, 2, 1)})
         return context.get_dummy_value()
 
     return signature, generate

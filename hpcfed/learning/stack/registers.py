@@ -121,6 +121,34 @@ def integrate(typing, neuron, row, traces, at, bin, length):  # type: ignore[no-
 
 
 @intrinsic
+def mark(typing, neuron, row, marks, to, bin, length):  # type: ignore[no-untyped-def]
+    """Write to marks[to:] which neurons of a bin have a slope, by a triangle; return how many.
+
+    A bit for each of LANES; ``bin`` is where ``integrate`` has left potentials and levels.
+    """
+    signature = types.intp(neuron, row, marks, _N, _N, _N)
+
+    def generate(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        own = _Row(context, builder, sig, args)
+        (marks,) = pointers(context, builder, sig, args, (2,))
+        _, _, _, to, bin, length = args
+        peak, slope, theta = (own.constant(name) for name in ("peak", "slope", "threshold"))
+        zero = zeros_like(peak)
+        full = builder.or_(own.is_set("decay"), own.is_set("adaptive"))
+        parts = builder.sdiv(length, INT(LANES))
+        with running(builder, INT(0), parts, [INT(0)]) as (part, (count,), counts):
+            here = builder.add(bin, builder.mul(part, INT(LANES)))
+            level = builder.select(full, own.read("levels", here).value, theta.value)
+            away = abs(own.read("potentials", here) - Lanes(builder, level))
+            bits = (peak - slope * away > zero).bits()
+            builder.store(bits, builder.gep(marks, [builder.add(to, part)]))
+            counts.append(builder.add(count, builder.zext(builder.ctpop(bits), INT)))
+        return counts[0]
+
+    return signature, generate
+
+
+@intrinsic
 def return_bin(typing, neuron, row, change, at, bin, length):  # type: ignore[no-untyped-def]
     """Take one bin on the way back: write the gradient of y to change[at:], from ``row.heard``.
 

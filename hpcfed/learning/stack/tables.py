@@ -37,14 +37,17 @@ class Stack(NamedTuple):
         flat: (S,) 1 for a layer whose kernel is all of the picture.
         dropped: (S,) of a dropout, the words below which a value is left out.
         raises: (S,) of a dropout, what the others are multiplied by.
-        switches: (S, 2) share of active values from which on the products of all of them are
-            faster than those of events: forward, and on the way back.
+        switches: (S, 3) share of active values from which on the products of all of them are
+            faster than those of events: forward, and on the way back; and that of neurons with a
+            slope from which on gradients of all are faster than theirs alone.
         together: (S,) images that a layer's products take at once.
         heights, widths, channels: (S + 1,) of the signals.
         real_channels: (S + 1,) without padding.
         valued: (S + 1,) 1 where events have values other than 1.
         entries, values, bounds: (S + 1,) where a signal has its events, their values, and where
             each pixel's begin.
+        marks: (S + 1,) where a signal has a bit for each neuron whose surrogate is not zero, LANES
+            together; -1 where no gradient can be left out.
         steps: (L,) the step that a layer is.
         neurons: (L, 2) places in a picture, and channels without padding.
         first_neurons: (L,) how many neurons there are in the layers before.
@@ -84,6 +87,7 @@ class Stack(NamedTuple):
     entries: I64
     values: I64
     bounds: I64
+    marks: I64
     steps: I64
     neurons: I64
     first_neurons: I64
@@ -119,6 +123,7 @@ class Lengths(NamedTuple):
     entries: int
     values: int
     bounds: int
+    marks: int
 
 
 class Constants(NamedTuple):

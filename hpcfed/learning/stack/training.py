@@ -3,7 +3,8 @@
 P parameters, B batch, L layers, T time bins, K classes. One native call trains one client for all
 its steps; what Python prepares is the order of the samples and what augmentation does to each. The
 step is the one of ``autograd.training``. Of events or of all values, the sums of products are the
-same bits: each layer takes for each image what is faster.
+same bits: each layer takes for each image what is faster. So it does with gradients of spikes, of
+all neurons or of those alone whose surrogate is not zero: how many there are decides, no thread.
 """
 
 from __future__ import annotations

@@ -50,7 +50,8 @@ class Work(NamedTuple):
 
     Attributes:
         weights, gradient, first, second: the flat vector, its gradient and the optimiser's moments.
-        back, framed: copies of weights; statistics: those of norms.
+        back, lone, framed: copies of weights; statistics: those of norms.
+        marks: bits of neurons whose surrogate is not zero; marked: (S + 1, images) how many.
         entries, values, bounds: the lists of all signals.
         traces: what flows into layers, and its gradient on the way back; with the gradients of
             signals.
@@ -76,11 +77,14 @@ class Work(NamedTuple):
     first: Reals
     second: Reals
     back: Reals
+    lone: Reals
     framed: Reals
     statistics: Reals
     entries: NDArray[np.unsignedinteger]
     values: Reals
     bounds: NDArray[np.int32]
+    marks: NDArray[np.uint16]
+    marked: I64
     traces: Reals
     moments: F64
     gains: F64

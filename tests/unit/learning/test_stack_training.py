@@ -25,6 +25,7 @@ from hpcfed.config.file import parse_experiment
 from hpcfed.errors import InputError
 from hpcfed.learning.autograd.training import NorseTrainer
 from hpcfed.learning.engines import make_trainer, resolve_engine
+from hpcfed.learning.stack import plan as stack_plan
 from hpcfed.learning.stack import training as stack_training
 from hpcfed.learning.stack.memory import make_work
 from hpcfed.learning.stack.training import StackTrainer
@@ -108,6 +109,30 @@ def test_gradients_of_images_are_autograds(name: str) -> None:
     shape = (3, 8, 8) if name == "wide" else (1, 8, 8)
     spikes = assert_same_gradient(settings("event", **IMAGES[name]), images(4, shape))
     assert spikes[0] > 0 or name == "one bin, firing first"
+
+
+FAR_OFF = {
+    "one to four registers": model("8c3", "20c3", "36c3", "70c3", 9),
+    "stride, no border, wide border": model("20c3", "8c3s2p0", "8c3p2", 9),
+    "firing first, full": model("20c3", "8c3", fire_first=True, reset_gradient="full"),
+    "alif": model("20c3", "8c3", neuron="alif", **LEAKS),
+    "rate penalty": model("8c3", "16c3")
+    | {"client": {"rate_lower": 0.1, "rate_upper": 0.2, "rate_strength": 3.0}},
+}
+
+
+@pytest.mark.parametrize("name", FAR_OFF)
+@pytest.mark.parametrize("share", [0.0, 2.0], ids=["all", "those with a slope"])
+def test_gradients_of_spikes_are_of_all_or_of_those_neurons_that_have_a_slope(
+    name: str, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The surrogate of the others is zero; a share of slopes decides which."""
+    monkeypatch.setattr(stack_plan, "_MARKED", (share,) * 4)
+    experiment, shown = settings("event", **FAR_OFF[name]), images(3, (2, 7, 5))
+    stack = StackTrainer(experiment, shape_of(shown))._network.stack  # the test looks inside
+    assert stack.marks.max() >= 0
+    assert set(stack.switches[:, 2]) == {share}
+    assert_same_gradient(experiment, shown)
 
 
 @pytest.mark.parametrize("shape", [(2, 7, 5), (1, 1, 1), (3, 1, 9), (3, 17, 2)])
