@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def started(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Started:
     """Return what runs all that this session's files of bits say, and where the runs lie.
 
-    Two ranks leave what is cut, and three go on with it.
+    Two ranks leave what is cut, and three go on with it; both find other runs among those of one.
     """
     found = {item.module.__name__: item.module for item in request.session.items
              if item.path.parent == HERE}  # fmt: skip
@@ -43,38 +43,43 @@ def started(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
     @cache
     def start(num_ranks: int) -> Path:
-        folder = base / str(num_ranks)
-        runs = [run for name in sorted(found)
-                for run in begun(found[name], folder / name, num_ranks)]  # fmt: skip
+        folder, names = base / str(num_ranks), sorted(found)
+        if num_ranks == 2:
+            ones = start(1)
+            runs = [run for n in names for run in begun(found[n], folder / n, ones / n)]
+        else:
+            runs = [run for n in names for run in whole(found[n], folder / n, num_ranks)]
         if num_ranks == 3:
-            left = start(2)
-            runs += [run for name in sorted(found) for run in rest(found[name], left / name)]
+            left, ones = start(2), start(1)
+            runs += [run for n in names for run in rest(found[n], left / n, ones / n)]
         ways.train(folder, num_ranks, runs)
         return folder
 
     return start
 
 
-def begun(module: ModuleType, folder: Path, num_ranks: int) -> list[Run]:
-    """Return a file's runs from their start: on two ranks those alone that are cut."""
-    cut = getattr(module, "CUT", {})
-    if num_ranks != 2:
-        return [
-            Run(module.JOB, (*settings(module, way, folder), *PLACES[num_ranks]), str(folder / way))
-            for way in module.WAYS
-        ]
+def whole(module: ModuleType, folder: Path, num_ranks: int) -> list[Run]:
+    """Return a file's runs from start to end."""
+    return [
+        Run(module.JOB, (*settings(module, way, folder), *PLACES[num_ranks]), str(folder / way))
+        for way in module.WAYS
+    ]
+
+
+def begun(module: ModuleType, folder: Path, ones: Path) -> list[Run]:
+    """Return those of a file's runs that are cut, on two ranks."""
     often = (*PLACES[2], "run.checkpoint_seconds=0.0")
     return [
-        Run(module.JOB, (*settings(module, way, folder), *often), str(folder / way), cut=cut[way],
+        Run(module.JOB, (*settings(module, way, ones), *often), str(folder / way), cut=number,
             left=str(folder / f"{way}, left"))
-        for way in cut
+        for way, number in getattr(module, "CUT", {}).items()
     ]  # fmt: skip
 
 
-def rest(module: ModuleType, folder: Path) -> list[Run]:
+def rest(module: ModuleType, folder: Path, ones: Path) -> list[Run]:
     """Return a file's runs that two ranks have left, to be ended by three."""
     return [
-        Run(module.JOB, (*settings(module, way, folder), *PLACES[3]),
+        Run(module.JOB, (*settings(module, way, ones), *PLACES[3]),
             str(folder / f"{way}, left"), resume=True)
         for way in getattr(module, "CUT", {})
     ]  # fmt: skip
