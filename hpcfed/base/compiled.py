@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import functools
-import gc
 import hashlib
 import logging
 import os
@@ -39,6 +38,7 @@ from numba.core.registry import CPUDispatcher
 from numba.core.serialize import dumps
 
 from hpcfed.base.atomic import replacing
+from hpcfed.base.garbage import seldom_collected
 from hpcfed.base.private import others_may_write, private_folder
 
 _LOG = logging.getLogger("hpcfed")
@@ -46,7 +46,6 @@ _jit: Any = numba.jit  # its types leave some options out
 _SETTINGS: Any = numba.config  # made of the environment when numba is imported
 _MAGIC = b"hpcfed-code-1\n\0\0"  # then the SHA-256 of the rest
 _PATIENCE_S = 600.0  # many times what a kernel takes; then the other process is taken for stuck
-_OBJECTS = 50_000  # new ones before Python looks for garbage: a compiler makes many, and keeps them
 _OPTIONS: dict[str, Any] = {"nopython": True, "nogil": True, "error_model": "numpy"}
 # of a function that kernels alone call: nothing for Python and C to call it by
 _WITHIN: dict[str, Any] = _OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
@@ -129,22 +128,10 @@ class _Kernel(CPUDispatcher):
 
     def compile(self, sig: Any, patience_s: float | None = None) -> Any:
         # numba takes this lock too, but later: until then another thread could set another turn
-        with global_compiler_lock, _little_garbage(), contextlib.ExitStack() as turn:
+        with global_compiler_lock, seldom_collected(), contextlib.ExitStack() as turn:
             self._cache.turn = turn
             self._cache.patience_s = _PATIENCE_S if patience_s is None else patience_s
             return super().compile(sig)
-
-
-@contextlib.contextmanager
-def _little_garbage() -> Iterator[None]:
-    """Look for garbage less often."""
-    thresholds = gc.get_threshold()
-    if thresholds[0]:  # zero: never
-        gc.set_threshold(max(_OBJECTS, thresholds[0]), *thresholds[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*thresholds)
 
 
 class _Files(_Cache):

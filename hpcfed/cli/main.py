@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hpcfed.base.garbage import seldom_collected
 from hpcfed.base.terminal import never_fail_to_encode
 from hpcfed.cli.completing import ListsJobs, complete_job
 from hpcfed.cli.data import data_app
@@ -42,8 +42,6 @@ app.add_typer(data_app, name="data")
 app.add_typer(plot_app, name="plot")
 app.add_typer(sweep_app, name="sweep")
 
-_OBJECTS = 50_000  # new ones before Python looks for garbage; a library that loads makes many
-
 Job = Annotated[
     Path,
     typer.Argument(
@@ -57,9 +55,9 @@ Job = Annotated[
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command, by default the process's own; bad input is one message and exit code 2."""
     never_fail_to_encode()
-    gc.set_threshold(_OBJECTS, *gc.get_threshold()[1:])
     try:
-        app(arguments)
+        with seldom_collected():
+            app(arguments)
     except InputError as error:
         complain(error)
         sys.exit(BAD_INPUT)

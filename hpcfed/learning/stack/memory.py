@@ -107,10 +107,11 @@ def _row(values: int, bins: int, dtype: RealType) -> Row:
 def work_bytes(stack: Stack, lengths: Lengths, batch: int, dtype: RealType) -> int:
     """Return about how many bytes ``make_work`` takes for training on ``batch`` samples."""
     room, real = stack.num_bins * batch, dtype().itemsize
-    each = real * (lengths.changes + lengths.values) + 2 * lengths.entries
+    each = real * (lengths.changes + lengths.values) + 2 * (lengths.entries + lengths.marks)
     sizes = np.array([_products(stack, int(step), room) for step in stack.steps]).max(0)
     scratch = (2 * real) * int(sizes[0] + sizes[1]) + 12 * int(sizes[3])
-    return room * (each + 4 * lengths.bounds) + real * (5 * lengths.weights) + scratch + _CODE
+    copies = real * (5 * lengths.weights + (lengths.back if lengths.marks else 0))
+    return room * (each + 4 * lengths.bounds) + copies + scratch + _CODE
 
 
 def _products(stack: Stack, step: int, room: int) -> tuple[int, int, int, int, int]:
