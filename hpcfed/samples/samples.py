@@ -86,3 +86,8 @@ def as_given(array: NDArray[Any]) -> NDArray[Any]:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def side_by_side(ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return samples (n,) one beside the other: turned round or thinned, kernels see one type."""
+    return np.ascontiguousarray(ids)

@@ -25,7 +25,7 @@ from tests.reference_federation import Reference
 
 pytestmark = pytest.mark.mpi
 
-RANKS = (1, 2, 3, 5)
+RANKS = (1, 2, 5)
 SETTINGS = {
     "plain": [],
     "bernoulli": ["uplink.mask=bernoulli", "uplink.mask_probability=0.5"],

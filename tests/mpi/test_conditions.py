@@ -54,7 +54,7 @@ def test_stragglers_are_some_of_those_that_were_drawn(records: list[Record]) -> 
 
 
 def test_they_are_the_same_on_three_ranks(tmp_path: Path, records: list[Record]) -> None:
-    for found, alone in zip(toy_runs(3, tmp_path, DRAWN, LATE, FIRST, ALL), records, strict=True):
+    for found, alone in zip(toy_runs(3, tmp_path, FIRST, ALL), records[2:], strict=True):
         assert found.params.tobytes() == alone.params.tobytes()
         np.testing.assert_array_equal(found.log.participated(7), alone.log.participated(7))
         for one, other in zip(found.log.late, alone.log.late, strict=True):

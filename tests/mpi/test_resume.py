@@ -67,8 +67,8 @@ CUTS = {
     "claimed, killed": Cut((2, 3), SELDOM, SELDOM, KILL, claimed=True),
     "claimed, failed": Cut((2, 3), SELDOM, SELDOM, KILL.replace("SIGKILL", "raise"), claimed=True),
     "claimed, finished": Cut((2, 3), SELDOM, SELDOM, claimed=True),
-    "SIGUSR1": Cut((3, 5), fault='{"do": "SIGUSR1", "rank": 1, "round": 5}'),
-    "SIGTERM": Cut((3, 5), fault='{"do": "SIGTERM", "rank": 1, "round": 5}'),
+    "SIGUSR1": Cut((3, 2), fault='{"do": "SIGUSR1", "rank": 1, "round": 5}'),
+    "SIGTERM": Cut((2, 3), fault='{"do": "SIGTERM", "rank": 1, "round": 5}'),
     "few rounds": Cut((2, 3), FEW),
     "free keys": Cut((2, 2), (*FEW, "uplink.transport=gather"), (*ALL_STATE, *FREE)),
 }

@@ -46,7 +46,7 @@ def test_batches_without_ties_agree_with_the_oracle_to_1e_3(
     tied, steps = 0, 0
 
     @settings(
-        max_examples=12,
+        max_examples=8,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     )
     @given(world=worlds(np.float32))
@@ -202,21 +202,23 @@ def bits(updates: Sequence[LocalUpdate]) -> list[tuple[bytes, float, float, floa
     return found
 
 
-def many_clients() -> list[Client]:
-    """Return 64 clients of one to five samples: batches of four, some of them short."""
+def many_clients(count: int = 16) -> list[Client]:
+    """Return clients of one to five samples: batches of four, some of them short."""
     rng = np.random.default_rng(5)
-    sizes = [1 + k % 4 + (k % 16 == 3) for k in range(64)]
+    sizes = [1 + k % 4 + (k % 16 == 3) for k in range(count)]
     return [Client(3 * k, rng.permutation(60)[:size]) for k, size in enumerate(sizes)]
 
 
-def test_groups_of_1_7_and_64_clients_give_the_same_bits() -> None:
+def test_groups_of_one_of_seven_and_of_all_clients_give_the_same_bits() -> None:
     settings, events = one_epoch("gpu", **SMALL), samples(num_bins=4)
     params = start(one_epoch("norse", **SMALL))
+    count = 16 if DEVICE == "cpu" else 64  # the interpreter takes one program after the other
     results = [
-        bits(list(gpu(settings, most_clients=most).train(params, events, many_clients(), 2)))
-        for most in (1, 7, 64)
+        bits(list(gpu(settings, most_clients=most).train(params, events, many_clients(count), 2)))
+        for most in (1, 7, count)
     ]
-    assert len({delta for delta, *_ in results[0]}) >= 60  # some have one sample, the same one
+    # some have one sample, the same one
+    assert len({delta for delta, *_ in results[0]}) >= count * 15 // 16
     assert 0.01 < np.mean([rate for *_, rate in results[0]]) < 0.3
     assert results[0] == results[1] == results[2]
 

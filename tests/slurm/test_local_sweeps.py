@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -37,10 +38,19 @@ def some_rounds(out: Path) -> bool:
 
 
 def retried(job: Path, out: Path) -> xarray.Dataset:
-    told = sweep("retry", job, "--out", out, "--workers", 2)
+    told = sweep("retry", job, "--out", out, "--workers", 1)
     assert told.returncode == 0, told.stdout + told.stderr
-    assert counts(out) == {"finished": 6}
+    assert counts(out) == {"finished": 4}
     return collected(out)
+
+
+@pytest.fixture
+def done(job: Path, undisturbed: xarray.Dataset, tmp_path: Path) -> Path:
+    """Return a copy of the undisturbed sweep's folder, before it was collected."""
+    out = tmp_path / "done"
+    shutil.copytree(job.parent / "undisturbed", out)
+    (out / "sweep.nc").unlink()
+    return out
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
@@ -69,8 +79,8 @@ def test_two_sweeps_on_one_folder_do_each_run_once(
         stdout, stderr = process.communicate(timeout=120)
         assert process.returncode == 0, stdout + stderr
     logs = list((tmp_path / "logs").glob("*.log"))
-    assert len(logs) == 6
-    assert [log.read_text().count("-- 20") for log in logs] == [1] * 6
+    assert len(logs) == 4
+    assert [log.read_text().count("-- 20") for log in logs] == [1] * 4
     assert_same(collected(tmp_path), undisturbed)
 
 
@@ -81,7 +91,7 @@ def test_a_run_that_fails_once_is_tried_again_by_itself(
     bad = {"HPCFED_TOY_BAD": f"1 die {tmp_path / 'once'}"}
     told = sweep("run", job, "--out", tmp_path / "out", "--workers", 1, more=bad)
     assert told.returncode == 0, told.stdout + told.stderr
-    assert sum(log.read_text().count("-- 20") for log in (tmp_path / "out/logs").iterdir()) == 7
+    assert sum(log.read_text().count("-- 20") for log in (tmp_path / "out/logs").iterdir()) == 5
     assert_same(collected(tmp_path / "out"), undisturbed)
 
 
@@ -95,9 +105,9 @@ def test_a_run_that_goes_on_failing_is_marked_with_its_last_words(
     (tmp_path / "often").write_text("x" * 100)
     bad = {"HPCFED_TOY_BAD": f"1 {what} {tmp_path / 'often'}"}
     out = tmp_path / "out"
-    told = sweep("run", job, "--out", out, "--workers", 2, more=bad)
+    told = sweep("run", job, "--out", out, "--workers", 1, more=bad)
     assert told.returncode == 1
-    assert counts(out) == {"finished": 4, "failed": 2}
+    assert counts(out) == {"finished": 2, "failed": 2}
     assert len((tmp_path / "often").read_text()) == 96  # two runs, one further try each
     shown = sweep("status", job, "--out", out).stdout
     assert shown.count(error) == shown.count(": after 1 rounds; ") == 2
@@ -110,10 +120,9 @@ def test_a_run_that_goes_on_failing_is_marked_with_its_last_words(
 
 
 def test_an_unreadable_run_file_is_reported_and_made_anew(
-    job: Path, undisturbed: xarray.Dataset, tmp_path: Path
+    job: Path, undisturbed: xarray.Dataset, done: Path
 ) -> None:
-    assert sweep("run", job, "--out", tmp_path, "--workers", 2).returncode == 0
-    paths = Paths(tmp_path)
+    paths = Paths(done)
     manifest = read_manifest(paths)
     broken, foreign = (paths.run_file(manifest.runs[index].digest) for index in (0, 1))
     broken.write_bytes(broken.read_bytes()[:-100])
@@ -123,11 +132,11 @@ def test_an_unreadable_run_file_is_reported_and_made_anew(
     assert f"left out: {broken}: cannot be read as a run file" in told
     assert f"left out: {foreign}: is a run of another configuration" in told
     assert "notes: no run of this sweep" in told
-    assert "4 runs in" in told
+    assert "2 runs in" in told
     (paths.runs / "notes").rmdir()
-    assert counts(tmp_path) == {"finished": 4, "stopped": 1, "failed": 1}
+    assert counts(done) == {"finished": 2, "stopped": 1, "failed": 1}
     foreign.unlink()
-    assert_same(retried(job, tmp_path), undisturbed)
+    assert_same(retried(job, done), undisturbed)
 
 
 @pytest.fixture
@@ -150,11 +159,11 @@ def test_a_full_disk_costs_no_run(job: Path, undisturbed: xarray.Dataset, small_
     out = small_disk / "out"
     assert sweep("plan", job, "--out", out).returncode == 0
     free = os.statvfs(small_disk)
-    (small_disk / "ballast").write_bytes(bytes(free.f_bavail * free.f_bsize - 330_000))
-    told = sweep("run", job, "--out", out, "--workers", 2)
+    (small_disk / "ballast").write_bytes(bytes(free.f_bavail * free.f_bsize - 300_000))
+    told = sweep("run", job, "--out", out, "--workers", 1)
     assert told.returncode == 1
     assert "No space left on device" in told.stdout + told.stderr
-    assert 0 < counts(out).get("finished", 0) < 6
+    assert 0 < counts(out).get("finished", 0) < 4
     (small_disk / "ballast").unlink()
     assert_same(retried(job, out), undisturbed)
 
@@ -213,27 +222,25 @@ def test_collecting_nothing_is_said(job: Path, tmp_path: Path) -> None:
         list(collect(read_manifest(paths), paths))
 
 
-def test_only_new_files_are_read_when_collecting_again(job: Path, tmp_path: Path) -> None:
-    assert sweep("run", job, "--out", tmp_path, "--workers", 2).returncode == 0
-    paths = Paths(tmp_path)
+def test_only_new_files_are_read_when_collecting_again(done: Path) -> None:
+    paths = Paths(done)
     manifest = read_manifest(paths)
     gone = paths.run_file(manifest.runs[3].digest)
     content = gone.read_bytes()
     gone.unlink()
-    assert "(5 read, 1 missing)" in list(collect(manifest, paths))[-1]
+    assert "(3 read, 1 missing)" in list(collect(manifest, paths))[-1]
     gone.write_bytes(content)
-    assert "6 runs" in (last := list(collect(manifest, paths))[-1])
+    assert "4 runs" in (last := list(collect(manifest, paths))[-1])
     assert "(1 read, 0 missing)" in last
     again = xarray.load_dataset(paths.collected, engine="h5netcdf")
     paths.collected.unlink()
-    assert "(6 read, 0 missing)" in list(collect(manifest, paths))[-1]
+    assert "(4 read, 0 missing)" in list(collect(manifest, paths))[-1]
     assert_same(again, xarray.load_dataset(paths.collected, engine="h5netcdf"))
 
 
-def test_the_run_file_of_a_sweep_is_an_ordinary_one(job: Path, tmp_path: Path) -> None:
-    assert sweep("run", job, "--out", tmp_path, "--workers", 2).returncode == 0
-    run = read_manifest(Paths(tmp_path)).runs[0]
-    with h5py.File(Paths(tmp_path).run_file(run.digest)) as file:
+def test_the_run_file_of_a_sweep_is_an_ordinary_one(done: Path) -> None:
+    run = read_manifest(Paths(done)).runs[0]
+    with h5py.File(Paths(done).run_file(run.digest)) as file:
         assert file.attrs["status"] == "finished"
         assert file.attrs["config_digest"] == run.config_digest
         assert file.attrs["name"] == "toy"

@@ -37,7 +37,7 @@ from hpcfed.learning.silence import limits
 from hpcfed.networks.contract import Layer
 from hpcfed.networks.layout import Layout, Part
 from hpcfed.samples.events import EventSet
-from hpcfed.samples.samples import Shape, as_given
+from hpcfed.samples.samples import Shape, as_given, side_by_side
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -197,7 +197,7 @@ def inputs_of(events: EventSet, samples: I64, addresses: U32, starts: I64) -> In
         counts=as_given(np.empty(0, np.uint16) if events.counts is None else events.counts),
         bin_offsets=as_given(events.bin_offsets),
         sample_offsets=as_given(events.sample_offsets),
-        samples=samples,
+        samples=side_by_side(samples),
         labels=events.labels[samples],
         addresses=addresses,
         starts=starts,

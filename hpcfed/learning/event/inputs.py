@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hpcfed.learning.augment import Changes
 from hpcfed.learning.event.tables import Inputs
 from hpcfed.samples.events import EventSet
-from hpcfed.samples.samples import as_given
+from hpcfed.samples.samples import as_given, side_by_side
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
@@ -37,7 +37,7 @@ def inputs_of(events: EventSet, samples: I64, teacher: F32, changes: Sequence[Ch
         counts=as_given(np.empty(0, np.uint16) if events.counts is None else events.counts),
         bin_offsets=as_given(events.bin_offsets),
         sample_offsets=as_given(events.sample_offsets),
-        samples=samples,
+        samples=side_by_side(samples),
         labels=events.labels[samples],
         teacher=teacher,
         time_shifts=joined([change.bins for change in changes], np.int64),

@@ -21,7 +21,7 @@ from hpcfed.learning.silence import limits
 from hpcfed.networks.contract import Layer
 from hpcfed.networks.layout import Layout
 from hpcfed.samples.events import EventSet
-from hpcfed.samples.samples import Shape, as_given
+from hpcfed.samples.samples import Shape, as_given, side_by_side
 
 I64 = NDArray[np.int64]
 
@@ -72,7 +72,7 @@ def inputs_of(events: EventSet, samples: I64) -> Inputs:
         counts=as_given(np.empty(0, np.uint16) if events.counts is None else events.counts),
         bin_offsets=as_given(events.bin_offsets),
         sample_offsets=as_given(events.sample_offsets),
-        samples=samples,
+        samples=side_by_side(samples),
         labels=labels,
         targets=targets.astype(np.float64),
     )

@@ -45,7 +45,7 @@ from hpcfed.networks.stack import operations, products, stack_layers, stack_layo
 from hpcfed.samples.encoders import SIGNED_POISSON, limits_of
 from hpcfed.samples.events import EventSet, events_of
 from hpcfed.samples.images import ImageSet
-from hpcfed.samples.samples import Samples, Shape
+from hpcfed.samples.samples import Samples, Shape, side_by_side
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
@@ -217,7 +217,7 @@ class StackTrainer:
         words = Stream(self._experiment.seed, Purpose.NETWORK, round_index, client)
         freeze_after = self._experiment.model.norm_freeze_after
         return Learned(
-            samples=ids,
+            samples=side_by_side(ids),
             labels=samples.labels[ids],
             teacher=taught(self._experiment, samples),
             words=words.address,
@@ -271,7 +271,7 @@ class StackTrainer:
             limits=limits_of(encoder),
             address=address,
             by_sample=words is None,
-            samples=ids,
+            samples=side_by_side(ids),
             events=inputs_of(sensed, inside, nobody, changes),
         )
 

@@ -28,7 +28,7 @@ from hpcfed.networks.contract import Layer
 from hpcfed.networks.layout import Layout, Part
 from hpcfed.samples.events import EventSet
 from hpcfed.samples.images import ImageSet
-from hpcfed.samples.samples import Samples, Shape, as_given
+from hpcfed.samples.samples import Samples, Shape, as_given, side_by_side
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -170,7 +170,7 @@ def _inputs(
         channels=as_given(_NO_CHANNELS if events is None else events.channels),
         bin_offsets=as_given(_NO_BINS if events is None else events.bin_offsets),
         sample_offsets=as_given(_NOTHING if events is None else events.sample_offsets),
-        samples=ids,
+        samples=side_by_side(ids),
         labels=samples.labels[ids],
         drawn=streams[0],
         winners=streams[1],

@@ -1,4 +1,4 @@
-"""Events of a mapped file and events in memory are of one type to the kernels: compiled once."""
+"""Events of a file and in memory, samples in any order, are of one type to kernels: compiled once."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ NOBODY = np.zeros(0, np.int64)
 ARRAYS = ("channels", "bin_offsets", "sample_offsets")
 
 
-def tables(events: EventSet) -> dict[str, Any]:
+def tables(events: EventSet, ids: np.ndarray = NOBODY) -> dict[str, Any]:
     teacher, addresses = np.empty((0, 0), np.float32), np.empty((0, 5), np.uint32)
     return {
-        "event": event.inputs_of(events, NOBODY, teacher, ()),
-        "local": local.inputs_of(events, NOBODY),
-        "circuit": circuit.inputs_of(events, NOBODY, addresses, NOBODY),
+        "event": event.inputs_of(events, ids, teacher, ()),
+        "local": local.inputs_of(events, ids),
+        "circuit": circuit.inputs_of(events, ids, addresses, NOBODY),
     }
 
 
@@ -37,3 +37,11 @@ def test_what_cannot_be_written_is_of_the_type_of_what_can(engine: str) -> None:
     kinds = [numba.typeof(tables(events)[engine]) for events in (written, mapped)]
     assert kinds[0] == kinds[1]
     assert written.channels.flags.writeable
+
+
+@pytest.mark.parametrize("engine", ["event", "local", "circuit"])
+def test_samples_that_were_turned_round_are_of_the_type_of_others(engine: str) -> None:
+    events = patterns(4)
+    orders = (np.arange(4), np.arange(4)[::-1])
+    kinds = [numba.typeof(tables(events, ids)[engine]) for ids in orders]
+    assert kinds[0] == kinds[1]

@@ -163,15 +163,7 @@ def published(test_data: Path) -> Published:
 
 def trainer_inputs(events: EventSet) -> Inputs:
     """Return all samples in their order."""
-    return Inputs(
-        events.channels,
-        np.empty(0, np.uint16),
-        events.bin_offsets,
-        events.sample_offsets,
-        np.arange(events.num_samples),
-        events.labels,
-        events.labels.astype(np.float64),
-    )
+    return plan.inputs_of(events, np.arange(events.num_samples))
 
 
 def test_straight_through_steps_are_those_of_the_published_code(published: Published) -> None:
