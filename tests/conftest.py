@@ -30,7 +30,8 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 # what waits longest begins first, beside the tests that compute
 _FIRST = ("slurm", "bits", "mpi", "browser")
-_TOGETHER = "tests/mpi/bits/"  # these files share what they start
+# these files share what they start, or compile
+_TOGETHER = ("tests/mpi/bits/", "/test_stack_", "/test_circuit_")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -51,7 +52,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return _TOGETHER if nodeid.startswith(_TOGETHER) else super()._split_scope(nodeid)
+            file = nodeid.partition("::")[0]
+            shared = next((part for part in _TOGETHER if part in file), None)
+            return shared or super()._split_scope(nodeid)
 
     return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 

@@ -632,7 +632,7 @@ def test_a_clamped_trace_shows_the_label() -> None:
 def test_targets_become_more_probable_and_classes_are_told_apart(circuit: dict[str, Any]) -> None:
     events = patterns(40)
     settings = experiment(
-        circuit={"bases": 4} | circuit,
+        circuit=circuit,
         data={"duration": 0.15, "num_bins": 15},
         client={"learning_rate": 0.02},
     )

@@ -1,4 +1,4 @@
-"""Events of a file and in memory, samples in any order, are of one type to kernels: compiled once."""
+"""Events of a file and in memory, in any order, are of one type to kernels: compiled once."""
 
 from __future__ import annotations
 
