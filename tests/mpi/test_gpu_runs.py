@@ -48,6 +48,32 @@ mask_probability = 0.5
 [server]
 rounds = 2
 """
+# two clients of the digits, one step each
+IMAGES = """
+[data]
+dataset = "digits"
+classes = [0, 1]
+num_bins = 2
+duration = 0.02
+[model]
+hidden = ["3c3s2", "p2", 5]
+neuron = "leaky"
+norm = "bntt"
+surrogate = "triangle"
+surrogate_slope = 1.0
+readout = "current"
+init = "xavier"
+init_scale = 2.0
+[client]
+steps = 1
+batch_size = 8
+optimizer = "sgd"
+learning_rate = 0.1
+[participation]
+clients_per_round = 2
+[server]
+rounds = 1
+"""
 
 
 @pytest.fixture(scope="module")
@@ -68,14 +94,16 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def folder(job: Path) -> Path:
     """Return the folder of runs on one rank: of both engines, and one to be resumed."""
+    text, folder, norse = job.read_text(), job.parent, ("client.engine=norse",)
     runs = {
-        "alone": (*GPU, "uplink.transport=gather"),
-        "norse": ("client.engine=norse",),
-        "resumed": (*GPU, "server.rounds=1"),
+        "alone": (text, (*GPU, "uplink.transport=gather")),
+        "norse": (text, norse),
+        "resumed": (text, (*GPU, "server.rounds=1")),
+        "images, one": (IMAGES, GPU),
+        "images, norse": (IMAGES, norse),
     }
-    text, folder = job.read_text(), job.parent
     ways.train(
-        folder, 1, [Run(text, sets, str(folder / name)) for name, sets in runs.items()], ENVIRONMENT
+        folder, 1, [Run(*run, str(folder / name)) for name, run in runs.items()], ENVIRONMENT
     )
     return folder
 
@@ -95,9 +123,10 @@ def shared(job: Path) -> Ended:
 from hpcfed.federation.mpi import transport
 from hpcfed.learning.gpu import update as gpu_update
 from tests.mpi.in_turn import Run, go
-def train(name, *sets):
-    go(Run({job.read_text()!r}, [*{GPU!r}, *sets], {str(job.parent)!r} + "/" + name))
+def train(name, *sets, text={job.read_text()!r}):
+    go(Run(text, [*{GPU!r}, *sets], {str(job.parent)!r} + "/" + name))
 train("together", "uplink.transport=reduce")
+train("images, two", "client.potentials=float32", text={IMAGES!r})
 joined = gpu_update.GpuUpdate.joined
 def told(self, head, others):
     print("messages on the device:", 1 + len(others), flush=True)
@@ -184,43 +213,10 @@ def test_without_a_gpu_a_run_ends_with_one_message(job: Path) -> None:
     assert not (job.parent / "none").exists()
 
 
-def test_images_train_in_the_same_bits_on_two_ranks_and_begin_as_norses(tmp_path: Path) -> None:
-    """Two clients of the digits, one step each: the same spikes, the same loss, one more rank."""
-    job = tmp_path / "images.toml"
-    job.write_text(
-        """
-[data]
-dataset = "digits"
-classes = [0, 1]
-num_bins = 2
-duration = 0.02
-[model]
-hidden = ["3c3s2", "p2", 5]
-neuron = "leaky"
-norm = "bntt"
-surrogate = "triangle"
-surrogate_slope = 1.0
-readout = "current"
-init = "xavier"
-init_scale = 2.0
-[client]
-steps = 1
-batch_size = 8
-optimizer = "sgd"
-learning_rate = 0.1
-[participation]
-clients_per_round = 2
-[server]
-rounds = 1
-"""
-    )
-    text = job.read_text()
-    lone = {"one": GPU, "norse": ("client.engine=norse",)}
-    runs = [Run(text, sets, str(tmp_path / name)) for name, sets in lone.items()]
-    ways.train(tmp_path, 1, runs, ENVIRONMENT)
-    both = (*GPU, "client.potentials=float32")
-    ways.train(tmp_path, 2, [Run(text, both, str(tmp_path / "two"))], ENVIRONMENT)
-    one, norse, two = (read_record(tmp_path / name) for name in ("one", "norse", "two"))
+def test_images_train_in_the_same_bits_on_two_ranks_and_begin_as_norses(
+    folder: Path, shared: Ended
+) -> None:
+    one, norse, two = (read_record(folder / f"images, {name}") for name in ("one", "norse", "two"))
     assert two.params.tobytes() == one.params.tobytes()
     for name in ("train_loss", "hidden_rate"):
         np.testing.assert_allclose(
