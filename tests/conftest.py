@@ -28,8 +28,8 @@ hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, data
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
-# what waits longest begins first, beside the tests that compute
-_FIRST = ("slurm", "bits", "mpi", "browser")
+# what compiles for all begins first, and what waits longest beside it
+_FIRST = ("bits", "slurm", "mpi", "browser")
 # these files share what they start, or compile
 _TOGETHER = ("tests/mpi/bits/", "/test_stack_", "/test_circuit_")
 

@@ -71,8 +71,12 @@ def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def python(site: Path, cwd: Path, *arguments: str) -> str:
     """Run Python in ``cwd`` with the wheel's code before the checkout's; return what it says."""
-    # a cache of its own: events binned by another test would stand in for the wheel's data
-    ours = {"PYTHONPATH": str(site), "HPCFED_CACHE": str(cwd / "cache"), "OMP_NUM_THREADS": "1"}
+    # a cache of its own: events binned by another test would stand in for the wheel's data;
+    # compiled code is named by the sources, and no other's could
+    cache = cwd / "cache"
+    cache.mkdir()
+    (cache / "compiled").symlink_to(Path(os.environ["HPCFED_CACHE"]) / "compiled")
+    ours = {"PYTHONPATH": str(site), "HPCFED_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=cwd,
