@@ -8,17 +8,14 @@ function has none of it, and so cannot make arrays: views are all it may make.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast  # Any: functions of any types
 
-import numba
+from hpcfed.base.parts import part
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-_jit: Any = numba.jit  # its types leave some options out
 
 
 def bare(function: Function) -> Function:
     """Compile a function that kernels call, and that makes no array; it becomes part of theirs."""
-    options = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True}
-    decorated = _jit(nopython=True, no_cfunc_wrapper=True, _nrt=False, **options)(function)
-    return cast(Function, decorated)
+    options = {"nopython": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+    return cast(Function, part(function, **options))

@@ -39,6 +39,7 @@ from numba.core.serialize import dumps
 
 from hpcfed.base.atomic import replacing
 from hpcfed.base.garbage import seldom_collected
+from hpcfed.base.parts import part
 from hpcfed.base.private import others_may_write, private_folder
 
 _LOG = logging.getLogger("hpcfed")
@@ -84,7 +85,7 @@ def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
 
 def inner(function: Function) -> Function:
     """Compile a function that kernels call; it becomes part of their code."""
-    return cast(Function, _jit(**_WITHIN)(function))
+    return cast(Function, part(function, **_OPTIONS))
 
 
 def inlined(function: Function) -> Function:

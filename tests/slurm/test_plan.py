@@ -24,7 +24,7 @@ run.eval_every = 10
 
 
 def test_a_dry_run_prints_the_script_and_writes_nothing(tmp_path: Path) -> None:
-    job = write_sweep(tmp_path, "[resources]\nruns_per_task = 4\nthrottle = 3")
+    job = write_sweep(tmp_path, "[resources]\nruns_per_task = 3\nthrottle = 3")
     told = sweep("submit", job, "--out", tmp_path / "out", "--dry-run")
     assert told.returncode == 0, told.stderr
     assert told.stdout.startswith("#!/bin/bash\n#SBATCH --job-name=toy-")
@@ -33,10 +33,10 @@ def test_a_dry_run_prints_the_script_and_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_plan_counts_runs_and_tasks(tmp_path: Path) -> None:
-    job = write_sweep(tmp_path, "[resources]\nruns_per_task = 4\nthreads = 2")
+    job = write_sweep(tmp_path, "[resources]\nruns_per_task = 3\nthreads = 2")
     told = sweep("plan", job, "--out", tmp_path / "out").stdout
-    assert f"toy: 6 runs (6 new, 0 known) in {tmp_path / 'out'}" in told
-    assert "array: 2 tasks of 4 runs, 1 at once on 2 cores, 60 min each" in told
+    assert f"toy: 4 runs (4 new, 0 known) in {tmp_path / 'out'}" in told
+    assert "array: 2 tasks of 3 runs, 1 at once on 2 cores, 60 min each" in told
     assert (tmp_path / "out" / "sweep.toml").read_text() == job.read_text()
 
 

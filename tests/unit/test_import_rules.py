@@ -101,7 +101,7 @@ KERNELS = {
     "learning/event/lanes.py",
     "learning/event/vectors.py",
     "learning/local/kernels.py",
-    "base/bare.py",
+    "base/parts.py",
     "learning/circuit/kernels.py",
     "learning/circuit/products.py",
     "learning/circuit/rows.py",
