@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,14 +29,24 @@ from hpcfed.sweep.working.supervisor import Endings, Supervisor
 SAID = "3 runs are no longer in the sweep file"
 
 
-@pytest.fixture
-def shrunk(tmp_path: Path) -> tuple[Manifest, Paths]:
-    """Return a sweep of 18 finished runs, collected, of which 15 are left in the file."""
-    grid = '[grid]\n"uplink.mask_probability" = [0.0, 0.2, 0.4, 0.6, 0.8, {}]\nseed = [0, 1, 2]'
-    manifest, paths = planned(tmp_path, grid.format("0.9"))
+GRID = '[grid]\n"uplink.mask_probability" = [0.0, 0.2, 0.4, 0.6, 0.8, {}]\nseed = [0, 1, 2]'
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a sweep of 18 finished runs, collected."""
+    folder = tmp_path_factory.mktemp("whole")
+    manifest, paths = planned(folder, GRID.format("0.9"))
     finish(paths, manifest.current)
     list(collect(manifest, paths))
-    manifest, paths = planned(tmp_path, grid.format(""))
+    return folder
+
+
+@pytest.fixture
+def shrunk(whole: Path, tmp_path: Path) -> tuple[Manifest, Paths]:
+    """Return a copy of it, of which 15 runs are left in the file."""
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    manifest, paths = planned(tmp_path, GRID.format(""))
     assert (len(manifest.current), len(manifest.runs)) == (15, 18)
     return manifest, paths
 
