@@ -14,6 +14,7 @@ from tests.mpi import ways
 from tests.mpi.in_turn import Run
 from tests.mpi.launch import end, mpirun, start, toy, toy_arguments
 from tests.mpi.ways import TOY
+from tests.places import PLAIN
 from tests.run_files import edited
 from tests.toy_world import FAULT_VARIABLE
 
@@ -57,7 +58,7 @@ def survived(tmp_path_factory: pytest.TempPathFactory) -> Path:
     momentum = ("server.optimizer=momentum", EVERYBODY)
     nobody = '{"do": "nan", "round": 2}'
     runs.append(Run(TOY, momentum, str(folder / "nobody"), fault=nobody))
-    ways.train(folder, 2, runs)
+    ways.train(folder, 2, runs, PLAIN)
     return folder
 
 

@@ -22,6 +22,7 @@ from tests.mpi import ways
 from tests.mpi.in_turn import Run
 from tests.mpi.launch import Ended, end, mpirun, start, toy, toy_arguments, wait
 from tests.mpi.ways import TOY
+from tests.places import PLAIN
 from tests.toy_world import FAULT_VARIABLE
 
 pytestmark = pytest.mark.mpi
@@ -137,7 +138,7 @@ def resumed(begun: Begun, left: Left) -> Resumed:
         for name in names:
             left(name)
         rest = [Run(TOY, CUTS[name].rest, str(folder / name), resume=True) for name in names]
-        ways.train(folder, num_ranks, rest)
+        ways.train(folder, num_ranks, rest, PLAIN)
         return folder
 
     return lambda name: read_record(go_on(CUTS[name].ranks[1]) / name)

@@ -14,6 +14,7 @@ from hpcfed.records.schema import RUN_FILE
 from tests.mpi.in_turn import Run
 from tests.mpi.launch import toy
 from tests.mpi.ways import TOY, train
+from tests.places import PLAIN
 
 pytestmark = pytest.mark.mpi
 
@@ -37,11 +38,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ]  # fmt: skip
 
     train(folder / "1", 1, [*runs(1), Run(TOY, ("server.rounds=6",), str(folder / "1" / "none"))])
-    train(folder / "2", 2, runs(2))
+    train(folder / "2", 2, runs(2), PLAIN)
     for name in WAYS:
         shutil.copytree(folder / LEFT.format(name), folder / name)
     rest = [Run(TOY, sets, str(folder / name), resume=True) for name, sets in WAYS.items()]
-    train(folder / "3", 3, [*runs(3), *rest])
+    train(folder / "3", 3, [*runs(3), *rest], PLAIN)
     return folder
 
 

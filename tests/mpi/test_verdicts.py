@@ -54,7 +54,7 @@ def test_counts_are_the_same_on_three_ranks_and_by_the_other_engine(tmp_path: Pa
     assert 0 < activity[..., 1].sum() < activity[..., 0].sum()
     three = record(3, tmp_path / "b", *sets, "uplink.transport=gather")
     np.testing.assert_array_equal(np.stack(three.log.activity), activity)
-    norse = record(2, tmp_path / "c", *sets, "client.engine=norse")
+    norse = record(1, tmp_path / "c", *sets, "client.engine=norse")
     np.testing.assert_array_equal(norse.log.activity[0], activity[0])  # of the same parameters
     batches = 2 * np.array(alone.log.rounds["num_participants"])
     assert (activity[..., 0] <= 32 * batches[:, None]).all()
