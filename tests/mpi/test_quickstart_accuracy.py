@@ -15,8 +15,12 @@ pytestmark = [pytest.mark.mpi, pytest.mark.slow, pytest.mark.timeout(ways.LIMIT_
 
 ROUNDS = {"spoken": 150, "permuted": 50}  # after 50 rounds of spoken labels it reads most digits
 WAYS = {
-    "spoken": (),
-    "permuted": ("data.dataset=tests.permuted_labels:load", "server.rounds=50"),
+    "spoken": ("run.eval_every=50",),
+    "permuted": (
+        "data.dataset=tests.permuted_labels:load",
+        "server.rounds=50",
+        "run.eval_every=50",
+    ),
 }
 
 
@@ -30,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def accuracies_of(folder: Path, name: str) -> list[float]:
-    """Return the test accuracy after each round of a quickstart."""
+    """Return the test accuracy after each round of a quickstart that was evaluated; else NaN."""
     record = read_record(folder / name)
     assert record.attributes["status"] == "finished"
     assert record.log.num_rounds == ROUNDS[name]

@@ -17,11 +17,11 @@ from tests.places import REPOSITORY
 pytestmark = [pytest.mark.mpi, pytest.mark.slow, pytest.mark.timeout(ways.LIMIT_S + 30)]
 
 BITS = ("rule.binary.sends=bits", "uplink.dtype=sign")
-RARELY = ("run.eval_every=40", "evaluation.draws=10", "server.rounds=20")
+ONCE = "run.eval_every=40"
 WAYS = {
-    "latents": ("two_moons", ()),
-    "bits": ("two_moons", BITS),
-    "regression": ("regression", RARELY),
+    "latents": ("two_moons", (ONCE,)),
+    "bits": ("two_moons", (ONCE, *BITS)),
+    "regression": ("regression", (ONCE, "evaluation.draws=10", "server.rounds=20")),
 }
 
 
