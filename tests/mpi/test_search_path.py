@@ -13,7 +13,7 @@ import pytest
 from hpcfed.launch import find_mpirun, settings
 from hpcfed.records import origins
 from hpcfed.records.runfile import read_record
-from tests.places import REPOSITORY
+from tests.places import PLAIN, REPOSITORY
 
 SETTINGS = """
 [data]
@@ -51,7 +51,7 @@ def places(tmp_path: Path) -> tuple[Path, Path]:
 def imported(here: Path, site: Path | None, *command: str) -> str:
     """Run a command in ``here`` and return which ``mydata`` its run has recorded."""
     path = os.pathsep.join([str(REPOSITORY), *([str(site)] if site else [])])
-    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, **PLAIN, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     environment |= settings.environment(settings.identify(find_mpirun()), environment)
     ended = subprocess.run(
         command, cwd=here, env=environment,
