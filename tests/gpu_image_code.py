@@ -22,6 +22,7 @@ SETTINGS: tuple[dict[str, dict[str, object]], ...] = (
         },
         "client": {"optimizer": "adam", "momentum": None, "proximal": 0.1},
     },
+    {"model": {"norm": "none", "reset": "none"}, "data": {"encoder": "poisson"}},
 )
 LAYERS = ((20, 2, 32, 32, 64), (20, 2, 1024), (1, 1, 1, 1, 1))  # Triton has other code for a 1
 

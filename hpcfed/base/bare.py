@@ -17,5 +17,4 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def bare(function: Function) -> Function:
     """Compile a function that kernels call, and that makes no array; it becomes part of theirs."""
-    options = {"nopython": True, "nogil": True, "error_model": "numpy", "_nrt": False}
-    return cast(Function, part(function, **options))
+    return cast(Function, part(function, _nrt=False))

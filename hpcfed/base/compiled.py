@@ -39,17 +39,13 @@ from numba.core.serialize import dumps
 
 from hpcfed.base.atomic import replacing
 from hpcfed.base.garbage import seldom_collected
-from hpcfed.base.parts import part
+from hpcfed.base.parts import OPTIONS, part
 from hpcfed.base.private import others_may_write, private_folder
 
 _LOG = logging.getLogger("hpcfed")
-_jit: Any = numba.jit  # its types leave some options out
 _SETTINGS: Any = numba.config  # made of the environment when numba is imported
 _MAGIC = b"hpcfed-code-1\n\0\0"  # then the SHA-256 of the rest
 _PATIENCE_S = 600.0  # many times what a kernel takes; then the other process is taken for stuck
-_OPTIONS: dict[str, Any] = {"nopython": True, "nogil": True, "error_model": "numpy"}
-# of a function that kernels alone call: nothing for Python and C to call it by
-_WITHIN: dict[str, Any] = _OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 _IMPORT = re.compile(r"^\s*(?:from\s+(\S+)\s+)?import\s+(\([^)]*\)|[^\n]*)", re.MULTILINE)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -78,14 +74,14 @@ def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
         )
     if _SETTINGS.DISABLE_JIT:
         return function
-    kernel: Any = _Kernel(function, targetoptions=_OPTIONS | {"boundscheck": None} | options)
+    kernel: Any = _Kernel(function, targetoptions=OPTIONS | options)
     kernel.enable_caching()
     return kernel
 
 
 def inner(function: Function) -> Function:
     """Compile a function that kernels call; it becomes part of their code."""
-    return cast(Function, part(function, **_OPTIONS))
+    return cast(Function, part(function))
 
 
 def inlined(function: Function) -> Function:
@@ -93,7 +89,7 @@ def inlined(function: Function) -> Function:
 
     For a large function: what is ``inner`` is compiled by itself and again in each of its callers.
     """
-    return cast(Function, _jit(inline="always", **_WITHIN)(function))
+    return cast(Function, part(function, inline="always"))
 
 
 def prepare(*calls: tuple[Callable[..., Any], tuple[Any, ...]]) -> None:

@@ -1,8 +1,7 @@
 """Functions that kernels alone call: their code is part of a kernel's, and nothing by itself.
 
 numba optimises each function and makes machine code of it, and then both again in each of its
-callers. A part is neither: the kernel that it is linked into is optimised as a whole. The image
-kernels, of a hundred parts, are compiled in three quarters of the time.
+callers. A part is neither: the kernel that it is linked into is optimised as a whole.
 """
 
 from __future__ import annotations
@@ -16,11 +15,18 @@ from numba.core.compiler import Compiler
 from numba.core.registry import CPUDispatcher
 
 _SETTINGS: Any = numba.config  # made of the environment when numba is imported
-_WITHIN = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "boundscheck": None}
+# of kernels as well: a division by zero is no error, as in NumPy
+OPTIONS: dict[str, Any] = {"nopython": True, "nogil": True, "error_model": "numpy",
+                           "boundscheck": None}  # fmt: skip
+# nothing for Python and C to call it by
+_WITHIN = OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def part(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-    """Let kernels call a function; ``options`` are numba's. Without numba it stays what it is."""
+    """Let kernels call a function; ``options`` are numba's further ones.
+
+    Where numba is switched off it stays what it is.
+    """
     if _SETTINGS.DISABLE_JIT:
         return function
     made: Any = _Part(function, targetoptions=_WITHIN | options, pipeline_class=_Compiler)
