@@ -205,12 +205,11 @@ def largest_difference(world: World, ours: NDArray[np.floating], expected: Expec
 
     A matrix of zeros must be one of zeros: anything else is infinitely different. Triangle and tanh
     vanish away from the threshold, as differences of numbers close to 1 and rounded as such: with
-    them a matrix is not held to more digits than one a hundredth of the largest. Weights may make
-    up for a slope of a thousandth, of which float32 has four digits.
+    them a matrix is not held to more digits than one a thousandth of the largest.
     """
     gradient, worst = expected.gradient, 0.0
     vanishes = world.experiment.model.surrogate != "superspike"
-    least = 1e-2 * float(np.abs(gradient).max()) if vanishes else 0.0
+    least = 1e-3 * float(np.abs(gradient).max()) if vanishes else 0.0
     for _, part, _ in world.layout.slices():
         error = float(np.abs(ours[part].astype(np.float64) - gradient[part]).max())
         if error:
