@@ -56,7 +56,7 @@ def compiled(arch: int, network: str, known: dict[str, dict[str, object]]) -> li
     """Compile a network's kernels; return their hashes, and add the facts of new ones."""
     hashes = []
     compile_for(arch)
-    for launch in image_launches() if network == "images" else launches(network):
+    for launch in image_launches() if network == "images" else launches(arch, network):
         log = io.StringIO()
         with contextlib.redirect_stdout(log):
             code = launch.kernel.warmup(*launch.arguments, grid=launch.grid, **launch.options)
@@ -97,14 +97,14 @@ def compile_for(arch: int) -> None:
     driver.set_active(NoGpu())
 
 
-def launches(network: str) -> Iterator[object]:
+def launches(arch: int, network: str) -> Iterator[object]:
     import torch
 
     from hpcfed.config import Experiment
     from hpcfed.learning.gpu.events import Packed
     from hpcfed.learning.gpu.launch import Launch
     from hpcfed.learning.gpu.philox import count_let_through, take_let_through
-    from hpcfed.learning.gpu.plan import plan
+    from hpcfed.learning.gpu.plan import AMPERE, HOPPER, plan
     from hpcfed.learning.gpu.steps import Batches, step_launches
     from hpcfed.learning.gpu.work import Size, make_work
     from hpcfed.networks.stack import dense_layout
@@ -124,7 +124,7 @@ def launches(network: str) -> Iterator[object]:
     labels, offsets = torch.zeros(4, dtype=torch.int32), torch.zeros(4, 101, dtype=torch.int32)
     taught = experiment.client.teacher is not None
     packed = Packed(cells, labels, offsets, torch.zeros(4 if taught else 0, 20))
-    whole = plan(experiment, places, 700)
+    whole = plan(experiment, places, 700, AMPERE if arch == 80 else HOPPER)
     work = make_work(whole, experiment, Size(clients=5, slots=32, steps=2), packed, learn=True)
     for launch in step_launches(Batches(whole, experiment, packed, work, learn=True), 1):
         if not taught or launch.kernel.fn.__name__.startswith("read_"):  # no other knows a teacher

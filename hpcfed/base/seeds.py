@@ -61,7 +61,12 @@ class Stream:
 
     def permutation(self, count: int, start: int = 0) -> I64:
         """Return a permutation of ``range(count)`` as int64: ids ordered by (word, id)."""
-        return np.argsort(self.words(count, start), kind="stable").astype(np.int64)
+        return np.asarray(self.permutations(1, count, start)[0])
+
+    def permutations(self, number: int, count: int, start: int = 0) -> I64:
+        """Return (number, count) permutations of ``range(count)``, by words one after the other."""
+        words = self.words(number * count, start).reshape(number, count)
+        return np.argsort(words, axis=1, kind="stable").astype(np.int64)
 
 
 def threshold(probability: float) -> int:

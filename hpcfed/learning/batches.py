@@ -40,6 +40,7 @@ def passes(client: ClientConfig, samples: I64, stream: Stream) -> Iterator[I64]:
     if client.drop_last:
         steps_per_pass = max(1, len(samples) // client.batch_size)
     num_steps = client.steps or (client.epochs or 1) * steps_per_pass
-    for number, first in enumerate(range(0, num_steps, steps_per_pass)):
-        order = samples[stream.permutation(len(samples), number * len(samples))]
+    begins = range(0, num_steps, steps_per_pass)
+    orders = stream.permutations(len(begins), len(samples))
+    for first, order in zip(begins, samples[orders], strict=True):
         yield order[: min(steps_per_pass, num_steps - first) * client.batch_size]

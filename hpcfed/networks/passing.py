@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from itertools import product
 from typing import Any  # Any: a state of neurons is theirs
 
 import numpy as np
@@ -38,6 +40,8 @@ from hpcfed.networks.stack import Stage, has_norm
 Fire = Callable[[Tensor, Norm | None, Tensor | None], tuple[Tensor, Tensor | None]]
 # the same of neurons that go on from a state, or begin (None): what is sent, and their state
 GoOn = Callable[[Tensor, Norm | None, Any], tuple[Tensor, Any]]
+
+_SMALL = 4  # up to this size a GPU adds parts of pictures faster than torch averages squares
 
 
 @dataclass
@@ -246,6 +250,14 @@ def highest(signal: Tensor, size: int) -> Tensor:
     return found
 
 
+def mean_of_parts(signal: Tensor, size: int) -> Tensor:
+    """Return the means of ``signal`` (N, C, H, W) over squares, as ``avg_pool2d``."""
+    height, width = (length // size * size for length in signal.shape[2:])
+    places = product(range(size), repeat=2)
+    parts = [signal[:, :, row:height:size, column:width:size] for row, column in places]
+    return reduce(torch.add, parts) / size**2
+
+
 def spikes_of_neurons(layers: Sequence[Tensor]) -> NDArray[np.int64] | None:
     """Return how many spikes each neuron of all layers (T, B, ...) has: (N,); None of no layer."""
     if not layers:
@@ -257,10 +269,12 @@ def spikes_of_neurons(layers: Sequence[Tensor]) -> NDArray[np.int64] | None:
 def num_spikes(spikes: Tensor) -> Tensor:
     """Return how many spikes each sample of (T, B, ...) has: (B,) int64, on the same device."""
     flat = spikes.detach().bool().movedim(2, -1).flatten(2)  # as pictures lie in memory
-    if flat.device.type != "cpu":
-        return flat.sum((0, 2))
-    # a tenth of the time that torch takes for it
-    return torch.from_numpy(np.add.reduce(flat.view(torch.uint8).numpy(), 2, np.int32).sum(0))
+    if flat.shape[2] % 8:
+        flat = pad(flat, (0, -flat.shape[2] % 8))
+    # eight flags are one number, and the bytes of 255 such numbers add up one by one: torch would
+    # make each flag a number first
+    eights = torch.split(flat.view(torch.int64), 255)
+    return torch.stack([part.sum(0).view(torch.uint8).sum(1) for part in eights]).sum(0)
 
 
 def project(signal: Tensor, weight: Tensor) -> Tensor:
@@ -313,7 +327,9 @@ class _Averaged(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, signal: Tensor, size: int) -> Tensor:
         ctx.shape, ctx.size = signal.shape, size
-        return avg_pool2d(signal, size)
+        if signal.device.type == "cpu" or size > _SMALL:
+            return avg_pool2d(signal, size)
+        return mean_of_parts(signal, size)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:

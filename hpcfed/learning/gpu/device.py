@@ -10,8 +10,10 @@ from importlib.util import find_spec
 import torch
 
 from hpcfed.errors import InputError, StoppedRunError
+from hpcfed.learning.gpu.plan import AMPERE, HOPPER, Tiles
 
 _MEMORY_SHARE = 0.5  # of what is free: ranks that share a GPU look at the same time
+_HOPPER = 9, 0  # compute capability
 _INTERPRETED_BYTES = 1 << 30
 
 
@@ -35,6 +37,13 @@ def device_name(local_rank: int) -> str:
             "TRITON_INTERPRET=1 to try the kernels on a CPU, very slowly"
         )
     return f"cuda:{local_rank % torch.cuda.device_count()}"
+
+
+def tiles_of(device: torch.device) -> Tiles:
+    """Return how products are cut for a device; where there is no GPU as for the newest."""
+    if device.type == "cpu" or torch.cuda.get_device_capability(device) >= _HOPPER:
+        return HOPPER
+    return AMPERE
 
 
 def usable_bytes(device: torch.device) -> int:

@@ -45,6 +45,18 @@ class DeviceLayer:
 
 
 @dataclass(frozen=True)
+class Tiles:
+    """How products are cut: warps of one with spikes, rows that a gradient's sum takes at once."""
+
+    product_warps: int
+    gradient_rows: int
+
+
+AMPERE = Tiles(product_warps=8, gradient_rows=64)
+HOPPER = Tiles(product_warps=4, gradient_rows=128)  # would not fit an A100's registers
+
+
+@dataclass(frozen=True)
 class Plan:
     """All that is constant about a network; ``size`` is P, ``limits`` are those of silence."""
 
@@ -59,6 +71,7 @@ class Plan:
     penalty: Penalty
     teaching: Teaching
     limits: tuple[tuple[int, int], ...]
+    tiles: Tiles
 
     @property
     def maximum(self) -> bool:
@@ -71,7 +84,7 @@ class Plan:
         return self.neuron.adaptive and bool(self.neuron.full)
 
 
-def plan(experiment: Experiment, layout: Layout, num_channels: int) -> Plan:
+def plan(experiment: Experiment, layout: Layout, num_channels: int, tiles: Tiles = HOPPER) -> Plan:
     """Return the plan of the experiment's network; ``layout`` places its weights."""
     places = {name: (part.start, shape) for name, part, shape in layout.slices()}
     layers = []
@@ -93,6 +106,7 @@ def plan(experiment: Experiment, layout: Layout, num_channels: int) -> Plan:
         penalty=equations.penalty(experiment),
         teaching=teaching(experiment),
         limits=tuple((least, most) for least, most in bounds.tolist()),
+        tiles=tiles,
     )
 
 

@@ -139,6 +139,7 @@ def _project(job: Batches, step: int, signal: _Signal, index: int, out: Tensor) 
             *_extent(job, signal, layer.inputs), _client_stride(job, signal),
         ),
         constants | {"ROWS": rows, "BITS": signal.bits, "EVENTS": signal.slots is not None},
+        warps=job.plan.tiles.product_warps,
     )  # fmt: skip
 
 
@@ -151,7 +152,7 @@ def _weight_gradient(
     recurrent: bool = False,
 ) -> Launch:
     place, inputs = (layer.recurrent, layer.neurons) if recurrent else (layer.place, layer.inputs)
-    rows, tile = 64, min(layer.width, _WIDEST)
+    rows, tile = job.plan.tiles.gradient_rows, min(layer.width, _WIDEST)
     depth = min(max(WORD, 1 << (inputs - 1).bit_length()), _WIDEST)
     return Launch(
         gpu_products.weight_gradient,

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from hpcfed.clients.population import Client
 from hpcfed.config import Experiment
 from hpcfed.errors import StoppedRunError
-from hpcfed.learning.gpu.device import usable_bytes, using
+from hpcfed.learning.gpu.device import tiles_of, usable_bytes, using
 from hpcfed.learning.gpu.events import Packed, pack
 from hpcfed.learning.gpu.graph import Graphs
 from hpcfed.learning.gpu.plan import BLOCK, plan
@@ -67,7 +67,8 @@ class GpuTrainer:
         self._layout = dense_layout(experiment.model, shape.num_inputs, shape.classes)
         self._layers = dense_layers(experiment.model, shape.num_inputs)
         self._hidden = experiment.model.widths
-        self._plan = plan(experiment, self._layout, shape.num_inputs)
+        tiles = tiles_of(self._device)
+        self._plan = plan(experiment, self._layout, shape.num_inputs, tiles)
         self._most = most_clients
         self._packed: list[tuple[EventSet, Packed]] = []
         self._training: Buffers | None = None

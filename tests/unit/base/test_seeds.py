@@ -126,3 +126,9 @@ def test_a_permutation_orders_ids_by_their_words() -> None:
     order = stream.permutation(100)
     assert order.dtype == np.int64
     assert order.tolist() == sorted(range(100), key=lambda i: (words[i], i))
+
+
+def test_permutations_are_those_of_the_words_that_follow() -> None:
+    stream = Stream(4, Purpose.BATCH_ORDER)
+    for k, order in enumerate(stream.permutations(3, 7)):
+        assert order.tolist() == stream.permutation(7, 7 * k).tolist()

@@ -107,7 +107,7 @@ def test_a_message_that_stays_on_the_device_has_the_same_bytes_and_figures() -> 
         sender = sender_of(config, [lie(update()), lie(far)])
         messages = [sender.message(client, direct) for client in (0, 1)]
         assert [isinstance(message, GpuUpdate) for message in messages] == [direct, direct]
-        buffers.append(np.asarray(_payload(head, messages)).tobytes())
+        buffers.append(torch.as_tensor(_payload(head, messages)).cpu().numpy().tobytes())
         statistics.append(np.delete(sender.statistics, 1, axis=1).tolist())
     assert buffers[0] == buffers[1]
     assert statistics[0] == statistics[1]

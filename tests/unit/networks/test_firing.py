@@ -14,7 +14,7 @@ from hpcfed.networks.contract import Pass
 from hpcfed.networks.firing import fired
 from hpcfed.networks.neurons import Neurons
 from hpcfed.networks.norms import Norm, applied, norm
-from hpcfed.networks.passing import highest, pooled
+from hpcfed.networks.passing import highest, mean_of_parts, num_spikes, pooled
 
 T, B, C = 6, 5, 4
 LEAKY = {"neuron": "leaky", "surrogate": "triangle", "surrogate_slope": 0.7}
@@ -157,6 +157,26 @@ def test_average_pools_are_averages_where_rows_are_left_over() -> None:
     (mine,) = torch.autograd.grad((ours.flatten(0, 1) * outer).sum(), signal)
     (theirs,) = torch.autograd.grad((plain * outer).sum(), signal)
     torch.testing.assert_close(mine, theirs)
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_average_pools_of_a_gpu_are_those_of_a_cpu(size: int) -> None:
+    """Rows and columns are left over."""
+    signal = words(6, 3, 7, 5)
+    torch.testing.assert_close(mean_of_parts(signal, size), avg_pool2d(signal, size))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 8), (2, 3, 5), (600, 2, 4, 3, 2), (300, 1, 3, 3, 3)])
+def test_spikes_of_samples_are_counted_in_any_shape_and_any_number_of_bins(
+    shape: tuple[int, ...],
+) -> None:
+    spikes = words(*shape) > -0.6
+    plain = spikes.flatten(2).sum((0, 2))
+    assert torch.equal(num_spikes(spikes), plain)
+    assert torch.equal(num_spikes(spikes.contiguous().float()), plain)
+    if len(shape) > 3:
+        last = spikes.movedim(2, -1).contiguous().movedim(-1, 2)  # as pictures lie
+        assert torch.equal(num_spikes(last), plain)
 
 
 def test_maximum_pools_of_a_gpu_send_gradients_to_the_first_maximum_as_on_a_cpu() -> None:

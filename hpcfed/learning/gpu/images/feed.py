@@ -159,4 +159,5 @@ BATCH = ("ids", "streams", "firsts", "changes", "first_change")
 
 def _batch(ids: I64, streams: I64, firsts: I64, changes: I64, first_change: I64) -> Batch:
     arrays = (ids, streams, firsts, changes, first_change)
-    return Batch(*(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays))
+    # copies: those that come may not be written to
+    return Batch(*(torch.from_numpy(np.array(array, order="C")) for array in arrays))

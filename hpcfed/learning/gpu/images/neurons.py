@@ -126,10 +126,10 @@ def fire_back(
         change = carried * kept + spike * surrogate
         carried = leak * change
         tl.store(returned + at, scale[None, :] * change, mask=inside)
-        normed = u - leak * _left(before, threshold, SUBTRACT, TO_ZERO)
-        x = _divided(normed - shift[None, :], scale[None, :])
+        scaled = u - leak * _left(before, threshold, SUBTRACT, TO_ZERO) - shift[None, :]
+        steep = tl.sum(tl.where(inside, scaled * change, 0.0), axis=0)
         total = (tl.program_id(0) * num_bins).to(tl.int64) * norms * channels + own
-        tl.store(of_gain + total, tl.sum(tl.where(inside, x * change, 0.0), axis=0), mask=exists)
+        tl.store(of_gain + total, _divided(steep, scale), mask=exists)
         tl.store(of_offset + total, tl.sum(tl.where(inside, change, 0.0), axis=0), mask=exists)
         u = before
 
@@ -151,13 +151,13 @@ def add_inflow(
         own = (t * norms + tl.program_id(1)) * channels + channel
         scale = tl.load(gain + own, mask=exists, other=0.0)
         shift = tl.load(offset + own, mask=exists, other=0.0)
-        steep = tl.load(slope + own, mask=exists, other=0.0)
+        steep = _divided(tl.load(slope + own, mask=exists, other=0.0), scale)
         level = tl.load(rest + own, mask=exists, other=0.0)
         at = t * bin_size + place
         u = tl.load(potentials + at, mask=inside, other=0.0).to(tl.float32)
-        x = _divided(u - leak * v - shift[None, :], scale[None, :])
+        scaled = u - leak * v - shift[None, :]
         change = tl.load(returned + at, mask=inside, other=0.0).to(tl.float32)
-        tl.store(returned + at, change + steep[None, :] * x + level[None, :], mask=inside)
+        tl.store(returned + at, change + steep[None, :] * scaled + level[None, :], mask=inside)
         v = _left(u, threshold, SUBTRACT, TO_ZERO)
 
 
