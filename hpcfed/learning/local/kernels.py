@@ -70,7 +70,10 @@ def evaluate_batch(
             if t >= network.burn_in:
                 add_probabilities(network, block, work, found)
             _count(network, block, t, work, found)
-    found.probabilities[:] /= network.num_bins - network.burn_in
+    bins = network.num_bins - network.burn_in
+    for probabilities in found.probabilities:  # as a whole it would take numba seconds to compile
+        for k in range(len(probabilities)):
+            probabilities[k] /= bins
 
 
 @inner
