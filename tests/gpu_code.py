@@ -35,7 +35,6 @@ NETWORKS = {
         "client": {"clip_norm": 1.0, "proximal": 0.1, "weight_decay": 0.1, "rate_lower": 0.1},
     },
     "wide": {"model": {"hidden": [256]}},
-    "narrow": {"model": {"hidden": [40, 12], "readout": "max"}},
     "taught": {"client": {"teacher": "run.h5"}},
     "taught, maximum": {"model": {"readout": "max"}, "client": {"teacher": "run.h5"}},
     "masks": {},

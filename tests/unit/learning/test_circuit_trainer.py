@@ -280,7 +280,7 @@ def test_training_is_that_of_the_plain_twin(name: str) -> None:
         (17, 5, 3, "wta", {"values": 2, "every": 5}),
         (70, 40, 2, "glm", {"bases": 8, "window": 10, "every": 7}),
         (97, 2, 33, "glm", {"bases": 1, "window": 2}),
-        (130, 6, 5, "wta", {"values": 3, "bases": 20, "window": 60, "width": 2.2}),
+        (130, 6, 5, "wta", {"values": 3, "bases": 8, "window": 60, "width": 2.2}),
     ],
 )
 def test_foreseen_samples_teach_what_their_bins_do_one_by_one(
