@@ -25,6 +25,7 @@ from hpcfed.learning.event import plan as event_plan
 from hpcfed.learning.event import training as event_training
 from hpcfed.learning.event.training import EventTrainer
 from hpcfed.learning.trainer import LocalUpdate
+from hpcfed.samples.samples import shape_of
 
 TIE = 1e-5
 THOROUGH = settings(
@@ -96,6 +97,27 @@ def test_batches_without_ties_agree_to_1e_4_in_float32(capsys: pytest.CaptureFix
               f"{counted['batches']} batches compared, gradients within {worst:.1e}")  # fmt: skip
     assert rate <= 1e-4
     assert counted["compared"] > counted["batches"] / 2
+
+
+def test_a_tanh_keeps_its_digits_far_from_the_threshold() -> None:
+    """There it is 5e-4, and 1 - tanh^2 in float32 would have four digits left."""
+    tables = {
+        "data": {"duration": 0.01, "num_bins": 1},
+        "model": {"hidden": [5, 1], "neuron": "if", "threshold": 1.5, "surrogate": "tanh",
+                  "surrogate_slope": 3.0},
+    }  # fmt: skip
+    settings = Experiment.model_validate(tables)
+    events = events_of(np.ones((3, 1, 4), np.int64), np.array([0, 1, 1]), 2, counts=False)
+    trainer = EventTrainer(settings, shape_of(events), dtype=np.float32)
+    # no neuron of the first layer spikes: the second one stays at rest
+    params = np.linspace(0.1, 0.3, trainer.layout.size).astype(np.float32)
+    world = World(settings, trainer.layout, params.astype(np.float64), events, np.arange(3), [])
+    gradient, _ = trainer.gradient(params, events, world.samples)
+    expected = oracle(world)
+    first = next(part for name, part, _ in world.layout.slices() if name == "hidden0.input")
+    assert np.abs(expected.gradient[first]).max() > 0
+    assert not expected.spikes[0].any()
+    assert largest_difference(world, gradient, expected) <= 1e-6
 
 
 # --- whole local trainings, against the norse engine ----------------------------------------------

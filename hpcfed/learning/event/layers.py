@@ -10,11 +10,9 @@ all samples at a time.
 
 from __future__ import annotations
 
-import numpy as np
-
 from hpcfed.base.compiled import inlined, inner
 from hpcfed.learning.constants import MAXIMUM, SURROGATES, Neuron, Readout, Reals
-from hpcfed.learning.event.neurons import return_bins, run_bins
+from hpcfed.learning.event.neurons import return_bins, run_bins, tanh_derivative
 from hpcfed.learning.event.readout import current_gradient
 from hpcfed.learning.event.registers import Bins
 from hpcfed.learning.event.tables import Sizes
@@ -106,9 +104,8 @@ def layer_backward(
             )  # fmt: skip
         if neuron.surrogate == _TANH:
             for n in range(size):
-                work.derivative[n] = neuron.peak * (
-                    1 - np.tanh(neuron.slope * work.trace[start + n]) ** 2
-                )
+                derivative = tanh_derivative(neuron.slope * work.trace[start + n])
+                work.derivative[n] = neuron.peak * derivative
         for row in range(rows):
             bins = _bins(plan, layer, row, t, span)
             return_bins(neuron, work.gradient, work, inputs[row], readout.factors, bins)

@@ -24,9 +24,11 @@ from __future__ import annotations
 
 from itertools import product
 
+import numpy as np
 from numba import types
 
-from hpcfed.learning.constants import SURROGATES
+from hpcfed.base.compiled import inner
+from hpcfed.learning.constants import SURROGATES, Real
 from hpcfed.learning.event.lanes import (
     INT,
     LANES,
@@ -66,6 +68,15 @@ def run_bins(typing, neuron, matrix, work, bounds, factors, bins):  # type: igno
         return builder.load(spikes)
 
     return signature, generate
+
+
+@inner
+def tanh_derivative(x: Real) -> Real:
+    """Return 1 - tanh(x)^2, without the cancellation of that difference."""
+    steep = abs(x)
+    shrunk = np.exp(-(steep + steep))
+    derivative: Real = 4 * shrunk / ((1 + shrunk) * (1 + shrunk))
+    return derivative
 
 
 @intrinsic

@@ -17,11 +17,10 @@ Of all this x alone is kept: the potentials are computed again on the way back.
 
 from __future__ import annotations
 
-import numpy as np
-
 from hpcfed.base.compiled import inlined, inner
 from hpcfed.learning.constants import SURROGATES, Neuron
 from hpcfed.learning.event.lanes import LANES
+from hpcfed.learning.event.neurons import tanh_derivative
 from hpcfed.learning.stack.lists import append_pixel, copy, signal
 from hpcfed.learning.stack.norms import rows_of
 from hpcfed.learning.stack.registers import add_products, integrate, mark, return_bin
@@ -130,8 +129,8 @@ def fire_back(
                 if neuron.surrogate == _TANH:
                     for j in range(length):
                         level = own.levels[t * n + j] if with_levels else neuron.threshold
-                        y = np.tanh(neuron.slope * (own.potentials[t * n + j] - level))
-                        own.steepness[j] = neuron.peak * (1 - y * y)
+                        steep = neuron.slope * (own.potentials[t * n + j] - level)
+                        own.steepness[j] = neuron.peak * tanh_derivative(steep)
                 return_bin(neuron, own, work.traces, changes + at, t * n, length)
                 if stack.normed[layer]:
                     add_products(
