@@ -34,7 +34,7 @@ Result = TypeVar("Result")
 _START_LIMIT_S = 300
 _CHUNK_ITEMS = 1 << 26  # MPI 3.1 counts items in 31 bits
 # while it waits a rank looks up this often in the time that it has waited: the rest it sleeps
-_LOOKS, _SHORTEST_S, _LONGEST_S = 20, 5e-5, 2e-3
+_LOOKS, _SHORTEST_S, _LONGEST_S = 50, 5e-5, 2e-3
 
 
 class AgreedError(Exception):
@@ -267,7 +267,7 @@ class Transport:
         """Pass a barrier, and leave the core to others meanwhile: a library's own would poll.
 
         A barrier takes so many messages one after the other as there are doublings to the number
-        of ranks; each may be found late, all together by a twentieth of the time that was waited.
+        of ranks; each may be found late, all together by a fiftieth of the time that was waited.
         """
         begin, request = time.perf_counter(), self._comm.Ibarrier()
         looks = _LOOKS * max(1, (self.size - 1).bit_length())
