@@ -16,6 +16,8 @@ from hpcfed.config import ClientConfig
 
 I64 = NDArray[np.int64]
 
+_WORDS = 1 << 16  # of passes that are drawn at once: drawn one by one, small ones cost more
+
 
 def batches(client: ClientConfig, samples: I64, stream: Stream) -> Iterator[I64]:
     """Yield the sample ids (B,) int64 of each step of one round over ``samples`` (n,).
@@ -40,7 +42,10 @@ def passes(client: ClientConfig, samples: I64, stream: Stream) -> Iterator[I64]:
     if client.drop_last:
         steps_per_pass = max(1, len(samples) // client.batch_size)
     num_steps = client.steps or (client.epochs or 1) * steps_per_pass
+    count, some = len(samples), max(1, _WORDS // len(samples))
     begins = range(0, num_steps, steps_per_pass)
-    orders = stream.permutations(len(begins), len(samples))
-    for first, order in zip(begins, samples[orders], strict=True):
-        yield order[: min(steps_per_pass, num_steps - first) * client.batch_size]
+    for number in range(0, len(begins), some):
+        own = begins[number : number + some]
+        orders = stream.permutations(len(own), count, number * count)
+        for first, order in zip(own, orders, strict=True):
+            yield samples[order[: min(steps_per_pass, num_steps - first) * client.batch_size]]
