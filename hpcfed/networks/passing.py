@@ -251,7 +251,10 @@ def highest(signal: Tensor, size: int) -> Tensor:
 
 
 def mean_of_parts(signal: Tensor, size: int) -> Tensor:
-    """Return the means of ``signal`` (N, C, H, W) over squares, as ``avg_pool2d``."""
+    """Return the means of ``signal`` (N, C, H, W) over squares, as ``avg_pool2d``.
+
+    It adds in the signal's dtype: in bfloat16 spikes are exact, other values are rounded each time.
+    """
     height, width = (length // size * size for length in signal.shape[2:])
     places = product(range(size), repeat=2)
     parts = [signal[:, :, row:height:size, column:width:size] for row, column in places]
@@ -271,6 +274,8 @@ def num_spikes(spikes: Tensor) -> Tensor:
     flat = spikes.detach().bool().movedim(2, -1).flatten(2)  # as pictures lie in memory
     if flat.shape[2] % 8:
         flat = pad(flat, (0, -flat.shape[2] % 8))
+    elif not flat.is_contiguous() or flat.storage_offset() % 8:
+        flat = flat.clone(memory_format=torch.contiguous_format)
     # eight flags are one number, and the bytes of 255 such numbers add up one by one: torch would
     # make each flag a number first
     eights = torch.split(flat.view(torch.int64), 255)

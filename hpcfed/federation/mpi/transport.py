@@ -264,8 +264,10 @@ class Transport:
         self._enter("computing", waiting=False)
 
     def _wait(self) -> None:
-        """Pass a barrier, and leave the core to others meanwhile: a library's own would poll.
+        """Pass a barrier, and leave the core to others meanwhile.
 
+        MPI has no wait that sleeps: a library's own polls without a pause, also where ranks exceed
+        cores. So this one looks up, and sleeps in between, the longer the longer it has waited.
         A barrier takes so many messages one after the other as there are doublings to the number
         of ranks; each may be found late, all together by a fiftieth of the time that was waited.
         """

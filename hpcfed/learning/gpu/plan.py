@@ -84,7 +84,7 @@ class Plan:
         return self.neuron.adaptive and bool(self.neuron.full)
 
 
-def plan(experiment: Experiment, layout: Layout, num_channels: int, tiles: Tiles = HOPPER) -> Plan:
+def plan(experiment: Experiment, layout: Layout, num_channels: int, tiles: Tiles) -> Plan:
     """Return the plan of the experiment's network; ``layout`` places its weights."""
     places = {name: (part.start, shape) for name, part, shape in layout.slices()}
     layers = []

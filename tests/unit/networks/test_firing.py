@@ -166,7 +166,9 @@ def test_average_pools_of_a_gpu_are_those_of_a_cpu(size: int) -> None:
     torch.testing.assert_close(mean_of_parts(signal, size), avg_pool2d(signal, size))
 
 
-@pytest.mark.parametrize("shape", [(2, 3, 8), (2, 3, 5), (600, 2, 4, 3, 2), (300, 1, 3, 3, 3)])
+@pytest.mark.parametrize(
+    "shape", [(2, 3, 8), (2, 3, 9), (4, 2, 16), (2, 3, 5), (600, 2, 4, 3, 2), (300, 1, 3, 3, 3)]
+)
 def test_spikes_of_samples_are_counted_in_any_shape_and_any_number_of_bins(
     shape: tuple[int, ...],
 ) -> None:
@@ -174,6 +176,9 @@ def test_spikes_of_samples_are_counted_in_any_shape_and_any_number_of_bins(
     plain = spikes.flatten(2).sum((0, 2))
     assert torch.equal(num_spikes(spikes), plain)
     assert torch.equal(num_spikes(spikes.contiguous().float()), plain)
+    lying = (spikes.movedim(2, 0).contiguous().movedim(0, 2), spikes[:, :, ::2], spikes[:, 1:, 1:])
+    for other in lying:
+        assert torch.equal(num_spikes(other), other.flatten(2).sum((0, 2)))
     if len(shape) > 3:
         last = spikes.movedim(2, -1).contiguous().movedim(-1, 2)  # as pictures lie
         assert torch.equal(num_spikes(last), plain)

@@ -159,5 +159,4 @@ BATCH = ("ids", "streams", "firsts", "changes", "first_change")
 
 def _batch(ids: I64, streams: I64, firsts: I64, changes: I64, first_change: I64) -> Batch:
     arrays = (ids, streams, firsts, changes, first_change)
-    # copies: those that come may not be written to
-    return Batch(*(torch.from_numpy(np.array(array, order="C")) for array in arrays))
+    return Batch(*map(torch.tensor, arrays))  # copies: some are read-only

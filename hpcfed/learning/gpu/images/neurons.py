@@ -164,4 +164,4 @@ def add_inflow(
 @triton.jit
 def _divided(values, by):
     """Return the quotient, zero where it is by zero."""
-    return tl.where(by == 0.0, 0.0, tl.div_rn(values, tl.where(by == 0.0, 1.0, by) + 0.0 * values))
+    return tl.where(by == 0.0, 0.0, tl.div_rn(values, tl.where(by == 0.0, 1.0, by)))
