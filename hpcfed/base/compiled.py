@@ -85,10 +85,7 @@ def inner(function: Function) -> Function:
 
 
 def inlined(function: Function) -> Function:
-    """Let a function's lines stand in the kernels that call it.
-
-    For a large function: what is ``inner`` is compiled by itself and again in each of its callers.
-    """
+    """Let a function's lines stand in the kernels that call it, and be typed with theirs."""
     return cast(Function, part(function, inline="always"))
 
 
